@@ -1,0 +1,31 @@
+# The link policy: per program its modules (folders under src/, or single files) and the symbols that
+# it must not contain. The link line is the policy; `make check-links` proves the second with nm.
+BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-demo-upstream
+
+CHDB_DIR := third_party/chdb
+
+MODULES_safehouse               := base ipc ring control record codec/codec_decompress.c codec/dictionary.S \
+                                   read/query proc/supervisor proc/cli
+LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd
+FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
+
+MODULES_safehouse-sealer        := base ipc ring record codec/codec_compress.c codec/dictionary.S \
+                                   llm write/seal write/turn write/spool proc/sealer
+LIBS_safehouse-sealer           := -lsodium -lzstd
+FORBIDDEN_safehouse-sealer      := crypto_box_seal_open crypto_box_open crypto_aead_chacha20poly1305_ietf_decrypt \
+                                   crypto_secretbox_open unseal_ socket connect chdb_connect ZSTD_decompress
+
+MODULES_safehouse-store         := base ipc record store proc/store
+LIBS_safehouse-store            := -lsodium -L$(CHDB_DIR) -lchdb -Wl,-rpath,'$$ORIGIN/../../$(CHDB_DIR)' -lpthread
+FORBIDDEN_safehouse-store       := crypto_box_ crypto_aead_ crypto_secretbox crypto_kdf_derive unseal_ seal_
+
+MODULES_safehouse-vault         := base ipc record read/unseal read/subject read/ledger proc/vault
+LIBS_safehouse-vault            := -lsodium -lsqlite3
+FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
+
+MODULES_safehouse-demo-upstream := base proc/demo
+LIBS_safehouse-demo-upstream    :=
+
+# The gateway's module is built by nginx's own build (mk/nginx.mk) from these folders.
+MODULES_gateway                 := base ring control llm write/gateway
+FORBIDDEN_gateway               := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt unseal_

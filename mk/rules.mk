@@ -1,0 +1,47 @@
+# How a program comes from its modules (mk/bins.mk), and a unit test from its folder.
+
+# Sources of a module list: a folder gives its .c files, a file itself.
+sources = $(foreach m,$(1),$(if $(filter %.c %.S,$(m)),src/$(m),$(wildcard src/$(m)/*.c)))
+objects = $(patsubst src/%,$(B)/obj/%.o,$(call sources,$(1)))
+
+$(B)/obj/%.c.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+define PROGRAM
+$(B)/bin/$(1): $(call objects,$(MODULES_$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -pie -o $$@ $$^ $$(LIBS_$(1))
+endef
+$(foreach p,$(BINS),$(eval $(call PROGRAM,$(p))))
+
+# test/unit/<module>/test_*.c: one program each, linked with the modules that MODULES_unit names.
+# UNIT_<module> may name the modules that it needs beside base.
+UNIT_codec   := base codec
+UNIT_llm     := base llm
+UNIT_record  := base record
+UNIT_ring    := base ring
+UNIT_control := base control
+UNIT_ipc     := base ipc
+UNIT_seal    := base record write/seal read/unseal
+UNIT_subject := base record read/subject read/unseal
+UNIT_ledger  := base record read/ledger
+UNIT_turn    := base record llm write/turn
+UNIT_spool   := base record write/spool
+UNIT_query   := base record codec read/query
+UNIT_store   := base record store
+UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml
+UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
+
+unit_tests := $(wildcard test/unit/*/test_*.c)
+unit_bins  := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(unit_tests))
+.SECONDEXPANSION:
+$(unit_bins): $(B)/test/unit/%: test/unit/%.c $$(call objects,$$(UNIT_$$(firstword $$(subst /, ,$$*))))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -pie -o $@ $^ $(UNIT_LIBS) $(UNIT_LIBS_$(firstword $(subst /, ,$*)))
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,17 @@
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+/* Time. Wall time for records (µs since 1970 UTC), monotonic time for order and durations (ns). */
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t clock_wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+static inline uint64_t clock_mono_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+#endif

@@ -1,0 +1,28 @@
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+/*
+ * Every ceiling of Safehouse, in one place. Bytes unless the name says otherwise.
+ */
+#define LIMIT_REQUEST_BODY (32u << 20)   /* default; `max_body` in the configuration */
+#define LIMIT_ANSWER_BODY (64u << 20)    /* one answer; beyond it the exchange is cut */
+#define LIMIT_TURN_PLAIN (128u << 20)    /* a turn before compression, and after decompression */
+#define LIMIT_JSON_DEPTH 128             /* nesting of outside JSON */
+#define LIMIT_MESSAGES 65536             /* messages in one request */
+#define LIMIT_CHOICES 128                /* `n` of one request */
+#define LIMIT_TOOL_CALLS 256             /* tool calls in one answer message */
+#define LIMIT_NAME 64                    /* project, tenant, provider, dialect, error class */
+#define LIMIT_MODEL 128                  /* a model's name */
+#define LIMIT_SUBJECT_NAME 512           /* `user` and its kin */
+#define LIMIT_KEYS 65536                 /* API keys of one installation */
+#define LIMIT_SQL (256u << 10)           /* a statement */
+#define LIMIT_REASON 1024                /* why somebody reads */
+#define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
+#define LIMIT_FRAME (16u << 20)          /* one message between programs */
+#define LIMIT_BATCH_ROWS 8192            /* rows of all tables in one batch */
+#define LIMIT_BATCH_BYTES (64u << 20)    /* after this a batch is closed */
+#define LIMIT_BATCH_AGE_MS 1000          /* a batch is closed at this age */
+#define LIMIT_SPOOL_FSYNC_MS 100         /* group fsync at the latest */
+#define LIMIT_SPOOL_FRAME (160u << 20)   /* one row on its way to the store */
+#define LIMIT_DATA_KEY_RECORDS 1024      /* records under one data key */
+#define LIMIT_DATA_KEY_AGE_S 3600        /* and its age */
+#endif

@@ -1,0 +1,93 @@
+#ifndef IPC_MSG_H
+#define IPC_MSG_H
+/*
+ * The one table of messages between programs: number, who sends, who receives, largest size. A
+ * message on the wrong edge, or larger than its row says, ends the peer. Payload layouts are packed
+ * little-endian, written and read with base/bytes.h; each is described at its row. doc/wire.md.
+ *
+ * Frame on the socket (SOCK_STREAM): u32 payload length | u16 message | u16 version = 1 | payload.
+ * A descriptor rides on the frame's first byte (SCM_RIGHTS).
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+
+enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAULT, IPC_CLIENT };
+
+#define IPC_VERSION 1
+#define IPC_HEADER_BYTES 8
+
+/*  name              nr  from            to              largest payload */
+#define IPC_MESSAGES(X)                                                                            \
+    /* supervisor <-> every program. PEER carries an fd: payload u8 role of the other end. */      \
+    X(MSG_PEER,          1, IPC_SUPERVISOR, 0,              1)                                     \
+    /* "I am sandboxed and serving": u8 landlock abi (0 = none), u8 seccomp on, u8 reserved[2] */  \
+    X(MSG_READY,         2, 0,              IPC_SUPERVISOR, 4)                                     \
+    X(MSG_STOP,          3, IPC_SUPERVISOR, 0,              0)                                     \
+    /* supervisor -> vault: the passphrase's bytes */                                             \
+    X(MSG_PASSPHRASE,    4, IPC_SUPERVISOR, IPC_VAULT,      1024)                                  \
+    /* sealer -> vault: who am I (u64 sealer id) */                                                \
+    X(MSG_HELLO,        10, IPC_SEALER,     IPC_VAULT,      8)                                     \
+    /* vault -> sealer, answer to HELLO and again after an unlock:                                 \
+       u32 writer | u32 pepper number | 32 pepper | 32 MAC key | 32 opening public key */          \
+    X(MSG_WRITER,       11, IPC_VAULT,      IPC_SEALER,     104)                                   \
+    /* sealer -> vault: u32 pepper number | 32 tag | u16 n | n sealed name (crypto_box_seal to the \
+       opening key of: string tenant | string project | u8 kind (1 named by the request, 2 the API \
+       key) | u16 len | name) */                                                                   \
+    X(MSG_SUBJECT,      12, IPC_SEALER,     IPC_VAULT,      2048)                                  \
+    /* vault -> sealer: 32 tag | 16 subject id | 32 public key */                                  \
+    X(MSG_SUBJECT_IS,   13, IPC_VAULT,      IPC_SEALER,     80)                                    \
+    /* sealer -> vault: u16 how many pre-made pairs are wanted (<= 256) */                         \
+    X(MSG_POOL,         14, IPC_SEALER,     IPC_VAULT,      2)                                     \
+    /* vault -> sealer: n x (16 subject id | 32 public key) */                                     \
+    X(MSG_POOL_IS,      15, IPC_VAULT,      IPC_SEALER,     256 * 48)                              \
+    /* sealer -> vault: 16 subject id of the pool | as SUBJECT: this pair is that person's now;    \
+       answered with SUBJECT_IS of the same tag, whose id is the assigned one */                   \
+    X(MSG_ASSIGN,       16, IPC_SEALER,     IPC_VAULT,      2064)                                  \
+    /* sealer -> vault: u64 sealer | u64 number | u32 rows | 32 previous | 32 root | 32 commitment */ \
+    /* (not MSG_BATCH: sys/socket.h has that name) */                                               \
+    X(MSG_BATCH_IS,     17, IPC_SEALER,     IPC_VAULT,      116)                                   \
+    /* vault -> sealer: u64 number: it is on disk */                                               \
+    X(MSG_BATCH_NOTED,  18, IPC_VAULT,      IPC_SEALER,     8)                                     \
+    /* sealer -> store, with the batch's spool file as a read-only fd:                             \
+       u64 sealer | u64 number | u32 rows | u8 again (1 = an earlier answer is unknown) */         \
+    X(MSG_INSERT,       20, IPC_SEALER,     IPC_STORE,      21)                                    \
+    /* store -> sealer: u64 number | i32 0 or ERR_* */                                             \
+    X(MSG_INSERTED,     21, IPC_STORE,      IPC_SEALER,     12)                                    \
+    /* any client -> program, first frame on D/run/<program>.sock: the token's 32 bytes */         \
+    X(MSG_TOKEN,        30, IPC_CLIENT,     0,              32)                                    \
+    /* program -> client: i32 0 or ERR_* | text for a person (UTF-8) : ends a request */           \
+    X(MSG_END,          31, 0,              IPC_CLIENT,     4096)                                  \
+    /* client -> vault: the passphrase's bytes; no payload for LOCK; answered with END */          \
+    X(MSG_UNLOCK,       32, IPC_CLIENT,     IPC_VAULT,      1024)                                  \
+    X(MSG_LOCK,         33, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    /* client -> vault: empty; answered with STATUS_IS and END */                                  \
+    X(MSG_STATUS,       34, IPC_CLIENT,     0,              0)                                     \
+    /* program -> client: one JSON object */                                                      \
+    X(MSG_STATUS_IS,    35, 0,              IPC_CLIENT,     65536)                                 \
+    /* client -> vault: u16 n | n reason. Opens a reading session: the reason for what follows */  \
+    X(MSG_OPEN_WHY,     36, IPC_CLIENT,     IPC_VAULT,      LIMIT_REASON + 2)                      \
+    /* client -> vault: u32 cell number | u16 n | n data-key row (record/datakey.h) | context |    \
+       envelope. At most LIMIT_OPEN_CELLS, then OPEN_GO: the vault notes the opening in the        \
+       ledger, then answers each cell with OPENED, then END */                                     \
+    X(MSG_OPEN_CELL,    37, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \
+    X(MSG_OPEN_GO,      38, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    /* vault -> client: u32 cell number | i32 0 or ERR_* | u8 dictionary | padded plaintext */     \
+    X(MSG_OPENED,       39, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* client -> store: u16 n | n format | SQL; answered with DATA..., END */                      \
+    X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
+    X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* client -> supervisor: read control.db again and publish; answered with END */               \
+    X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)
+
+enum ipc_msg {
+#define IPC_ENUM_(name, nr, from, to, max) name = (nr),
+    IPC_MESSAGES(IPC_ENUM_)
+#undef IPC_ENUM_
+};
+
+/* May `from` send this message to `to`, with a payload of that size? 0 in the table = anyone. */
+int ipc_allowed(uint16_t msg, enum ipc_role from, enum ipc_role to, size_t len);
+
+#endif

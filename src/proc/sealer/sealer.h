@@ -1,0 +1,110 @@
+#ifndef SEALER_SEALER_H
+#define SEALER_SEALER_H
+/*
+ * safehouse-sealer: takes exchanges out of the ring, seals them into the spool, ships batches to
+ * vault and store. The parts of one process; everything hangs on struct sealer.
+ *
+ *   main.c      start, sandbox, loop, connections, messages, the round over the ring, the end
+ *   exchange.c  one exchange: ring slot -> turn -> sealed rows in the spool
+ *   subjects.c  whose exchange it is: names -> subject ids and public keys
+ *   ship.c      finished batches and assignments on their way
+ *   traces.c    leaving nothing behind on the stack and in registers
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "ipc/child.h"
+#include "ipc/loop.h"
+#include "ring/ring.h"
+#include "write/seal/seal.h"
+#include "write/spool/spool.h"
+#include "write/turn/turn.h"
+
+#define WRITER_PEPPER_BYTES 32
+#define SEALER_SLOTS 1024 /* looked at in one round */
+
+/* What the vault lends a sealer (MSG_WRITER). */
+struct writer {
+    bool have;
+    uint32_t writer, pepper_number;
+    uint8_t pepper[WRITER_PEPPER_BYTES];
+    uint8_t mac[32];
+    uint8_t opening[32]; /* public */
+};
+
+struct subject {
+    uint8_t id[UUID_BYTES];
+    uint8_t public_key[32];
+};
+
+struct subjects;
+struct exchange_work;
+
+struct sealer {
+    struct child child;
+    struct loop *loop;
+    struct ring *ring;
+    struct peer *vault, *store; /* NULL: not there now */
+    struct spool *spool;
+    struct prefix *prefix;
+    struct sealing *sealing;
+    struct writer writer;
+    struct subjects *subjects;
+    struct exchange_work *work;
+    uint64_t id;
+    /* sealed, in the spool's group, to be released when it is durable */
+    struct ring_slot *done[SEALER_SLOTS];
+    size_t done_count;
+    bool again;        /* something came that the round should look at now */
+    uint64_t round_ns; /* else the next round is not before this */
+    int found;         /* exchanges that the last one saw, or its error */
+    bool stopping;
+    uint64_t stop_ns; /* not later than this */
+    int disk;         /* the spool's last error, to log it once */
+};
+
+/* ---- main.c ---- */
+/* Sends, or marks the connection broken (it is dropped when its descriptor reports so). */
+int sealer_send(struct sealer *s, struct peer *p, enum ipc_msg msg, const void *payload, size_t len,
+                int fd);
+
+/* ---- exchange.c ---- */
+int exchange_init(struct exchange_work **ret);
+/* The vault lent other keys: the data keys in use end. */
+int exchange_writer(struct sealer *s);
+/*
+ * Adds the slot's rows to the spool as one unit. ERR_AGAIN: its subject is not known yet. Other
+ * errors are worth another try later; the slot stays as it is. Leaves no plaintext in memory.
+ */
+int exchange_seal(struct sealer *s, const struct ring_slot *slot);
+
+/* ---- subjects.c ---- */
+int subjects_new(struct subjects **ret);
+/*
+ * The subject of a name. Unknown: asks the vault and gives ERR_AGAIN; when the vault does not
+ * answer in time, a pair of the pool becomes this person's, and the spool keeps that until the
+ * vault knows.
+ */
+int subjects_get(struct sealer *s, const char *tenant, const char *project, uint8_t kind,
+                 const char *name, struct subject *ret);
+int subjects_message(struct sealer *s, const struct frame *f); /* SUBJECT_IS, POOL_IS */
+/* The pepper changed: what was known is known no more (the pool stays). */
+void subjects_reset(struct subjects *u);
+/* A vault is there: ask again, and fill the pool. */
+void subjects_connected(struct sealer *s);
+/* Any question without an answer? */
+bool subjects_waiting(const struct subjects *u);
+
+/* ---- ship.c ---- */
+void ship_messages_lost(struct sealer *s, enum ipc_role who); /* its connection is gone */
+void ship_noted(struct sealer *s, uint64_t number);
+void ship_inserted(struct sealer *s, uint64_t number, int rc);
+/* Sends what can be sent now. Returns the ms after which to try again, -1 = no need. */
+int ship(struct sealer *s);
+
+/* ---- traces.c ---- */
+/* Overwrites the stack below the caller and the vector registers. */
+void traces_wipe(void);
+
+#endif

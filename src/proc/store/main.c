@@ -1,0 +1,174 @@
+/*
+ * safehouse-store: runs the embedded ClickHouse on the store's folder, takes batches from the sealer
+ * and answers queries of the command line. It holds no key. Wiring only: src/store does the work.
+ *
+ * Life: child_start, sandbox (before any thread exists and before the first byte of a peer), engine,
+ * query threads, "ready"; then this thread waits for the supervisor and the sealer, and inserts. A
+ * batch is confirmed after it is on disk, so the program may be killed at any moment.
+ */
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "ipc/child.h"
+#include "proc/store/serve.h"
+#include "store/store.h"
+
+struct state {
+    struct child child;
+    struct store *store;
+    struct serve *serve;
+    struct peer *sealer; /* NULL until the supervisor sends one */
+    bool stop;
+};
+
+/* What the engine uses beside the base list, seen under inserts, selects, merges, mutations and an
+ * orderly end. No socket, no execve, no ptrace. */
+static const int syscalls[] = {
+    SYS_preadv2,       SYS_pread64,        SYS_pwrite64,      SYS_preadv,
+    SYS_pwritev,       SYS_readv,          SYS_open,          SYS_openat,
+    SYS_creat,         SYS_link,           SYS_linkat,        SYS_unlink,
+    SYS_unlinkat,      SYS_rename,         SYS_renameat,      SYS_renameat2,
+    SYS_mkdir,         SYS_mkdirat,        SYS_rmdir,         SYS_stat,
+    SYS_lstat,         SYS_fstat,          SYS_newfstatat,    SYS_statx,
+    SYS_statfs,        SYS_fstatfs,        SYS_access,        SYS_faccessat,
+    SYS_faccessat2,    SYS_readlink,       SYS_readlinkat,    SYS_symlink,
+    SYS_getcwd,        SYS_getdents64,     SYS_utimensat,     SYS_futimesat,
+    SYS_flock,         SYS_fsync,          SYS_fdatasync,     SYS_ftruncate,
+    SYS_fallocate,     SYS_fadvise64,      SYS_sync_file_range, SYS_lseek,
+    SYS_chmod,         SYS_fchmod,         SYS_fchmodat,      SYS_copy_file_range,
+    SYS_sendfile,      SYS_pipe2,          SYS_timerfd_create, SYS_timerfd_settime,
+    SYS_timerfd_gettime, SYS_eventfd2,     SYS_epoll_create1, SYS_epoll_ctl,
+    SYS_epoll_wait,    SYS_epoll_pwait,    SYS_poll,          SYS_ppoll,
+    SYS_select,        SYS_clone,          SYS_clone3,        SYS_futex,
+    SYS_set_robust_list, SYS_rseq,         SYS_sched_yield,   SYS_sched_getaffinity,
+    SYS_sched_setaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_sched_setscheduler,
+    SYS_sched_get_priority_max, SYS_sched_get_priority_min, SYS_setpriority, SYS_getpriority,
+    SYS_gettid,        SYS_getpid,         SYS_getppid,       SYS_tgkill,
+    SYS_getuid,        SYS_geteuid,        SYS_getgid,        SYS_getegid,
+    SYS_getrusage,     SYS_sysinfo,        SYS_uname,         SYS_prctl,
+    SYS_prlimit64,     SYS_getrlimit,      SYS_capget,        SYS_times,
+    SYS_getrandom,     SYS_sigaltstack,    SYS_rt_sigaction,  SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,  SYS_rt_sigtimedwait, SYS_nanosleep,    SYS_clock_nanosleep,
+    SYS_clock_gettime, SYS_clock_getres,   SYS_gettimeofday,  SYS_madvise,
+    SYS_mincore,       SYS_mmap,           SYS_munmap,        SYS_mremap,
+    SYS_mprotect,      SYS_mlock,          SYS_brk,           SYS_msync,
+    SYS_membarrier,    SYS_getcpu,         SYS_ioctl,         SYS_fcntl,
+    SYS_dup,           SYS_dup2,           SYS_dup3,          SYS_close,
+    SYS_read,          SYS_write,          SYS_writev,        SYS_umask,
+    SYS_accept4,       SYS_recvmsg,        SYS_sendmsg,       SYS_recvfrom,
+    SYS_sendto,        SYS_getsockopt,     SYS_getsockname,   SYS_getpeername,
+    SYS_shutdown,      SYS_exit,           SYS_exit_group,    SYS_restart_syscall,
+    -1,
+};
+
+static int enter_sandbox(const struct child *c, struct sandbox_state *ret) {
+    static const char *const readable[] = {"/proc", "/sys", "/usr/share/zoneinfo", "/dev/urandom",
+                                           NULL};
+    const struct sandbox_spec spec = {
+        .write_dir = c->dir,
+        .read_paths = readable,
+        .syscalls = syscalls,
+    };
+    return sandbox_enter(&spec, ret);
+}
+
+/* u64 sealer | u64 number | u32 rows | u8 again, and the batch's file. Answered in any case. */
+static int insert_batch(struct state *s, const struct frame *f) {
+    uint8_t answer[12];
+    if (f->len != 21 || f->fd < 0)
+        return ERR_SYNTAX;
+    uint64_t number = get_u64(f->p + 8);
+    int rc = store_insert_file(s->store, f->fd, get_u64(f->p), number, get_u32(f->p + 16),
+                               f->p[20] != 0);
+    if (rc)
+        log_event("insert-failed", LOG_U64("number", number), LOG_ERR(rc), LOG_END);
+    put_u64(answer, number);
+    put_u32(answer + 8, (uint32_t)rc);
+    rc = peer_send(s->sealer, MSG_INSERTED, answer, sizeof answer, -1);
+    return rc ? rc : peer_flush_wait(s->sealer, 5000);
+}
+
+static void read_sealer(struct state *s) {
+    struct frame f;
+    int rc;
+    while ((rc = peer_recv(s->sealer, &f)) == 0) {
+        rc = f.msg == MSG_INSERT ? insert_batch(s, &f) : ERR_DENIED;
+        if (f.fd >= 0)
+            close(f.fd);
+        if (rc)
+            break;
+    }
+    if (rc != ERR_AGAIN) {
+        peer_free(s->sealer);
+        s->sealer = NULL;
+    }
+}
+
+static void read_supervisor(struct state *s) {
+    struct frame f;
+    int rc;
+    while ((rc = peer_recv(s->child.supervisor, &f)) == 0) {
+        if (f.msg == MSG_STOP) {
+            s->stop = true;
+        } else if (f.msg == MSG_PEER && f.len == 1 && f.p[0] == IPC_SEALER && f.fd >= 0) {
+            peer_free(s->sealer);
+            s->sealer = NULL;
+            if (peer_new(f.fd, IPC_STORE, IPC_SEALER, &s->sealer))
+                log_event("peer-refused", LOG_END);
+        } else if (f.fd >= 0) {
+            close(f.fd);
+        }
+    }
+    if (rc != ERR_AGAIN)
+        s->stop = true; /* without a supervisor nobody would start a second one after this */
+}
+
+static void run(struct state *s) {
+    while (!s->stop) {
+        struct pollfd p[2] = {
+            {.fd = peer_fd(s->child.supervisor), .events = POLLIN},
+            {.fd = s->sealer ? peer_fd(s->sealer) : -1, .events = POLLIN},
+        };
+        if (poll(p, 2, -1) < 0)
+            continue;
+        if (p[1].revents)
+            read_sealer(s);
+        if (p[0].revents)
+            read_supervisor(s);
+    }
+}
+
+int main(void) {
+    static struct state s;
+    struct sandbox_state sandbox = {0};
+    uint64_t began = clock_mono_ns();
+    log_program("store");
+    int rc = child_start(IPC_STORE, &s.child);
+    if (!rc)
+        rc = enter_sandbox(&s.child, &sandbox);
+    if (!rc)
+        rc = store_open(s.child.dir, &s.store);
+    if (!rc)
+        rc = serve_start(&s.serve, &s.child, s.store);
+    if (!rc)
+        rc = child_ready(&s.child, &sandbox);
+    if (rc) {
+        log_event("start-failed", LOG_ERR(rc), LOG_END);
+        return 4;
+    }
+    log_event("ready", LOG_U64("ms", (clock_mono_ns() - began) / 1000000), LOG_END);
+    run(&s);
+    peer_free(s.sealer);
+    /* A statement that does not end in time: everything confirmed is on disk, so just leave. */
+    if (serve_stop(s.serve))
+        _exit(0);
+    store_close(s.store);
+    peer_free(s.child.supervisor);
+    return 0;
+}

@@ -1,0 +1,32 @@
+#ifndef QUERY_REMOTE_H
+#define QUERY_REMOTE_H
+/*
+ * A running installation, as the command line asks it: statements to the store, cells to the vault.
+ * Connections are made when they are first needed and made again when the other end let go.
+ */
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "read/query/cells.h"
+
+struct remote;
+
+/* `dir` is the installation's folder; `reason` NULL: nothing will be opened. Both are borrowed. */
+int remote_new(struct remote **ret, const char *dir, const char *reason);
+void remote_free(struct remote *r); /* NULL-safe */
+
+typedef int remote_sink(void *arg, const void *p, size_t len);
+
+/* One statement; the result's bytes go to the sink in order. A failure's sentence is remote_why. */
+int remote_query(struct remote *r, const char *format, const char *sql, size_t sql_len,
+                 remote_sink *sink, void *arg);
+/* The same, whole, appended to out. */
+int remote_query_whole(struct remote *r, const char *format, const char *sql, struct buf *out);
+
+/* A cells_open: fetches the cells' data keys, asks the vault, unpads and decompresses. */
+void remote_open(void *remote, const struct cell *cells, size_t n, struct opened *ret);
+
+/* The sentence that came with the last failure; "" if none. */
+const char *remote_why(const struct remote *r);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * Turns and exchanges of turn.h: following doc/turn.md backwards. Runs in the command line, on opened
+ * text. Everything is copied from slices of what the client sent; nothing is parsed into values.
+ */
+#include "read/query/turn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+
+int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept) {
+    struct json doc;
+    int rc = json_parse(&doc, text, len);
+    if (rc)
+        return rc;
+    if (!json_is_object(doc))
+        return ERR_SYNTAX;
+    *ret = (struct turn){
+        .messages = json_get(doc, "messages"),
+        .replayed = json_get(doc, "replayed"),
+        .tools = json_get(doc, "tools"),
+        .params = json_get(doc, "params"),
+        .gone = json_get(doc, "gone"),
+        .answer = json_get(doc, "answer"),
+        .answer_text = json_get(doc, "answer_text"),
+        .answer_base64 = json_get(doc, "answer_base64"),
+        .streamed = json_is_true(json_get(doc, "streamed")),
+        .status = (unsigned)json_number(json_get(doc, "status"), 200),
+        .outcome = "complete",
+        .kept = kept,
+    };
+    struct json outcome = json_get(doc, "outcome");
+    if (json_is_string(outcome) && outcome.len - 2 < sizeof ret->outcome) {
+        memcpy(ret->outcome, outcome.p + 1, outcome.len - 2);
+        ret->outcome[outcome.len - 2] = 0;
+    }
+    return json_is_array(ret->messages) ? 0 : ERR_SYNTAX;
+}
+
+static int add_message(struct exchange *e, struct json message) {
+    if (e->n == e->room) {
+        size_t room = e->room ? e->room * 2 : 64;
+        if (room > LIMIT_MESSAGES * 2)
+            return ERR_LIMIT;
+        struct json *m = realloc(e->messages, room * sizeof *m);
+        if (!m)
+            return ERR_NOMEM;
+        e->messages = m;
+        e->room = room;
+    }
+    e->messages[e->n++] = message;
+    return 0;
+}
+
+static bool has_name(struct json names, struct json name) {
+    struct json value;
+    size_t pos = 0;
+    while (json_each(names, &pos, NULL, &value))
+        if (value.len == name.len && memcmp(value.p, name.p, name.len) == 0)
+            return true;
+    return false;
+}
+
+static bool repeated_member(struct json key) {
+    static const char *const names[] = {"role",    "content",           "tool_calls", "function_call",
+                                        "refusal", "reasoning_content", "audio",      "name"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (json_equals(key, names[i]))
+            return true;
+    return false;
+}
+
+static int put_member(struct buf *out, struct json key, struct json value) {
+    int rc = out->len > 1 ? buf_append_u8(out, ',') : 0;
+    if (!rc)
+        rc = buf_append(out, key.p, key.len);
+    if (!rc)
+        rc = buf_append_u8(out, ':');
+    return rc ? rc : buf_append(out, value.p, value.len);
+}
+
+/* The answered message as the next request repeated it. */
+static int put_together(struct buf *out, struct json message, struct json replayed) {
+    struct json key, value, without = json_get(replayed, "without"),
+                            with = json_get(replayed, "with");
+    size_t pos = 0;
+    int rc = buf_append_u8(out, '{');
+    while (!rc && json_each(message, &pos, &key, &value))
+        if (repeated_member(key) && !json_is_empty(value) && !has_name(without, key))
+            rc = put_member(out, key, value);
+    for (pos = 0; !rc && json_each(with, &pos, &key, &value);)
+        rc = put_member(out, key, value);
+    return rc ? rc : buf_append_u8(out, '}');
+}
+
+/* Adds the answer of `parent` to the history, as `child` repeated it. */
+static int add_answer(struct exchange *e, const struct turn *parent, const struct turn *child) {
+    size_t choice = (size_t)json_number(json_get(child->replayed, "choice"), 0);
+    struct json message =
+        json_get(json_at(json_get(parent->answer, "choices"), choice), "message");
+    if (!json_is_object(message))
+        return 0; /* there was none: an error, or nothing came */
+    if (!child->replayed.p)
+        return add_message(e, message);
+    struct buf *made = realloc(e->made, (e->made_n + 1) * sizeof *made);
+    if (!made)
+        return ERR_NOMEM;
+    e->made = made;
+    struct buf *b = &e->made[e->made_n++];
+    buf_init(b, LIMIT_TURN_PLAIN);
+    int rc = put_together(b, message, child->replayed);
+    return rc ? rc : add_message(e, (struct json){(const char *)b->p, b->len});
+}
+
+int exchange_build(struct exchange *ret, const struct turn *turns, size_t n) {
+    struct exchange *e = ret;
+    int rc = 0;
+    *e = (struct exchange){0};
+    for (size_t i = 0; !rc && i < n; i++) {
+        const struct turn *t = &turns[i];
+        struct json message, name;
+        size_t pos = 0;
+        if (i > 0)
+            rc = add_answer(e, &turns[i - 1], t);
+        if (!rc && t->kept > e->n)
+            rc = ERR_CORRUPT;
+        if (rc)
+            break;
+        e->n = t->kept;
+        while (!rc && json_each(t->messages, &pos, NULL, &message))
+            rc = add_message(e, message);
+        if (t->params.p)
+            e->params = t->params;
+        if (t->tools.p)
+            e->tools = t->tools;
+        for (pos = 0; json_each(t->gone, &pos, NULL, &name);)
+            if (json_equals(name, "tools"))
+                e->tools = (struct json){0};
+        e->last = t;
+    }
+    return rc ? rc : e->last ? 0 : ERR_NOTFOUND;
+}
+
+void exchange_done(struct exchange *e) {
+    for (size_t i = 0; i < e->made_n; i++)
+        buf_wipe(&e->made[i]);
+    free(e->made);
+    free(e->messages);
+    *e = (struct exchange){0};
+}
+
+int exchange_request(const struct exchange *e, struct buf *out) {
+    struct json key, value;
+    size_t pos = 0;
+    int rc = buf_append_u8(out, '{');
+    while (!rc && json_each(e->params, &pos, &key, &value)) {
+        rc = buf_append(out, key.p, key.len);
+        if (!rc)
+            rc = buf_append_u8(out, ':');
+        if (!rc)
+            rc = buf_append(out, value.p, value.len);
+        if (!rc)
+            rc = buf_append_u8(out, ',');
+    }
+    if (!rc)
+        rc = buf_append_str(out, "\"messages\":[");
+    for (size_t i = 0; !rc && i < e->n; i++) {
+        rc = i ? buf_append_u8(out, ',') : 0;
+        if (!rc)
+            rc = buf_append(out, e->messages[i].p, e->messages[i].len);
+    }
+    if (!rc)
+        rc = buf_append_u8(out, ']');
+    if (!rc && e->tools.p) {
+        rc = buf_append_str(out, ",\"tools\":");
+        if (!rc)
+            rc = buf_append(out, e->tools.p, e->tools.len);
+    }
+    return rc ? rc : buf_append_u8(out, '}');
+}
+
+int exchange_response(const struct exchange *e, struct buf *out) {
+    const struct turn *t = e->last;
+    struct json v = t->answer.p ? t->answer : t->answer_text.p ? t->answer_text : t->answer_base64;
+    return v.p ? buf_append(out, v.p, v.len) : buf_append_str(out, "null");
+}

@@ -1,0 +1,48 @@
+#ifndef QUERY_TURN_H
+#define QUERY_TURN_H
+/*
+ * An opened turn (doc/turn.md), and the exchange that a chain of them gives back.
+ *
+ * A chain is a turn with its ancestors, oldest first, as far as the first turn or key turn. What a
+ * turn says is a slice of its own text: the texts must live as long as the exchange.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "read/query/json.h"
+
+struct turn {
+    struct json messages, replayed, tools, params, gone, answer, answer_text, answer_base64;
+    bool streamed;
+    char outcome[32]; /* "complete" when the text has none */
+    unsigned status;
+    uint32_t kept;    /* from the authenticated context, not from the text */
+};
+
+/* ERR_SYNTAX when it is no turn. */
+int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept);
+
+struct exchange {
+    struct json *messages; /* of the request */
+    size_t n, room;
+    struct json tools, params;
+    const struct turn *last; /* answer, status, outcome */
+    struct buf *made;        /* messages that had to be put together */
+    size_t made_n;
+};
+
+/* turns[0] is the oldest. ERR_CORRUPT when the chain does not fit together. exchange_done after any
+ * result. */
+int exchange_build(struct exchange *ret, const struct turn *turns, size_t n);
+void exchange_done(struct exchange *e);
+
+/* The request as JSON: params' members, messages, tools. */
+int exchange_request(const struct exchange *e, struct buf *out);
+/* The answer as JSON (null if none; a string for one that is no JSON). */
+int exchange_response(const struct exchange *e, struct buf *out);
+/* For a person: the request's messages from `from` on, the answer, its tool calls. Control characters
+ * are shown, not sent. */
+int exchange_render(const struct exchange *e, size_t from, struct buf *out);
+
+#endif

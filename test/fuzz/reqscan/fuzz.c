@@ -1,0 +1,55 @@
+/* The request scanner: the verdict does not depend on how the bytes were split, and what it accepts
+ * the cursor walks to its end. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "llm/json.h"
+#include "llm/reqscan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2)
+        return 0;
+    size_t step = data[0] + 1u;
+    data++;
+    size--;
+    struct reqscan whole, split;
+    reqscan_init(&whole);
+    int rc = reqscan_feed(&whole, data, size);
+    if (!rc)
+        rc = reqscan_done(&whole);
+    reqscan_init(&split);
+    int again = 0;
+    for (size_t at = 0; at < size && !again; at += step) {
+        size_t n = size - at < step ? size - at : step;
+        uint8_t *copy = malloc(n); /* so that a read past the buffer is seen */
+        memcpy(copy, data + at, n);
+        again = reqscan_feed(&split, copy, n);
+        free(copy);
+    }
+    if (!again)
+        again = reqscan_done(&split);
+    if (rc != again)
+        abort();
+    if (rc)
+        return 0;
+    if (whole.stream != split.stream || whole.has_model != split.has_model ||
+        strcmp(whole.model, split.model) || !jv_is_utf8(whole.model, strlen(whole.model)))
+        abort();
+    struct jv v, key, value;
+    if (jv_parse(&v, data, size) || !jv_is_object(v))
+        abort();
+    bool stream = false;
+    size_t end = 1;
+    for (size_t pos = 0; jv_each(v, &pos, &key, &value); end = pos)
+        if (jv_equals(key, "stream"))
+            stream = jv_is_true(value);
+    if (stream != whole.stream)
+        abort();
+    for (; end < v.len - 1; end++)
+        if (!strchr(" \t\r\n", v.p[end]))
+            abort();
+    return 0;
+}

@@ -1,0 +1,144 @@
+/* Control data: keys come, go, and leave nothing of their secrets in the file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "control/control_db.h"
+
+static char folder[64], path[128];
+
+static int setup(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/control-db-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/control.db", folder);
+    return control_db_create(path);
+}
+
+static int teardown(void **state) {
+    (void)state;
+    unlink(path);
+    char journal[160];
+    snprintf(journal, sizeof journal, "%s-journal", path);
+    unlink(journal);
+    return rmdir(folder);
+}
+
+static int collect(void *arg, const struct control_key *key) {
+    char *out = arg;
+    sprintf(out + strlen(out), "%s:%s:%llu ", key->id, key->project,
+            (unsigned long long)key->revoked_us);
+    return 0;
+}
+
+static void keeps_keys(void **state) {
+    (void)state;
+    struct control_db *db;
+    uint8_t hash[32] = {1, 2, 3};
+    char list[1024] = "";
+    struct stat st;
+    assert_int_equal(control_db_create(path), ERR_EXISTS);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(control_db_open(path, true, &db), 0);
+    assert_int_equal(control_db_key_add(db, "bbbbbbbbbbbb", hash, "shop", 10, 0), 0);
+    assert_int_equal(control_db_key_add(db, "aaaaaaaaaaaa", hash, "shop", 20, 1000), 0);
+    assert_int_equal(control_db_key_add(db, "cccccccccccc", hash, "default", 30, 0), 0);
+    assert_int_equal(control_db_key_add(db, "aaaaaaaaaaaa", hash, "shop", 20, 0), ERR_EXISTS);
+    assert_int_equal(control_db_key_add(db, "dddddddddddd", hash, "a b", 20, 0), ERR_USAGE);
+    assert_int_equal(control_db_key_revoke(db, "cccccccccccc", 40), 0);
+    assert_int_equal(control_db_key_revoke(db, "cccccccccccc", 50), 0);
+    assert_int_equal(control_db_key_revoke(db, "zzzzzzzzzzzz", 50), ERR_NOTFOUND);
+    assert_int_equal(control_db_keys(db, NULL, collect, list), 0);
+    assert_string_equal(list,
+                        "bbbbbbbbbbbb:shop:0 aaaaaaaaaaaa:shop:0 cccccccccccc:default:40 ");
+    list[0] = 0;
+    assert_int_equal(control_db_keys(db, "default", collect, list), 0);
+    assert_string_equal(list, "cccccccccccc:default:40 ");
+    control_db_close(db);
+}
+
+static void gives_the_live_ones(void **state) {
+    (void)state;
+    struct control_db *db;
+    struct snapshot_key *keys;
+    uint32_t n;
+    uint8_t hash[32];
+    assert_int_equal(control_db_open(path, false, &db), 0);
+    assert_int_equal(control_db_live_keys(db, 999, &keys, &n), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(keys[0].id, "aaaaaaaaaaaa");
+    assert_string_equal(keys[0].tenant, "default");
+    assert_int_equal(keys[0].expires_us, 1000);
+    assert_int_equal(keys[1].hash[2], 3);
+    free(keys);
+    assert_int_equal(control_db_live_keys(db, 1000, &keys, &n), 0);
+    assert_int_equal(n, 1);
+    free(keys);
+    memset(hash, 0, sizeof hash);
+    assert_int_equal(control_db_key_add(db, "eeeeeeeeeeee", hash, "shop", 1, 0), ERR_DENIED);
+    control_db_close(db);
+    assert_int_equal(control_db_open(path, true, &db), 0);
+    char id[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(id, sizeof id, "f%011d", i);
+        assert_int_equal(control_db_key_add(db, id, hash, "shop", 1, 0), 0);
+    }
+    assert_int_equal(control_db_live_keys(db, 1, &keys, &n), 0);
+    assert_int_equal(n, 202);
+    for (uint32_t i = 1; i < n; i++)
+        assert_true(strcmp(keys[i - 1].id, keys[i].id) < 0);
+    free(keys);
+    control_db_close(db);
+}
+
+static void refuses_other_files(void **state) {
+    (void)state;
+    struct control_db *db;
+    char other[160];
+    snprintf(other, sizeof other, "%s/other", folder);
+    assert_int_equal(control_db_open(other, false, &db), ERR_NOTFOUND);
+    FILE *f = fopen(other, "w");
+    for (int i = 0; i < 4096; i++)
+        fputc('x', f);
+    fclose(f);
+    assert_int_equal(control_db_open(other, false, &db), ERR_CORRUPT);
+    f = fopen(other, "w");
+    fclose(f);
+    assert_int_equal(control_db_open(other, false, &db), ERR_CORRUPT);
+    unlink(other);
+}
+
+static void names(void **state) {
+    (void)state;
+    assert_true(control_name_valid("shop-1.eu_west"));
+    assert_false(control_name_valid(""));
+    assert_false(control_name_valid(".."));
+    assert_false(control_name_valid("a/b"));
+    assert_false(control_name_valid("\xe5\xba\x97"));
+    char name[80];
+    memset(name, 'a', sizeof name);
+    name[64] = 0;
+    assert_false(control_name_valid(name));
+    name[63] = 0;
+    assert_true(control_name_valid(name));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keeps_keys),
+        cmocka_unit_test(gives_the_live_ones),
+        cmocka_unit_test(refuses_other_files),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
