@@ -4,7 +4,7 @@ BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-dem
 
 CHDB_DIR := third_party/chdb
 
-MODULES_safehouse               := base ipc ring control record codec/codec_decompress.c codec/dictionary.S \
+MODULES_safehouse               := base ipc ipc/dial ring control record codec/codec_decompress.c codec/dictionary.S \
                                    read/query proc/supervisor proc/cli
 LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
@@ -23,9 +23,10 @@ MODULES_safehouse-vault         := base ipc record read/unseal read/subject read
 LIBS_safehouse-vault            := -lsodium -lsqlite3
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
 
-MODULES_safehouse-demo-upstream := base proc/demo
+MODULES_safehouse-demo-upstream := base ipc/sandbox.c proc/demo
 LIBS_safehouse-demo-upstream    :=
 
 # The gateway's module is built by nginx's own build (mk/nginx.mk) from these folders.
-MODULES_gateway                 := base ring control llm write/gateway
+MODULES_gateway                 := base ring control/apikey.c control/snapshot.c ipc/sandbox.c llm/reqscan.c \
+                                   write/gateway
 FORBIDDEN_gateway               := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt unseal_

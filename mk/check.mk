@@ -1,17 +1,77 @@
-# Tests and checks. `make test` is all of them; it ends with "N passed, N failed".
-.PHONY: test check-links check-headers fuzz
+# Tests and checks. `make test` is all of them; it ends with "N passed, N failed". Single ones:
+#   make unit           unit tests (test/run unit, links, nolink, fuzz, scenario: parts alone)
+#   make check-asan     unit tests under AddressSanitizer and UBSan
+#   make check-links    no program contains a symbol that mk/bins.mk forbids it
+#   make check-headers  no module includes a header of one that it must not know
+#   make check-man      the manual and the example, against --help and the configuration's fields
+#   make fuzz           each fuzz target for SECONDS=60; TARGETS= names some
+.PHONY: test test-programs unit check-asan check-links check-headers check-man fuzz
+
+# Unit tests of base link base alone.
+UNIT_base := base
 
 tool_bins := $(patsubst test/scenario/tools/%.c,$(B)/test/tools/%,$(wildcard test/scenario/tools/*.c))
 $(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base record)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -pie -o $@ $^ -lsodium
 
-test: build $(unit_bins) $(tool_bins) test/scenario/node_modules/.stamp
-	B=$(B) test/run
+test-programs: build $(unit_bins) $(tool_bins) test/scenario/node_modules/.stamp
+test: test-programs
+	@B=$(B) test/run
 
 test/scenario/node_modules/.stamp: test/scenario/package.json test/scenario/package-lock.json
 	cd test/scenario && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-check-links: $(addprefix $(B)/bin/,$(BINS))
-	@sh mk/check-links.sh $(B) $(foreach p,$(BINS),"$(p):$(FORBIDDEN_$(p))")
+unit: $(filter-out $(addprefix $(B)/test/unit/,$(addsuffix /%,$(NOT))),$(unit_bins))
+	@B=$(B) NOT="$(NOT)" test/run unit
+
+# The sanitizers see more at -O1; the warnings are the ordinary build's business, where the optimiser
+# that some of them need runs as it will in production. libchdb has an allocator of its own, with which
+# AddressSanitizer does not start.
+check-asan:
+	@$(MAKE) --no-print-directory B=$(B)/asan NOT=store WARN= HARDEN=-fPIE \
+	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" unit
+
+check-links: $(addprefix $(B)/bin/,$(BINS)) $(GATEWAY)
+	@sh mk/check-links.sh $(B) $(foreach p,$(BINS),"$(p):$(FORBIDDEN_$(p))") \
+	    "$(notdir $(GATEWAY)):$(FORBIDDEN_gateway)"
+
+# What a module's sources may include beside their own headers. Programs add nothing to that: each
+# program's modules include only one another.
+KNOWS_base    :=
+KNOWS_ipc     := base
+KNOWS_ring    := base
+KNOWS_record  := base
+KNOWS_codec   := base
+KNOWS_llm     := base
+KNOWS_control := base
+KNOWS_store   := base record
+KNOWS_write   := base ipc ring record codec llm control
+KNOWS_read    := base ipc record codec store
+# The command line knows the store's output formats, and links none of it.
+INCLUDES_safehouse := store/formats.h
+layers := $(patsubst src/%,%,$(filter-out src/proc,$(wildcard src/*)))
+check-headers:
+	@sh mk/check-headers.sh $(foreach m,$(layers),"$(m):$(m) $(KNOWS_$(m))") \
+	    $(foreach p,$(BINS) gateway,"$(MODULES_$(p)):$(MODULES_$(p)) $(INCLUDES_$(p))")
+
+# test/nolink/*.c: linked as the sealer is, with a main of their own; under reading/ with the reading
+# side too.
+writing := $(call objects,$(filter-out proc/%,$(MODULES_safehouse-sealer)))
+$(B)/nolink/bin/reading/%: test/nolink/%.c $(writing) $(call objects,read/unseal)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -pie -o $@ $^ $(LIBS_safehouse-sealer)
+$(B)/nolink/bin/sandbox: $(filter-out %/main.c.o,$(call objects,proc/sealer)) src/proc/sealer/main.c
+$(B)/nolink/bin/%: test/nolink/%.c $(writing)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -pie -o $@ $(filter-out src/%,$^) $(LIBS_safehouse-sealer)
+show-%:
+	@echo $($*)
+
+check-man: $(B)/bin/safehouse
+	@sh mk/check-man.sh $(B)/bin/safehouse doc/man/*.[0-9]
+
+SECONDS ?= 60
+fuzz:
+	@B=$(B) test/fuzz/run $(SECONDS) $(TARGETS)

@@ -21,18 +21,21 @@ $(foreach p,$(BINS),$(eval $(call PROGRAM,$(p))))
 
 # test/unit/<module>/test_*.c: one program each, linked with the modules that MODULES_unit names.
 # UNIT_<module> may name the modules that it needs beside base.
-UNIT_codec   := base codec
+UNIT_codec   := base codec codec/dictionary.S
 UNIT_llm     := base llm
 UNIT_record  := base record
 UNIT_ring    := base ring
 UNIT_control := base control
-UNIT_ipc     := base ipc
+UNIT_ipc     := base ipc ipc/dial
 UNIT_seal    := base record write/seal read/unseal
-UNIT_subject := base record read/subject read/unseal
+UNIT_unseal  := base record write/seal read/unseal
+UNIT_subject := base record read/subject
 UNIT_ledger  := base record read/ledger
+UNIT_vault   := base ipc ipc/dial record read/subject read/ledger
 UNIT_turn    := base record llm write/turn
 UNIT_spool   := base record write/spool
-UNIT_query   := base record codec read/query
+UNIT_supervisor := base ipc ipc/dial ring control proc/supervisor proc/demo/demo.c
+UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictionary.S read/query
 UNIT_store   := base record store
 UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
@@ -43,5 +46,8 @@ unit_bins  := $(patsubst test/unit/%.c,$(B)/test/unit/%,$(unit_tests))
 $(unit_bins): $(B)/test/unit/%: test/unit/%.c $$(call objects,$$(UNIT_$$(firstword $$(subst /, ,$$*))))
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -pie -o $@ $^ $(UNIT_LIBS) $(UNIT_LIBS_$(firstword $(subst /, ,$*)))
+
+# The vault's tests run the program itself.
+$(filter $(B)/test/unit/vault/%,$(unit_bins)): | $(B)/bin/safehouse-vault
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -78,7 +78,8 @@ int child_start(enum ipc_role self, struct child *ret) {
         .prefix_fd = env_number("SH_PREFIX_FD"),
         .owner_uid = (unsigned)env_number("SH_OWNER_UID"),
     };
-    const char *dir = getenv("SH_DIR");
+    const char *dir = getenv("SH_DIR"), *sandbox = getenv("SH_SANDBOX");
+    ret->best_effort = sandbox && strcmp(sandbox, "best-effort") == 0;
     if (fcntl(CONTROL_FD, F_GETFD) < 0 || !dir || strlen(dir) >= sizeof ret->dir)
         return ERR_USAGE; /* not started by the supervisor */
     memcpy(ret->dir, dir, strlen(dir) + 1);

@@ -11,6 +11,8 @@
  *   SH_PREFIX_FD    prefix state's memory file (sealer)
  *   SH_DIR          the program's own folder (spool, store, vault): the only one that it may write
  *   SH_OWNER_UID    the installation's owner
+ *   SH_SANDBOX      "best-effort": start without Landlock where the kernel has none
+ *   SH_REPLICAS     folders for copies of the keys, separated by colons (vault, which takes it itself)
  *   SH_TOKEN_FD     a pipe with the 32 token bytes of the command line (store, vault)
  * Peers arrive as MSG_PEER frames with a descriptor, at the start and whenever the other end was
  * restarted; a program replaces the old connection then.
@@ -21,6 +23,7 @@ struct child {
     struct peer *supervisor;
     int listen_fd, ring_fd, wake_fd, prefix_fd; /* -1 when not given */
     unsigned owner_uid;
+    bool best_effort; /* for sandbox_spec */
     char dir[4096];
     uint8_t token[32];
 };
@@ -30,14 +33,16 @@ struct child {
 int child_start(enum ipc_role self, struct child *ret);
 
 /*
- * The sandbox, after start-up work and before the first byte of a peer is read: Landlock (the folder
- * read-write when `write_dir`; `read_paths`, NULL-terminated, read-only; every TCP bind and connect
- * denied where the kernel can) and a seccomp list (default KILL_PROCESS) from the program's table.
+ * The sandbox, after start-up work and before the first byte of a peer is read: Landlock (`write_dir`
+ * and `write_dirs` read-write, `read_paths` read-only, both lists NULL-terminated; every TCP bind and
+ * connect denied where the kernel can) and a seccomp list (default KILL_PROCESS) from the program's
+ * table.
  * Fills landlock_abi and seccomp for MSG_READY. ERR_UNSUPPORTED when Landlock is missing and
  * best_effort is false.
  */
 struct sandbox_spec {
     const char *write_dir;          /* NULL: none */
+    const char *const *write_dirs;  /* more of them (the vault's replicas); NULL: none */
     const char *const *read_paths;  /* NULL: none */
     const int *syscalls;            /* allowed numbers, ended by -1, beside the common base list */
     const uint16_t *connect_ports;  /* TCP ports that may be connected to, ended by 0; NULL: none */

@@ -79,7 +79,13 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> supervisor: read control.db again and publish; answered with END */               \
-    X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)
+    X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* supervisor -> sealer: how full is it? */                                                    \
+    X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
+    /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \
+       u64 used | u64 admitted | u64 refused | u64 cut | u64 oldest READY (monotonic ns, 0 = none) \
+       | u64 batches in the spool | i32 0 or the spool's ERR_* */                                  \
+    X(MSG_USAGE_IS,     52, IPC_SEALER,     IPC_SUPERVISOR, 76)
 
 enum ipc_msg {
 #define IPC_ENUM_(name, nr, from, to, max) name = (nr),

@@ -43,8 +43,6 @@ int peer_recv(struct peer *p, struct frame *ret);
 int peer_recv_wait(struct peer *p, struct frame *ret, int timeout_ms);
 int peer_flush_wait(struct peer *p, int timeout_ms);
 
-/* The command line's way in: connects to D/run/<name>.sock and sends the token of D/run/token. */
-int peer_connect(const char *dir, const char *name, enum ipc_role other, struct peer **ret);
 /* A program's way in: accepts from a listening unix socket, checks SO_PEERCRED (uid `owner` or root;
  * the peer's uid is returned) and waits for nothing: the first frame must be MSG_TOKEN and is checked
  * by peer_check_token (constant time). */

@@ -79,9 +79,12 @@ static int allow_path(int ruleset, const char *path, uint64_t allowed) {
 }
 
 static int add_rules(int ruleset, int abi, const struct sandbox_spec *spec) {
+    const uint64_t writing = fs_rights(abi) & ~FS_EXECUTE;
     int rc = 0;
     if (spec->write_dir)
-        rc = allow_path(ruleset, spec->write_dir, fs_rights(abi) & ~FS_EXECUTE);
+        rc = allow_path(ruleset, spec->write_dir, writing);
+    for (const char *const *p = spec->write_dirs; !rc && p && *p; p++)
+        rc = allow_path(ruleset, *p, writing);
     for (const char *const *p = spec->read_paths; !rc && p && *p; p++)
         rc = allow_path(ruleset, *p, FS_READ_FILE | FS_READ_DIR);
     for (const uint16_t *port = spec->connect_ports; !rc && abi >= 4 && port && *port; port++) {

@@ -2,7 +2,7 @@
 #define RING_RING_H
 /*
  * The exchange ring: a memory file through which gateway workers hand exchanges to the sealer. It
- * outlives any program: the supervisor creates it and never maps it. doc/wire.md has the layout.
+ * outlives any program: the supervisor creates it and never maps it. doc/ring.md has the layout.
  *
  * The file is split into regions. A gateway worker claims one region for its life by a POSIX record
  * lock (fcntl F_SETLK) on the byte numbered like the region, so that the kernel gives the region up
@@ -123,7 +123,8 @@ void ring_set_wake_fd(struct ring *r, int fd);
  * how many. The slots stay READY until they are released.
  */
 size_t ring_collect(struct ring *r, struct ring_slot **out, size_t max);
-/* Appends the chain's bytes to `out` (a copy; the caller wipes it). */
+/* Appends the chain's bytes to `out` (a copy; the caller wipes it). A chain that a taken-over worker
+ * damaged is read as far as it goes. ERR_LIMIT, ERR_NOMEM. */
 int ring_read(const struct ring_slot *s, enum ring_chain c, struct buf *out);
 uint64_t ring_length(const struct ring_slot *s, enum ring_chain c);
 const struct ring_meta *ring_meta_of(const struct ring_slot *s);

@@ -76,18 +76,21 @@ static bool listed_table(const char *p, size_t len) {
 /* Functions that reach files, the network, dictionaries, models, settings or the machine; that wait;
  * that write to a log; or that look into tables by name. A name ending in * is a prefix. */
 static const char *const denied_functions[] = {
-    "__*",          "addressTo*",     "ai*",           "authUser",       "authenticatedUser",
-    "buildId",      "catboost*",      "chdb",          "connection*",    "currentProfiles",
-    "currentRoles", "defaultProfiles", "defaultRoles", "demangle",       "dict*",
-    "displayName",  "embed*",         "enabled*",      "eval*",          "executable*",
-    "file",         "filesystem*",    "fqdn",          "fullHostName",   "fuzz*",
-    "generateSerialID", "getClient*", "getMacro",      "getMax*",        "getMergeTree*",
-    "getOSKernelVersion", "getServer*", "getSetting*", "globalVariable", "hasColumnInTable",
-    "hasThreadFuzzer", "hostname",    "joinGet*",      "lemmatize",      "llm*",
-    "logTrace",     "naiveBayes*",    "region*",       "reverseDNS*",    "serverUUID",
-    "showCertificate", "sleep*",      "stem",          "structureTo*",   "synonyms",
-    "tcpPort",      "tid",            "transaction*",  "uptime",         "url",
-    "remote*",      "s3*",            "zookeeper*",    NULL,
+    "__*",                  "addressTo*",           "ai*",                  "authenticatedUser",
+    "authUser",             "buildId",              "catboost*",            "chdb",
+    "connection*",          "currentProfiles",      "currentRoles",         "defaultProfiles",
+    "defaultRoles",         "demangle",             "dict*",                "displayName",
+    "embed*",               "enabled*",             "eval*",                "executable*",
+    "file",                 "filesystem*",          "formatRow*",           "fqdn",
+    "fullHostName",         "fuzz*",                "generateSerialID",     "getClient*",
+    "getMacro",             "getMax*",              "getMergeTree*",        "getOSKernelVersion",
+    "getServer*",           "getSetting*",          "globalVariable",       "hasColumnInTable",
+    "hasThreadFuzzer",      "hostname",             "joinGet*",             "lemmatize",
+    "llm*",                 "logTrace",             "naiveBayes*",          "region*",
+    "remote*",              "reverseDNS*",          "s3*",                  "serverUUID",
+    "showCertificate",      "sleep*",               "stem",                 "structureTo*",
+    "synonyms",             "tcpPort",              "tid",                  "transaction*",
+    "uptime",               "url",                  "zookeeper*",           NULL,
 };
 
 bool guard_function_denied(const char *name, size_t len) {
@@ -227,8 +230,10 @@ static bool is_name(const struct lexer *x, size_t i) {
     return i < x->count && (x->tokens[i].kind == TOKEN_WORD || x->tokens[i].kind == TOKEN_QUOTED);
 }
 
+/* A name anywhere: a function is called by it, or handed to another one, as in arrayMap(f, x) or
+ * APPLY f. No column of the log has such a name; an alias has to take another one. */
 static int check_function(const struct lexer *x, size_t i) {
-    if (!is_name(x, i) || !guard_function_denied(text(x, i), x->tokens[i].len))
+    if (!guard_function_denied(text(x, i), x->tokens[i].len))
         return 0;
     return deny(x->why, x->why_size, "the function %.*s is not allowed", (int)x->tokens[i].len,
                 text(x, i));
@@ -257,10 +262,8 @@ static int check_token(struct lexer *x, size_t i) {
     if (!rc && punct_is(x, i + 1, '.') && in_list(text(x, i), t->len, closed))
         rc = deny(x->why, x->why_size, "the database %.*s is not open to queries", (int)t->len,
                   text(x, i));
-    if (!rc && punct_is(x, i + 1, '('))
+    if (!rc)
         rc = check_function(x, i);
-    if (!rc && word_is(x, i, "APPLY"))
-        rc = check_function(x, punct_is(x, i + 1, '(') ? i + 2 : i + 1);
     size_t open = word_is(x, i + 2, "MATERIALIZED") ? i + 3 : i + 2;
     if (!rc && word_is(x, i + 1, "AS") && punct_is(x, open, '(')) {
         if (g->ctes == GUARD_CTES_MAX)
@@ -382,7 +385,8 @@ int guard_check_tree(const struct guard *g, const char *tree, size_t len, char *
         while (p < stop && *p == ' ')
             p++;
         size_t n = (size_t)(stop - p);
-        bool function = starts(p, n, "Function ");
+        bool function = starts(p, n, "Function "), identifier = starts(p, n, "Identifier ");
+        size_t name = function ? 9 : 11;
         if (in_table && !starts(p, n, "TableIdentifier ") && !starts(p, n, "Subquery"))
             return function ? deny(why, why_size, "the table function %.*s is not allowed",
                                    (int)node_name(p + 9, n - 9), p + 9)
@@ -393,9 +397,10 @@ int guard_check_tree(const struct guard *g, const char *tree, size_t len, char *
             rc = check_table(g, p + 16, node_name(p + 16, n - 16), why, why_size);
         else if (starts(p, n, "QueryParameter"))
             rc = deny(why, why_size, "query parameters are not supported");
-        else if (function && guard_function_denied(p + 9, node_name(p + 9, n - 9)))
+        else if ((function || identifier) &&
+                 guard_function_denied(p + name, node_name(p + name, n - name)))
             rc = deny(why, why_size, "the function %.*s is not allowed",
-                      (int)node_name(p + 9, n - 9), p + 9);
+                      (int)node_name(p + name, n - name), p + name);
         if (rc)
             return rc;
         p = stop + 1;

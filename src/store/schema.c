@@ -2,9 +2,10 @@
  * The tables of the log in ClickHouse's SQL. Columns and their order are those of record/rows.h: the
  * bytes of a row in the spool are what is inserted and what SELECT * gives back.
  *
- * Codecs were chosen by the size on disk of replayed conversations (doc/schema.md): ids of one
- * worker differ in few bytes, so ZSTD over sorted ids is enough; numbers that grow are Delta first;
- * an envelope does not compress, but its header repeats and ZSTD(1) takes that away.
+ * Codecs were chosen by the size on disk of replayed conversations (doc/schema.md, bench/bytes.c): ids
+ * of one worker differ in few bytes, which ZSTD finds; numbers that lie near each other are T64 first,
+ * those that only grow Delta; an envelope does not compress, but its header repeats, and behind so much
+ * that is random only ZSTD(3) and above find that.
  * No TTL and no deletes: rows leave by partition, under a ledger entry.
  */
 #include "store/store.h"
@@ -14,13 +15,14 @@
 #define CONVERSATION "if(empty(root), id, root)"
 
 #define NAME " LowCardinality(String) CODEC(ZSTD(1))"
-#define TIME " DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))"
+#define TIME " DateTime64(6, 'UTC')" /* in a table's order it grows, in another it is near */
 #define ID " UUID CODEC(ZSTD(1))"
-#define COUNTER " CODEC(Delta, ZSTD(1))"
+#define DENSE_ID " UUID CODEC(ZSTD(9))"
+#define GROWS " CODEC(Delta, ZSTD(1))"
+#define NEAR " CODEC(T64, ZSTD(1))"
 #define BYTES " CODEC(ZSTD(1))"
 
-#define PLACE                                                                                      \
-    "sealer UInt64" BYTES ", batch UInt64" BYTES ", `index` UInt32" COUNTER
+#define PLACE "sealer UInt64" BYTES ", batch UInt64" NEAR ", `index` UInt32" NEAR
 
 /* A confirmed batch survives loss of power; a batch sent twice is stored once; no statistics files,
  * which cost more than they help with tables of this shape. */
@@ -44,16 +46,16 @@
 static const char *const statements[] = {
     "CREATE DATABASE IF NOT EXISTS " STORE_DATABASE " ENGINE = Atomic",
     "USE " STORE_DATABASE,
-    "CREATE TABLE IF NOT EXISTS data_keys (tenant" NAME ", project" NAME ", time" TIME ","
+    "CREATE TABLE IF NOT EXISTS data_keys (tenant" NAME ", project" NAME ", time" TIME NEAR ","
     " id FixedString(16) CODEC(NONE), subject" ID ", writer UInt32" BYTES ","
     " wrapped FixedString(80) CODEC(NONE), mac FixedString(32) CODEC(NONE), " PLACE ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY id" SETTINGS,
-    "CREATE TABLE IF NOT EXISTS turns (tenant" NAME ", project" NAME ", time" TIME ", id" ID ","
-    " root UUID CODEC(ZSTD(9)), parent UUID CODEC(ZSTD(9)), parent_hash FixedString(16)" BYTES ","
-    " kept UInt32" COUNTER ", dialect" NAME ", subject" ID ", envelope String" BYTES ", " PLACE ","
+    "CREATE TABLE IF NOT EXISTS turns (tenant" NAME ", project" NAME ", time" TIME NEAR ","
+    " id" DENSE_ID ", root" DENSE_ID ", parent" DENSE_ID ", parent_hash FixedString(16)" BYTES ","
+    " kept UInt32" NEAR ", dialect" NAME ", subject" ID ", envelope String CODEC(ZSTD(3)), " PLACE ","
     " conversation UUID ALIAS " CONVERSATION ", body String ALIAS " BODY ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (" CONVERSATION ", time)" SETTINGS,
-    "CREATE TABLE IF NOT EXISTS interactions (tenant" NAME ", project" NAME ", time" TIME ","
+    "CREATE TABLE IF NOT EXISTS interactions (tenant" NAME ", project" NAME ", time" TIME GROWS ","
     " id" ID ", key" NAME ", subject" ID ", conversation" ID ", parent" ID ", dialect" NAME ","
     " provider" NAME ", model_asked" NAME ", model" NAME ", status UInt16" BYTES ","
     " outcome" NAME ", error" NAME ", finish" NAME ", streamed Bool" BYTES ","
@@ -62,7 +64,7 @@ static const char *const statements[] = {
     " ttft_us UInt32" BYTES ", duration_us UInt32" BYTES ", overhead_us UInt32" BYTES ","
     " attempts UInt8" BYTES ", findings UInt16" BYTES ", session_id String" BYTES ","
     " trace_id String" BYTES ", tags Map(String, String)" BYTES ", worker_epoch UInt64" BYTES ","
-    " worker_sequence UInt64" COUNTER ", stored" NAME ", " PLACE ")"
+    " worker_sequence UInt64" GROWS ", stored" NAME ", " PLACE ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, project, time)" SETTINGS,
     NULL,
 };

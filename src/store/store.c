@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "store/chdb.h"
@@ -76,6 +77,10 @@ int store_open(const char *dir, struct store **ret) {
     int rc = dir[0] == '/' ? 0 : ERR_USAGE;
     if (!rc && snprintf(s->dir, sizeof s->dir, "%s", dir) >= (int)sizeof s->dir)
         rc = ERR_LIMIT;
+    /* The engine takes a config.xml of the working folder for its own: listeners, users and logs could
+     * be configured there. Nobody can put one into /proc. */
+    if (!rc && chdir("/proc"))
+        rc = ERR_IO;
     if (!rc)
         rc = connect_to(dir, &s->conn);
     for (unsigned i = 0; !rc && schema_statement(i); i++)

@@ -18,8 +18,9 @@
 struct store;
 struct store_reader;
 
-/* Starts the engine on the folder (an absolute path; made by the caller) and creates what is missing of the tables.
- * After it the process has threads. ERR_IO: the engine did not start or refused the tables. */
+/* Starts the engine on the folder (an absolute path; made by the caller) and creates what is missing
+ * of the tables. After it the process has threads, and /proc as its working folder. ERR_IO: the engine
+ * did not start or refused the tables. */
 int store_open(const char *dir, struct store **ret);
 /* Orderly end. All readers are closed before. NULL-safe. */
 void store_close(struct store *s);

@@ -4,11 +4,16 @@
 #include "store/chdb.h"
 #include "store/store.h"
 
+#define STORE_SEALERS 16
+
 struct store {
     chdb_connection *conn;
     char dir[4096];
-    /* The newest batch that this process inserted itself: what lies before it needs no counting. */
-    uint64_t last_sealer, last_batch;
+    /* Of each sealer the batch that this process inserted last (0: none), the newest first: the one
+     * after it needs no counting. */
+    struct {
+        uint64_t sealer, batch;
+    } last[STORE_SEALERS];
 };
 
 struct store_reader {

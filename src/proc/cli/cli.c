@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "control/control_db.h"
 #include "control/nearest.h"
+#include "ipc/dial/dial.h"
 
 #define OPTIONS_MAX 32
 #define CLI_BUSY_MS 30000
@@ -160,7 +161,7 @@ int cli_connect(const char *dir, const char *name, enum ipc_role role, struct pe
     int code = cli_need_installation(dir);
     if (code != CLI_GO)
         return code;
-    int rc = peer_connect(dir, name, role, ret);
+    int rc = dial(dir, name, role, ret);
     if (rc == 0)
         return CLI_GO;
     if (rc == ERR_NOTFOUND || rc == ERR_PEER) {
@@ -203,7 +204,7 @@ int cli_reload(const char *dir, bool *ret_running) {
     struct peer *p;
     char text[512];
     *ret_running = false;
-    int rc = peer_connect(dir, "control", IPC_SUPERVISOR, &p);
+    int rc = dial(dir, "control", IPC_SUPERVISOR, &p);
     if (rc == ERR_NOTFOUND || rc == ERR_PEER)
         return CLI_GO; /* nothing runs: what was written is read at the next start */
     if (rc)

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/traces.h"
 #include "proc/sealer/sealer.h"
 
 #define TICK_MS 20
@@ -148,9 +149,27 @@ static void begin_stop(struct sealer *s) {
     s->stopping = s->again = true;
 }
 
+static void send_usage(struct sealer *s) {
+    struct ring_usage u;
+    uint8_t out[76];
+    uint64_t batches = 0;
+    ring_usage(s->ring, &u);
+    for (const struct spool_batch *b = spool_batches(s->spool); b; b = b->next)
+        batches++;
+    const uint64_t values[] = {u.slots,    u.slots_used, u.bytes, u.bytes_used,
+                               u.admitted, u.refused,    u.cut,   u.oldest_ready_ns,
+                               batches};
+    for (size_t i = 0; i < 9; i++)
+        put_u64(out + 8 * i, values[i]);
+    put_u32(out + 72, (uint32_t)s->disk);
+    sealer_send(s, s->child.supervisor, MSG_USAGE_IS, out, sizeof out, -1);
+}
+
 static int from_supervisor(struct sealer *s, const struct frame *f) {
     if (f->msg == MSG_STOP)
         begin_stop(s);
+    else if (f->msg == MSG_USAGE)
+        send_usage(s);
     else if (f->msg == MSG_PEER && f->fd >= 0)
         take_peer(s, f);
     else if (f->fd >= 0)
@@ -332,7 +351,9 @@ static int begin(struct sealer *s) {
         rc = sealing_new(&s->sealing);
     if (!rc)
         rc = exchange_init(&s->work);
-    const struct sandbox_spec spec = {.write_dir = s->child.dir, .syscalls = syscalls};
+    const struct sandbox_spec spec = {.write_dir = s->child.dir,
+                                      .syscalls = syscalls,
+                                      .best_effort = s->child.best_effort};
     if (!rc)
         rc = sandbox_enter(&spec, &sandbox);
     if (!rc)

@@ -8,7 +8,6 @@
  *   exchange.c  one exchange: ring slot -> turn -> sealed rows in the spool
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
  *   ship.c      finished batches and assignments on their way
- *   traces.c    leaving nothing behind on the stack and in registers
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -102,9 +101,5 @@ void ship_noted(struct sealer *s, uint64_t number);
 void ship_inserted(struct sealer *s, uint64_t number, int rc);
 /* Sends what can be sent now. Returns the ms after which to try again, -1 = no need. */
 int ship(struct sealer *s);
-
-/* ---- traces.c ---- */
-/* Overwrites the stack below the caller and the vector registers. */
-void traces_wipe(void);
 
 #endif

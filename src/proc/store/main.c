@@ -38,7 +38,7 @@ static const int syscalls[] = {
     SYS_lstat,         SYS_fstat,          SYS_newfstatat,    SYS_statx,
     SYS_statfs,        SYS_fstatfs,        SYS_access,        SYS_faccessat,
     SYS_faccessat2,    SYS_readlink,       SYS_readlinkat,    SYS_symlink,
-    SYS_getcwd,        SYS_getdents64,     SYS_utimensat,     SYS_futimesat,
+    SYS_getcwd,        SYS_chdir,         SYS_getdents64,    SYS_utimensat,     SYS_futimesat,
     SYS_flock,         SYS_fsync,          SYS_fdatasync,     SYS_ftruncate,
     SYS_fallocate,     SYS_fadvise64,      SYS_sync_file_range, SYS_lseek,
     SYS_chmod,         SYS_fchmod,         SYS_fchmodat,      SYS_copy_file_range,
@@ -74,6 +74,7 @@ static int enter_sandbox(const struct child *c, struct sandbox_state *ret) {
         .write_dir = c->dir,
         .read_paths = readable,
         .syscalls = syscalls,
+        .best_effort = c->best_effort,
     };
     return sandbox_enter(&spec, ret);
 }

@@ -238,3 +238,10 @@ void cells_reasons(const struct cells *c, char *out, size_t size) {
         n += (size_t)k;
     }
 }
+
+bool cells_failed_with(const struct cells *c, int code) {
+    for (size_t i = 0; i < REASONS; i++)
+        if (c->reasons[i].count && c->reasons[i].code == code)
+            return true;
+    return false;
+}

@@ -5,8 +5,10 @@
  * escaped for the format. The result may come in pieces cut anywhere. What cannot be opened stays as
  * it is, and is counted.
  *
- * Who opens is the caller's (read/query/opener.h for a running installation, a function in tests).
+ * Who opens is the caller's: remote_open (read/query/remote.h) for a running installation, any other
+ * cells_open for a test.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +47,8 @@ int cells_finish(struct cells *c);
 size_t cells_opened(const struct cells *c);
 size_t cells_failed(const struct cells *c);
 void cells_reasons(const struct cells *c, char *out, size_t size);
+/* Was this ERR_* a reason? */
+bool cells_failed_with(const struct cells *c, int code);
 
 /* The bytes of a cell's text ("shx1." and base64url): decoded into out, split in place. */
 int cells_decode(struct buf *out, const char *text, size_t len, struct cell *ret);

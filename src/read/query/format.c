@@ -35,25 +35,48 @@ static bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Behind what begins at `at`: white space, a comment, a quoted text, a word, or one character. */
+static size_t after_token(const char *sql, size_t len, size_t at) {
+    char c = sql[at], next = at + 1 < len ? sql[at + 1] : 0;
+    const char *rest = sql + at, *end;
+    if ((c == '-' && next == '-') || (c == '/' && next == '*')) {
+        end = c == '-' ? memchr(rest, '\n', len - at) : memmem(rest + 2, len - at - 2, "*/", 2);
+        return !end ? len : (size_t)(end - sql) + (c == '-' ? 1 : 2);
+    }
+    size_t i = at + 1;
+    if (c == '\'' || c == '"' || c == '`') {
+        while (i < len && sql[i] != c)
+            i += sql[i] == '\\' ? 2 : 1;
+        return i < len ? i + 1 : len;
+    }
+    while (i < len && is_word(c) && is_word(sql[i]))
+        i++;
+    return i;
+}
+
 const char *format_split(const char *sql, size_t *len, size_t *ret_name_len) {
-    size_t end = *len;
-    while (end > 0 && (is_space(sql[end - 1]) || sql[end - 1] == ';'))
-        end--;
-    size_t name = end;
-    while (name > 0 && is_word(sql[name - 1]))
-        name--;
-    size_t word = name;
-    while (word > 0 && is_space(sql[word - 1]))
-        word--;
-    if (name == end || word == name || word < 7 || strncasecmp(sql + word - 6, "FORMAT", 6) != 0 ||
-        !is_space(sql[word - 7]))
+    size_t format = 0, name = 0, name_len = 0, end;
+    bool is_format = false; /* the word before was FORMAT, and began at `format` */
+    for (size_t at = 0; at < *len; at = end) {
+        bool skipped = is_space(sql[at]) || sql[at] == ';';
+        end = after_token(sql, *len, at);
+        if (skipped || (end - at > 1 && (sql[at] == '-' || sql[at] == '/')))
+            continue;
+        name_len = is_format && is_word(sql[at]) ? end - at : 0;
+        name = at;
+        is_format = !name_len && end - at == 6 && strncasecmp(sql + at, "FORMAT", 6) == 0;
+        if (is_format)
+            format = at;
+    }
+    if (!name_len)
         return NULL;
-    *len = word - 6;
-    *ret_name_len = end - name;
+    *len = format;
+    *ret_name_len = name_len;
     return sql + name;
 }
 
-/* Backslash escapes, as ClickHouse writes them in TabSeparated and in string literals. */
+/* Backslash escapes, as ClickHouse reads them in TabSeparated and in string literals; of control
+ * characters it writes some raw, here none is. */
 static int escape_backslash(struct buf *out, const uint8_t *p, size_t len) {
     static const char from[] = "\b\f\n\r\t\\'", to[] = "bfnrt\\'";
     int rc = 0;
@@ -63,6 +86,8 @@ static int escape_backslash(struct buf *out, const uint8_t *p, size_t len) {
             rc = buf_append(out, "\\0", 2);
         else if (known)
             rc = buf_append(out, (char[]){'\\', to[known - from]}, 2);
+        else if (p[i] < 0x20 || p[i] == 0x7f)
+            rc = buf_printf(out, "\\x%02x", p[i]);
         else
             rc = buf_append_u8(out, p[i]);
     }

@@ -110,19 +110,16 @@ const uint8_t *history_id(const struct history *h, size_t i) {
     return h->entries[i].id;
 }
 
+const uint8_t *history_parent(const struct history *h, size_t i) {
+    return h->entries[i].parent;
+}
+
 long history_find(const struct history *h, const uint8_t id[UUID_BYTES]) {
     /* From the end: a parent is looked for from its child on, and is not far. */
     for (size_t i = h->n; i > 0; i--)
         if (memcmp(h->entries[i - 1].id, id, UUID_BYTES) == 0)
             return (long)(i - 1);
     return ERR_NOTFOUND;
-}
-
-int history_is_leaf(const struct history *h, size_t i) {
-    for (size_t k = 0; k < h->n; k++)
-        if (memcmp(h->entries[k].parent, h->entries[i].id, UUID_BYTES) == 0)
-            return 0;
-    return 1;
 }
 
 /* --- opening --- */

@@ -23,10 +23,9 @@ void history_free(struct history *h);
 
 size_t history_count(const struct history *h);
 const uint8_t *history_id(const struct history *h, size_t i); /* by time, oldest first */
+const uint8_t *history_parent(const struct history *h, size_t i); /* zero: none */
 /* ERR_NOTFOUND, or its place. */
 long history_find(const struct history *h, const uint8_t id[UUID_BYTES]);
-/* No other turn continues it. */
-int history_is_leaf(const struct history *h, size_t i);
 
 /* The exchange of turn i, with the whole request as the client sent it. *ret_kept: how many of the
  * request's messages earlier turns held. exchange_done after 0. */

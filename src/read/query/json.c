@@ -152,17 +152,13 @@ static bool is_word(struct json v, const char *word) {
     return v.p && v.len == strlen(word) && memcmp(v.p, word, v.len) == 0;
 }
 
-bool json_is_null(struct json v) {
-    return is_word(v, "null");
-}
-
-bool json_is_true(struct json v) {
+bool json_truth(struct json v) {
     return is_word(v, "true");
 }
 
 bool json_is_empty(struct json v) {
-    return !v.p || json_is_null(v) || is_word(v, "\"\"") ||
-           (json_is_array(v) && json_count(v) == 0);
+    return !v.p || is_word(v, "null") || is_word(v, "\"\"") ||
+           (json_is(v, '[') && json_count(v) == 0);
 }
 
 /* Where a value of a checked text ends: no syntax left to check, so brackets are only counted. */
@@ -187,7 +183,7 @@ static void skip_value(struct scan *s) {
 
 bool json_each(struct json container, size_t *pos, struct json *ret_key, struct json *ret_value) {
     struct json key = {0};
-    if (!json_is_object(container) && !json_is_array(container))
+    if (!json_is(container, '{') && !json_is(container, '['))
         return false;
     struct scan s = {container.p + (*pos ? *pos : 1), container.p + container.len - 1};
     skip_space(&s);
@@ -197,7 +193,7 @@ bool json_each(struct json container, size_t *pos, struct json *ret_key, struct 
     }
     if (s.p >= s.end)
         return false;
-    if (json_is_object(container)) {
+    if (json_is(container, '{')) {
         key.p = s.p;
         (void)scan_string(&s);
         key.len = (size_t)(s.p - key.p);
@@ -217,7 +213,7 @@ bool json_each(struct json container, size_t *pos, struct json *ret_key, struct 
 struct json json_get(struct json object, const char *name) {
     struct json key, value, found = {0};
     size_t pos = 0;
-    if (json_is_object(object))
+    if (json_is(object, '{'))
         while (json_each(object, &pos, &key, &value))
             if (json_equals(key, name))
                 found = value;
@@ -227,7 +223,7 @@ struct json json_get(struct json object, const char *name) {
 struct json json_at(struct json array, size_t i) {
     struct json value;
     size_t pos = 0;
-    if (json_is_array(array))
+    if (json_is(array, '['))
         while (json_each(array, &pos, NULL, &value))
             if (i-- == 0)
                 return value;
@@ -243,7 +239,7 @@ size_t json_count(struct json container) {
 }
 
 bool json_equals(struct json string, const char *text) {
-    if (!json_is_string(string))
+    if (!json_is(string, '"'))
         return false;
     size_t n = strlen(text);
     if (!memchr(string.p, '\\', string.len))
@@ -316,7 +312,7 @@ static uint32_t unescape_u(const char **p, const char *end) {
 
 int json_text(struct json string, struct buf *out) {
     static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    if (!json_is_string(string))
+    if (!json_is(string, '"'))
         return ERR_SYNTAX;
     const char *p = string.p + 1, *end = string.p + string.len - 1;
     int rc = 0;

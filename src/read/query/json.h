@@ -21,17 +21,12 @@ struct json {
 /* ERR_SYNTAX unless the text is exactly one value. */
 int json_parse(struct json *ret, const void *text, size_t len);
 
-static inline bool json_is_object(struct json v) {
-    return v.p && v.p[0] == '{';
+/* Is it an object (kind '{'), an array ('['), a string ('"')? */
+static inline bool json_is(struct json v, char kind) {
+    return v.p && v.p[0] == kind;
 }
-static inline bool json_is_array(struct json v) {
-    return v.p && v.p[0] == '[';
-}
-static inline bool json_is_string(struct json v) {
-    return v.p && v.p[0] == '"';
-}
-bool json_is_null(struct json v);
-bool json_is_true(struct json v);
+/* Is it `true`? */
+bool json_truth(struct json v);
 /* null, "", [] */
 bool json_is_empty(struct json v);
 

@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "codec/codec.h"
-#include "ipc/peer.h"
+#include "ipc/dial/dial.h"
 #include "record/datakey.h"
 
 #define ANSWER_MS 120000
@@ -28,6 +28,7 @@ struct remote {
     struct peer *store, *vault;
     struct data_key_row *keys;
     size_t keys_n, keys_next;
+    bool asking; /* within an answer of the store */
     char why[512];
 };
 
@@ -64,6 +65,23 @@ static void hang_up(struct peer **p) {
     *p = NULL;
 }
 
+void remote_rest(struct remote *r) {
+    hang_up(&r->store);
+    hang_up(&r->vault);
+}
+
+/* Connects unless it is; says why not. */
+static int reach(struct remote *r, const char *name, enum ipc_role role, struct peer **p) {
+    int rc = *p ? 0 : dial(r->dir, name, role, p);
+    if (rc == ERR_DENIED)
+        snprintf(r->why, sizeof r->why, "this installation belongs to another user");
+    else if (rc == ERR_LIMIT)
+        snprintf(r->why, sizeof r->why, "the folder's path is too long for its sockets");
+    else if (rc)
+        snprintf(r->why, sizeof r->why, "the %s does not answer", name);
+    return rc == ERR_NOTFOUND ? ERR_PEER : rc;
+}
+
 /* i32 code | text: remembers the text, gives the code. */
 static int end_of(struct remote *r, const struct frame *f) {
     if (f->len < 4)
@@ -71,6 +89,9 @@ static int end_of(struct remote *r, const struct frame *f) {
     size_t n = f->len - 4 < sizeof r->why - 1 ? f->len - 4 : sizeof r->why - 1;
     memcpy(r->why, f->p + 4, n);
     r->why[n] = 0;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)r->why[i] < 0x20 || r->why[i] == 0x7f)
+            r->why[i] = ' ';
     return (int)(int32_t)get_u32(f->p);
 }
 
@@ -83,15 +104,12 @@ static int send_query(struct remote *r, const char *format, const char *sql, siz
     memcpy(head + 2, format, n);
     /* A kept connection may have been let go in the meantime: once more on a new one. */
     for (int fresh = 0; fresh < 2; fresh++) {
-        if (!r->store) {
-            int rc = peer_connect(r->dir, "store", IPC_STORE, &r->store);
-            if (rc) {
-                snprintf(r->why, sizeof r->why, "the store does not answer: is `safehouse up` running?");
-                return rc;
-            }
+        if (!r->store)
             fresh = 1;
-        }
-        int rc = peer_send2(r->store, MSG_QUERY, head, 2 + n, sql, sql_len);
+        int rc = reach(r, "store", IPC_STORE, &r->store);
+        if (rc)
+            return rc;
+        rc = peer_send2(r->store, MSG_QUERY, head, 2 + n, sql, sql_len);
         if (!rc)
             rc = peer_flush_wait(r->store, SEND_MS);
         if (!rc)
@@ -103,8 +121,8 @@ static int send_query(struct remote *r, const char *format, const char *sql, siz
     return ERR_PEER;
 }
 
-int remote_query(struct remote *r, const char *format, const char *sql, size_t sql_len,
-                 remote_sink *sink, void *arg) {
+static int ask(struct remote *r, const char *format, const char *sql, size_t sql_len,
+               remote_sink *sink, void *arg) {
     struct frame f;
     r->why[0] = 0;
     bool again = r->store != NULL;
@@ -128,6 +146,15 @@ int remote_query(struct remote *r, const char *format, const char *sql, size_t s
         }
     }
     hang_up(&r->store);
+    return rc;
+}
+
+int remote_query(struct remote *r, const char *format, const char *sql, size_t sql_len,
+                 remote_sink *sink, void *arg) {
+    CHECK(!r->asking);
+    r->asking = true;
+    int rc = ask(r, format, sql, sql_len, sink, arg);
+    r->asking = false;
     return rc;
 }
 
@@ -249,15 +276,6 @@ static int need_keys(struct remote *r, const struct cell *cells, size_t n) {
 
 /* --- the vault --- */
 
-static int connect_vault(struct remote *r) {
-    if (r->vault)
-        return 0;
-    int rc = peer_connect(r->dir, "vault", IPC_VAULT, &r->vault);
-    if (rc)
-        snprintf(r->why, sizeof r->why, "the vault does not answer: is `safehouse up` running?");
-    return rc;
-}
-
 static int send_why(struct remote *r) {
     uint8_t why[2 + LIMIT_REASON];
     size_t n = strlen(r->reason);
@@ -319,17 +337,20 @@ static int receive_opened(struct remote *r, struct opened *ret, size_t n) {
     }
 }
 
-/* One request: cells [from, *to), as many as fit. Cells without a key row are failed at once. */
+/* One request: cells [from, *to), as many as fit. Cells without a key row, or too large for a message,
+ * are failed at once. */
 static int open_some(struct remote *r, const struct cell *cells, size_t from, size_t *to, size_t n,
                      struct opened *ret) {
     size_t bytes = 0, sent = 0;
-    int rc = connect_vault(r);
+    int rc = reach(r, "vault", IPC_VAULT, &r->vault);
     if (!rc)
         rc = send_why(r);
     for (; !rc && *to < n && bytes < OPEN_BYTES && sent < LIMIT_OPEN_CELLS; (*to)++) {
         struct envelope_header h;
         const struct cell *c = &cells[*to];
         int bad = envelope_decode_header(&h, c->envelope, c->envelope_len);
+        if (c->context_len + c->envelope_len > LIMIT_FRAME - 6 - DATA_KEY_ROW_MAX)
+            bad = ERR_LIMIT;
         const struct data_key_row *key = bad ? NULL : find_key(r, h.data_key);
         if (!key) {
             ret[*to].rc = bad ? bad : ERR_NOTFOUND;

@@ -17,7 +17,8 @@ void remote_free(struct remote *r); /* NULL-safe */
 
 typedef int remote_sink(void *arg, const void *p, size_t len);
 
-/* One statement; the result's bytes go to the sink in order. A failure's sentence is remote_why. */
+/* One statement; the result's bytes go to the sink in order, which asks for nothing else meanwhile (no
+ * opening either: that needs data keys). A failure's sentence is remote_why. */
 int remote_query(struct remote *r, const char *format, const char *sql, size_t sql_len,
                  remote_sink *sink, void *arg);
 /* The same, whole, appended to out. */
@@ -26,7 +27,10 @@ int remote_query_whole(struct remote *r, const char *format, const char *sql, st
 /* A cells_open: fetches the cells' data keys, asks the vault, unpads and decompresses. */
 void remote_open(void *remote, const struct cell *cells, size_t n, struct opened *ret);
 
-/* The sentence that came with the last failure; "" if none. */
+/* Lets the connections go until they are needed again: the store serves few clients at a time. */
+void remote_rest(struct remote *r);
+
+/* The sentence that came with the last failure, without control characters; "" if none. */
 const char *remote_why(const struct remote *r);
 
 #endif

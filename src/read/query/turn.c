@@ -15,7 +15,7 @@ int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept) {
     int rc = json_parse(&doc, text, len);
     if (rc)
         return rc;
-    if (!json_is_object(doc))
+    if (!json_is(doc, '{'))
         return ERR_SYNTAX;
     *ret = (struct turn){
         .messages = json_get(doc, "messages"),
@@ -26,17 +26,21 @@ int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept) {
         .answer = json_get(doc, "answer"),
         .answer_text = json_get(doc, "answer_text"),
         .answer_base64 = json_get(doc, "answer_base64"),
-        .streamed = json_is_true(json_get(doc, "streamed")),
+        .tail = json_get(doc, "tail"),
+        .tail_base64 = json_get(doc, "tail_base64"),
+        .request_text = json_get(doc, "request_text"),
+        .request_base64 = json_get(doc, "request_base64"),
+        .streamed = json_truth(json_get(doc, "streamed")),
         .status = (unsigned)json_number(json_get(doc, "status"), 200),
         .outcome = "complete",
         .kept = kept,
     };
     struct json outcome = json_get(doc, "outcome");
-    if (json_is_string(outcome) && outcome.len - 2 < sizeof ret->outcome) {
+    if (json_is(outcome, '"') && outcome.len - 2 < sizeof ret->outcome) {
         memcpy(ret->outcome, outcome.p + 1, outcome.len - 2);
         ret->outcome[outcome.len - 2] = 0;
     }
-    return json_is_array(ret->messages) ? 0 : ERR_SYNTAX;
+    return json_is(ret->messages, '[') ? 0 : ERR_SYNTAX;
 }
 
 static int add_message(struct exchange *e, struct json message) {
@@ -100,7 +104,7 @@ static int add_answer(struct exchange *e, const struct turn *parent, const struc
     size_t choice = (size_t)json_number(json_get(child->replayed, "choice"), 0);
     struct json message =
         json_get(json_at(json_get(parent->answer, "choices"), choice), "message");
-    if (!json_is_object(message))
+    if (!json_is(message, '{'))
         return 0; /* there was none: an error, or nothing came */
     if (!child->replayed.p)
         return add_message(e, message);
@@ -152,8 +156,10 @@ void exchange_done(struct exchange *e) {
 }
 
 int exchange_request(const struct exchange *e, struct buf *out) {
-    struct json key, value;
+    struct json key, value, text = e->last->request_text;
     size_t pos = 0;
+    if (text.p || e->last->request_base64.p)
+        return text.p ? buf_append(out, text.p, text.len) : buf_append_str(out, "null");
     int rc = buf_append_u8(out, '{');
     while (!rc && json_each(e->params, &pos, &key, &value)) {
         rc = buf_append(out, key.p, key.len);
@@ -183,6 +189,26 @@ int exchange_request(const struct exchange *e, struct buf *out) {
 
 int exchange_response(const struct exchange *e, struct buf *out) {
     const struct turn *t = e->last;
-    struct json v = t->answer.p ? t->answer : t->answer_text.p ? t->answer_text : t->answer_base64;
+    struct json v = t->answer.p ? t->answer : t->answer_text;
     return v.p ? buf_append(out, v.p, v.len) : buf_append_str(out, "null");
+}
+
+int exchange_rest(const struct exchange *e, struct buf *out) {
+    const struct turn *t = e->last;
+    const struct {
+        const char *name;
+        struct json value;
+    } members[] = {{"request_base64", t->request_base64},
+                   {"response_base64", t->answer_base64},
+                   {"tail", t->tail},
+                   {"tail_base64", t->tail_base64}};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof members / sizeof members[0]; i++) {
+        if (!members[i].value.p)
+            continue;
+        rc = buf_printf(out, ",\"%s\":", members[i].name);
+        if (!rc)
+            rc = buf_append(out, members[i].value.p, members[i].value.len);
+    }
+    return rc;
 }

@@ -13,7 +13,9 @@
 #include "read/query/json.h"
 
 struct turn {
-    struct json messages, replayed, tools, params, gone, answer, answer_text, answer_base64;
+    struct json messages, replayed, tools, params, gone;
+    struct json answer, answer_text, answer_base64, tail, tail_base64;
+    struct json request_text, request_base64;
     bool streamed;
     char outcome[32]; /* "complete" when the text has none */
     unsigned status;
@@ -37,10 +39,15 @@ struct exchange {
 int exchange_build(struct exchange *ret, const struct turn *turns, size_t n);
 void exchange_done(struct exchange *e);
 
-/* The request as JSON: params' members, messages, tools. */
+/* The request as JSON: params' members, messages, tools; a string for one that is no chat request,
+ * null for one that is no text either. */
 int exchange_request(const struct exchange *e, struct buf *out);
-/* The answer as JSON (null if none; a string for one that is no JSON). */
+/* The answer as JSON; a string for one that is no JSON, null if there is none or it is no text either
+ * (response_base64 of exchange_rest). */
 int exchange_response(const struct exchange *e, struct buf *out);
+/* The members of a JSON object that say what `request` and `response` cannot, each with a comma before
+ * it: request_base64, response_base64, tail, tail_base64, as far as there are any. */
+int exchange_rest(const struct exchange *e, struct buf *out);
 /* For a person: the request's messages from `from` on, the answer, its tool calls. Control characters
  * are shown, not sent. */
 int exchange_render(const struct exchange *e, size_t from, struct buf *out);

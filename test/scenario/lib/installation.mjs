@@ -99,8 +99,9 @@ export class Installation {
     return JSON.parse(await this.cli('show', id, '--dir', this.dir, '--reason', 'test', '--json'));
   }
 
+  // Of an installation that is not whole, too: the exit code is 3 then.
   async status() {
-    return JSON.parse(await this.cli('status', '--dir', this.dir, '--json'));
+    return JSON.parse((await this.cliResult('status', '--dir', this.dir, '--json')).stdout);
   }
 
   async pid(name) {

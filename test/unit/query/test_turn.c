@@ -129,6 +129,56 @@ static void status_and_outcome(void **state) {
     assert_string_equal(t.outcome, "complete");
 }
 
+static void build_one(struct exchange *e, struct turn *t, const char *text) {
+    const struct step s = {text, 0};
+    assert_int_equal(build(e, t, &s, 1), 0);
+}
+
+/* What is no chat request and no JSON answer comes back as text, or as bytes. */
+static void outside_of_the_dialect(void **state) {
+    (void)state;
+    static const struct {
+        const char *turn, *request, *response, *rest, *shown;
+    } cases[] = {
+        {"{\"messages\":[],\"params\":{},\"request_text\":\"{\\\"a\\\":\",\"status\":400}", "\"{\\\"a\\\":\"",
+         "null", "", "\nrequest:\n  {\"a\":\n\nanswer:\n  [none]\n"},
+        {"{\"messages\":[],\"params\":{},\"request_base64\":\"/wA=\",\"answer_base64\":\"/g==\"}", "null",
+         "null", ",\"request_base64\":\"/wA=\",\"response_base64\":\"/g==\"",
+         "\nrequest, in base64:\n  /wA=\n\nanswer, in base64:\n  /g==\n"},
+        {"{\"messages\":[],\"params\":{},\"answer_text\":\"<html>\\n\\u001b[2J\"}", "{\"messages\":[]}",
+         "\"<html>\\n\\u001b[2J\"", "", "\nanswer:\n  <html>\n  \\x1b[2J\n"},
+        {"{\"messages\":[],\"params\":{},\"outcome\":\"cut\",\"answer\":{\"choices\":[{\"message\":{\"role\":"
+         "\"assistant\",\"content\":\"ha\"}}]},\"tail\":\"data: {\\\"x\"}",
+         "{\"messages\":[]}",
+         "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"ha\"}}]}",
+         ",\"tail\":\"data: {\\\"x\"", "\nassistant:\n  ha\n\ncut in the middle of:\n  data: {\"x\n"},
+        {"{\"messages\":[],\"params\":{},\"tail_base64\":\"/w==\"}", "{\"messages\":[]}", "null",
+         ",\"tail_base64\":\"/w==\"", "\ncut in the middle of, in base64:\n  /w==\n"},
+        {"{\"messages\":[],\"params\":{},\"answer\":{\"error\":{\"message\":\"slow down\"}}}",
+         "{\"messages\":[]}", "{\"error\":{\"message\":\"slow down\"}}", "", "\nerror:\n  slow down\n"},
+        {"{\"messages\":[],\"params\":{},\"answer\":{\"object\":\"list\"}}", "{\"messages\":[]}",
+         "{\"object\":\"list\"}", "", "\nanswer:\n  {\"object\":\"list\"}\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int (*const parts[])(const struct exchange *, struct buf *) = {
+            exchange_request, exchange_response, exchange_rest};
+        const char *wanted[] = {cases[i].request, cases[i].response, cases[i].rest, cases[i].shown};
+        struct exchange e;
+        struct turn t;
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        build_one(&e, &t, cases[i].turn);
+        for (int k = 0; k < 4; k++) {
+            buf_clear(&b);
+            assert_int_equal(k < 3 ? parts[k](&e, &b) : exchange_render(&e, 0, &b), 0);
+            assert_int_equal(buf_append_u8(&b, 0), 0);
+            assert_string_equal((char *)b.p, wanted[k]);
+        }
+        buf_wipe(&b);
+        exchange_done(&e);
+    }
+}
+
 static void rendered_safely(void **state) {
     (void)state;
     struct turn t;
@@ -156,7 +206,7 @@ int main(void) {
         cmocka_unit_test(one_turn),        cmocka_unit_test(inherits_and_drops),
         cmocka_unit_test(edited_history),  cmocka_unit_test(replayed_in_another_shape),
         cmocka_unit_test(broken_chains),   cmocka_unit_test(status_and_outcome),
-        cmocka_unit_test(rendered_safely),
+        cmocka_unit_test(rendered_safely), cmocka_unit_test(outside_of_the_dialect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

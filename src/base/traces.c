@@ -1,12 +1,10 @@
 /*
- * What working on plaintext leaves behind: copies on the stack of functions that returned (hash
- * states, decoded pieces), and the last bytes that memcpy moved, in vector registers. Both would
- * stay there while the sealer sleeps, and be in a core.
+ * Leaving nothing behind (traces.h).
  */
-#include <sodium.h>
-#include <stdint.h>
+#include "base/traces.h"
 
-#include "proc/sealer/sealer.h"
+#include <stdint.h>
+#include <string.h>
 
 #define STACK_BYTES (512u << 10)
 
@@ -33,7 +31,12 @@ static void registers_wipe(void) {
 }
 #endif
 
+static __attribute__((noinline)) void stack_wipe(void) {
+    uint8_t below[STACK_BYTES];
+    explicit_bzero(below, sizeof below);
+}
+
 void traces_wipe(void) {
-    sodium_stackzero(STACK_BYTES);
+    stack_wipe();
     registers_wipe();
 }

@@ -1,0 +1,31 @@
+# Benchmarks: `make bench` runs all of them, `make bench-NAME` one. Each prints lines
+# "bench NAME VALUE UNIT"; bench/NAME.* says what is measured.
+.PHONY: bench bench-gateway bench-sealer bench-bytes
+
+bench_program = $(CC) $(ALL_CFLAGS) -pie -o $@ $(filter %.c %.o,$^)
+
+# The two ends of the gateway's benchmark.
+$(B)/bench/load $(B)/bench/upstream: $(B)/bench/%: bench/%.c bench/http.c bench/net.c bench/http.h bench/net.h
+	@mkdir -p $(@D)
+	$(bench_program)
+
+$(B)/bench/sealer: bench/sealer.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
+    write/seal write/turn)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium -lzstd -ljansson
+
+$(B)/bench/bytes: bench/bytes.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
+    write/seal write/turn store)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium -lzstd -ljansson $(UNIT_LIBS_store)
+
+bench: bench-sealer bench-bytes bench-gateway
+
+bench-gateway: build $(B)/bench/load $(B)/bench/upstream
+	B=$(B) bench/gateway.sh
+
+bench-sealer: $(B)/bench/sealer
+	$<
+
+bench-bytes: $(B)/bench/bytes
+	$<

@@ -1,0 +1,45 @@
+#!/bin/sh
+# check-man.sh SAFEHOUSE PAGE...: the manual has no mistake that mandoc sees, names every option that
+# the commands' --help names and no other, and, like the example, every field of the configuration.
+safehouse=$1
+shift
+bad=0
+wrong() { echo "$1"; bad=1; }
+plain() { mandoc -T ascii "$1" | sed 's/.\x08//g'; }
+options() { grep -oE -- '(^|[^-a-z])--?[a-z][-a-z]*' | sed 's/^[^-]//' | sort -u; }
+
+help_of() {
+    case $1 in
+    key) for c in create list revoke; do "$safehouse" key $c --help; done ;;
+    unlock) for c in unlock lock; do "$safehouse" $c --help; done ;;
+    config) "$safehouse" config check --help ;;
+    *) "$safehouse" "$1" --help ;;
+    esac
+}
+
+for page; do
+    said=$(mandoc -T lint -W warning "$page" 2>&1) || wrong "$said"
+    name=$(basename "$page")
+    case $name in safehouse-*.1) ;; *) continue ;; esac
+    command=${name#safehouse-} command=${command%.1}
+    told=$(help_of $command | options)
+    [ -n "$told" ] || wrong "safehouse $command --help says nothing"
+    page_has=$(plain "$page" | options)
+    for option in $told; do
+        [ "$option" = --help ] || printf '%s\n' "$page_has" | grep -Fqx -- "$option" ||
+            wrong "$name does not have $option"
+    done
+    for option in $page_has; do
+        printf '%s\n' "$told" | grep -Fqx -- "$option" || wrong "$name has $option, which --help has not"
+    done
+done
+
+for word in $(sed -n '/^static const struct field fields/,/^};/p' src/control/config.c |
+    grep -oE '"[a-z_-]+"' | tr -d '"' | sort -u); do
+    for file in doc/man/safehouse.yaml.5 examples/safehouse.yaml; do
+        grep -qw -e "$word" "$file" || wrong "$file does not have $word"
+    done
+done
+"$safehouse" config check examples/safehouse.yaml >/dev/null || bad=1
+[ $bad = 0 ] && echo "the manual is in order"
+exit $bad

@@ -1,0 +1,35 @@
+# The gateway's module for the nginx of this system, against the headers and the configuration that
+# its package was built with (nginx-dev). Compiled with our own flags, not by nginx's makefile: the
+# module holds to the same warnings and hardening as the programs.
+NGINX_SOURCE ?= /usr/share/nginx/src
+NGINX_HEADERS := $(B)/nginx/objs/ngx_auto_config.h
+NGINX_INCLUDES := $(addprefix -isystem $(B)/nginx/,objs src/core src/event src/event/modules \
+                    src/os/unix src/http src/http/modules src/http/v2)
+
+# Configuring writes the headers that describe the package's build; nothing of nginx is compiled.
+$(NGINX_HEADERS): $(NGINX_SOURCE)/conf_flags
+	@mkdir -p $(B)/nginx
+	cp -r $(NGINX_SOURCE)/. $(B)/nginx
+	cd $(B)/nginx && bash -c '. ./conf_flags && bash ./configure "$${NGX_CONF_FLAGS[@]}"' >configure.log 2>&1 || \
+	    { tail -n 20 configure.log; exit 1; }
+	@touch $@
+
+gateway_objects := $(patsubst src/%,$(B)/obj-gateway/%.o,$(call sources,$(MODULES_gateway)))
+
+$(B)/obj-gateway/%.c.o: src/%.c | $(NGINX_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden $(NGINX_INCLUDES) -c $< -o $@
+
+$(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared -o $@ $^ -lsodium
+
+-include $(gateway_objects:.o=.d)
+
+check-links: check-gateway-links
+.PHONY: check-gateway-links
+check-gateway-links: $(B)/bin/ngx_http_safehouse_module.so
+	@sh mk/check-links.sh $(B) "ngx_http_safehouse_module.so:$(FORBIDDEN_gateway)" >/dev/null
+
+UNIT_gateway := base control/apikey.c write/gateway/known.c write/gateway/refusal.c \
+                write/gateway/terminal.c proc/supervisor/gateway_conf.c

@@ -1,0 +1,211 @@
+/*
+ * `safehouse status`: asks the supervisor and the vault, and prints what they say, for people with
+ * a sentence for each thing that is not as it should be. Exit code 3 when something does not run.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "ipc/dial/dial.h"
+#include "proc/cli/cli.h"
+
+#define ANSWER_MS 5000  /* of the supervisor */
+#define VAULT_MS 500    /* of the vault: while it tries a passphrase it does nothing else */
+#define LAG_MS 5000     /* of the sealer: more is worth a sentence */
+#define BATCHES 30      /* in the spool: the same */
+#define FULL_PERCENT 80 /* of the ring */
+
+/* MSG_STATUS to a program: its object, or NULL. `ret` gets ERR_* of the transport or of its END. */
+static json_t *ask(struct peer *p, int timeout_ms, int *ret) {
+    struct frame f;
+    char text[512];
+    json_t *o = NULL;
+    *ret = peer_send(p, MSG_STATUS, NULL, 0, -1);
+    if (!*ret)
+        *ret = peer_flush_wait(p, timeout_ms);
+    if (!*ret)
+        *ret = peer_recv_wait(p, &f, timeout_ms);
+    if (*ret)
+        return NULL;
+    if (f.msg == MSG_END && f.len >= 4) {
+        int code = (int32_t)get_u32(f.p);
+        *ret = code ? code : ERR_PEER;
+        return NULL;
+    }
+    if (f.msg == MSG_STATUS_IS)
+        o = json_loadb((const char *)f.p, f.len, 0, NULL);
+    *ret = json_is_object(o) ? cli_wait_end(p, timeout_ms, text, sizeof text) : ERR_PEER;
+    if (*ret) {
+        json_decref(o);
+        o = NULL;
+    }
+    return o;
+}
+
+static int ask_supervisor(const char *dir, json_t **ret) {
+    struct peer *p;
+    int rc, code = cli_connect(dir, "control", IPC_SUPERVISOR, &p);
+    if (code != CLI_GO)
+        return code;
+    *ret = ask(p, ANSWER_MS, &rc);
+    peer_free(p);
+    return *ret ? CLI_GO : cli_fail_err(rc, NULL, "asking the supervisor");
+}
+
+/* ---- reading the objects: a field that is missing is empty or zero ---- */
+
+static const char *text_of(const json_t *o, const char *name) {
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "";
+}
+static long long number_of(const json_t *o, const char *name) {
+    return (long long)json_integer_value(json_object_get(o, name));
+}
+static bool flag_of(const json_t *o, const char *name) {
+    return json_is_true(json_object_get(o, name));
+}
+
+/* Does this program run, or (name NULL) do all? */
+static bool is_running(const json_t *status, const char *name) {
+    const json_t *programs = json_object_get(status, "programs"), *p;
+    size_t i;
+    bool running = json_array_size(programs) > 0;
+    json_array_foreach(programs, i, p) {
+        if (!name || strcmp(text_of(p, "name"), name) == 0)
+            running = running && strcmp(text_of(p, "state"), "running") == 0;
+    }
+    return running;
+}
+
+/* Its object, or null: when it does not run there is nobody to ask. */
+static json_t *ask_vault(const char *dir, const json_t *status) {
+    struct peer *p;
+    int rc;
+    if (!is_running(status, "vault") || dial(dir, "vault", IPC_VAULT, &p))
+        return json_null();
+    json_t *o = ask(p, VAULT_MS, &rc);
+    peer_free(p);
+    return o ? o : json_null();
+}
+
+/* ---- for people ---- */
+
+static void print_programs(const json_t *status) {
+    const json_t *p;
+    size_t i;
+    printf("%-10s  %-10s  %8s  %8s  %s\n", "PROGRAM", "STATE", "PID", "RESTARTS", "SANDBOX");
+    json_array_foreach(json_object_get(status, "programs"), i, p) {
+        char landlock[32] = "no Landlock";
+        if (number_of(p, "landlock"))
+            snprintf(landlock, sizeof landlock, "Landlock %lld", number_of(p, "landlock"));
+        printf("%-10s  %-10s  %8lld  %8lld  %s, %s\n", text_of(p, "name"), text_of(p, "state"),
+               number_of(p, "pid"), number_of(p, "restarts"), landlock,
+               flag_of(p, "seccomp") ? "seccomp" : "no seccomp");
+    }
+}
+
+static void print_facts(const json_t *status) {
+    const json_t *upstream = json_object_get(status, "upstream"),
+                 *ring = json_object_get(status, "ring");
+    const json_t *gateway = json_object_get(status, "gateway"),
+                 *vault = json_object_get(status, "vault");
+    const json_t *spool = json_object_get(status, "spool");
+    printf("\ngateway   %s%s, %zu workers\n", text_of(gateway, "listen"),
+           flag_of(gateway, "tls") ? " with TLS" : "",
+           json_array_size(json_object_get(gateway, "workers")));
+    printf("upstream  %s, %s (%s)\n", text_of(upstream, "name"), text_of(upstream, "url"),
+           text_of(upstream, "chosen"));
+    printf("keys      %lld\n", number_of(status, "keys"));
+    if (json_is_object(ring))
+        printf(
+            "ring      %lld of %lld MiB, %lld exchanges in it, %lld admitted, %lld refused, %lld "
+            "cut, oldest %lld ms\n",
+            number_of(ring, "bytes_used") >> 20, number_of(ring, "bytes") >> 20,
+            number_of(ring, "slots_used"), number_of(ring, "admitted"), number_of(ring, "refused"),
+            number_of(ring, "cut"), number_of(ring, "lag_ms"));
+    if (json_is_object(spool))
+        printf("spool     %lld batches waiting\n", number_of(spool, "batches"));
+    if (json_is_object(vault))
+        printf("vault     %s\n", flag_of(vault, "locked") ? "locked" : "unlocked");
+    else if (is_running(status, "vault"))
+        printf("vault     busy: it tries a passphrase\n");
+    printf("users     %s\n", strcmp(text_of(status, "users"), "separate") == 0
+                                 ? "one for each program"
+                                 : "one for all programs");
+}
+
+static void print_vault_problems(const json_t *vault, const char *dir) {
+    const json_t *replica;
+    const char *ledger = text_of(vault, "ledger");
+    size_t i;
+    if (flag_of(vault, "locked"))
+        printf(
+            "! the vault is locked: logging goes on, nobody can read; safehouse unlock --dir %s\n",
+            dir);
+    if (*ledger && strcmp(ledger, "ok") != 0)
+        printf("! the vault's ledger is %s: nothing can be opened, batches wait in the spool\n",
+               ledger);
+    json_array_foreach(json_object_get(vault, "replicas"), i, replica) {
+        const char *state = json_string_value(replica);
+        if (state && strcmp(state, "current") != 0)
+            printf("! replica %zu of the vault's keys is %s\n", i + 1, state);
+    }
+}
+
+static void print_problems(const json_t *status, const char *dir) {
+    const json_t *ring = json_object_get(status, "ring"), *spool = json_object_get(status, "spool"),
+                 *p;
+    size_t i;
+    json_array_foreach(json_object_get(status, "programs"), i, p) {
+        if (strcmp(text_of(p, "state"), "running") != 0)
+            printf("! the %s is %s\n", text_of(p, "name"), text_of(p, "state"));
+    }
+    if (json_is_object(ring) &&
+        number_of(ring, "bytes_used") > number_of(ring, "bytes") / 100 * FULL_PERCENT)
+        printf("! the ring is nearly full: soon clients get 503; the sealer does not keep up\n");
+    if (number_of(ring, "lag_ms") > LAG_MS)
+        printf("! the oldest exchange waits for %lld ms to be sealed\n", number_of(ring, "lag_ms"));
+    if (number_of(spool, "batches") > BATCHES)
+        printf("! %lld batches wait in the spool: store or vault do not take them\n",
+               number_of(spool, "batches"));
+    if (*text_of(spool, "trouble"))
+        printf("! the spool cannot be written: %s; free some room\n", text_of(spool, "trouble"));
+    print_vault_problems(json_object_get(status, "vault"), dir);
+    if (flag_of(json_object_get(status, "upstream"), "demo"))
+        printf("! the upstream is the demo, which is not a model; name one with --upstream\n");
+    if (strcmp(text_of(status, "users"), "separate") != 0)
+        printf("! all programs run as one user, the weaker mode; make the installation as root to "
+               "separate them\n");
+    if (!flag_of(status, "memory_locked"))
+        printf("! memory is not locked, as the memlock limit of this user is too small\n");
+    if (number_of(status, "landlock") == 0)
+        printf("! this kernel has no Landlock: files are kept apart by their owners alone\n");
+}
+
+int cli_status(int argc, char **argv) {
+    static const struct cli_usage usage = {"safehouse status [--dir D] [--json]",
+                                           "Says what runs, how full it is, and whether the vault "
+                                           "is locked. Exit code 3 when something\n"
+                                           "does not run."};
+    const char *dir = CLI_DIR_DEFAULT;
+    bool json = false;
+    const struct cli_option options[] = {{"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
+                                         {"--json", NULL, .flag = &json, .help = "one object"},
+                                         {0}};
+    json_t *status = NULL;
+    int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
+    if (code == CLI_GO)
+        code = ask_supervisor(dir, &status);
+    if (code != CLI_GO)
+        return code;
+    json_object_set_new(status, "vault", ask_vault(dir, status));
+    code = is_running(status, NULL) ? CLI_DONE : CLI_INCOMPLETE;
+    if (json)
+        return cli_print_json(status) ? code : CLI_INTERNAL;
+    print_programs(status);
+    print_facts(status);
+    print_problems(status, dir);
+    json_decref(status);
+    return code;
+}

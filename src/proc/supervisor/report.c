@@ -1,0 +1,141 @@
+/* What the supervisor says of itself: to `safehouse status` as JSON, and on standard output when
+ * everything runs. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "proc/supervisor/checks.h"
+#include "proc/supervisor/supervisor_int.h"
+
+#define WORKERS_SHOWN 256
+
+static const char *state_word(const struct supervisor *s, const struct program *p) {
+    static const char *const words[] = {"unused", "starting", "running", "restarting", "stopped"};
+    pid_t workers[WORKERS_SHOWN];
+    if (p->id == PROGRAM_GATEWAY && p->state == STATE_RUNNING &&
+        gateway_workers(s, workers, WORKERS_SHOWN) < s->workers)
+        return "starting"; /* the master replaces a worker */
+    return words[p->state];
+}
+
+static json_t *program(const struct supervisor *s, const struct program *p) {
+    return json_pack("{s:s, s:i, s:s, s:I, s:i, s:b}", "name", program_name(p->id), "pid",
+                     (int)p->pid, "state", state_word(s, p), "restarts", (json_int_t)p->restarts,
+                     "landlock", (int)p->landlock, "seccomp", (int)p->seccomp);
+}
+
+/* A number from /proc/PID/status; -1 when it is not there. */
+static int status_field(pid_t pid, const char *name) {
+    char path[64], line[256];
+    int value = -1;
+    size_t n = strlen(name);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, n) == 0 && line[n] == ':' &&
+            sscanf(line + n + 1, "%d", &value) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* As the kernel says it, not as the workers do. */
+static json_t *workers(const struct supervisor *s) {
+    pid_t pids[WORKERS_SHOWN];
+    json_t *list = json_array();
+    unsigned n = gateway_workers(s, pids, WORKERS_SHOWN);
+    for (unsigned i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:i, s:i, s:i}", "pid", (int)pids[i], "seccomp",
+                                              status_field(pids[i], "Seccomp"), "no_new_privs",
+                                              status_field(pids[i], "NoNewPrivs")));
+    return list;
+}
+
+static json_t *ring(const struct supervisor *s) {
+    const struct usage *u = &s->usage;
+    uint64_t now = clock_mono_ns();
+    if (!s->usage_ns)
+        return json_null();
+    uint64_t lag_ms =
+        u->oldest_ready_ns && now > u->oldest_ready_ns ? (now - u->oldest_ready_ns) / MS : 0;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "slots", (json_int_t)u->slots,
+                     "slots_used", (json_int_t)u->slots_used, "bytes", (json_int_t)u->bytes,
+                     "bytes_used", (json_int_t)u->bytes_used, "admitted", (json_int_t)u->admitted,
+                     "refused", (json_int_t)u->refused, "cut", (json_int_t)u->cut, "lag_ms",
+                     (json_int_t)lag_ms, "age_ms", (json_int_t)((now - s->usage_ns) / MS));
+}
+
+static json_t *spool(const struct supervisor *s) {
+    if (!s->usage_ns)
+        return json_null();
+    return json_pack("{s:I, s:s?}", "batches", (json_int_t)s->usage.batches, "trouble",
+                     s->usage.disk ? err_text(s->usage.disk) : NULL);
+}
+
+json_t *report(const struct supervisor *s) {
+    const struct supervisor_spec *spec = s->spec;
+    char listen[ADDRESS_TEXT];
+    json_t *programs = json_array();
+    for (int i = 0; i < PROGRAMS; i++)
+        if (s->programs[i].state != STATE_UNUSED)
+            json_array_append_new(programs, program(s, &s->programs[i]));
+    address_format(spec->listen, listen);
+    return json_pack(
+        "{s:o, s:s, s:s, s:i, s:b, s:{s:s, s:s, s:b, s:s}, s:{s:s, s:b, s:o}, s:o, s:o, s:I}",
+        "programs", programs, "users", spec->install->separate ? "separate" : "one", "sandbox",
+        spec->config->sandbox == CONFIG_LENIENT ? "best-effort" : "required", "landlock",
+        (int)checks_landlock(), "memory_locked", (int)checks_may_lock(), "upstream", "name",
+        spec->upstream->name, "url", spec->upstream->url, "demo", (int)spec->upstream->demo,
+        "chosen", spec->upstream->chosen, "gateway", "listen", listen, "tls",
+        s->certificate_fd >= 0, "workers", workers(s), "ring", ring(s), "spool", spool(s), "keys",
+        (json_int_t)s->keys);
+}
+
+static const char *vault_words(const struct supervisor *s) {
+    switch (s->lock) {
+    case VAULT_UNLOCKED:
+        return "unlocked";
+    case VAULT_WRONG_PASSPHRASE:
+        return "locked: the passphrase is wrong";
+    default:
+        return "locked";
+    }
+}
+
+void report_ready(const struct supervisor *s) {
+    const struct supervisor_spec *spec = s->spec;
+    const struct upstream *u = spec->upstream;
+    const char *dir = spec->install->dir;
+    char listen[ADDRESS_TEXT];
+    address_format(spec->listen, listen);
+    printf("gateway   %s://%s, %u workers\n", s->certificate_fd >= 0 ? "https" : "http", listen,
+           s->workers);
+    printf("upstream  %s, %s (%s)\n", u->name, u->url, u->chosen);
+    if (!u->demo && !u->tls && !u->loopback)
+        printf(
+            "          without TLS: prompts and the provider's key go over the network in clear\n");
+    printf("vault     %s\n", vault_words(s));
+    if (s->lock != VAULT_UNLOCKED)
+        printf("          logging goes on, nobody can read; unlock it with: safehouse unlock --dir "
+               "%s\n",
+               dir);
+    if (checks_landlock())
+        printf("sandbox   Landlock %u, seccomp\n", checks_landlock());
+    else
+        printf("sandbox   seccomp only: this kernel has no Landlock (sandbox: best-effort)\n");
+    if (!checks_may_lock())
+        printf("memory    not locked: this user may not (memlock limit); %s\n",
+               spec->config->unencrypted_swap == CONFIG_LENIENT
+                   ? "plaintext could reach unencrypted swap"
+                   : "there is no unencrypted swap that it could reach");
+    printf("users     %s\n",
+           spec->install->separate
+               ? "one for each program"
+               : "one for all programs, which is weaker; run init as root to separate them");
+    if (!s->keys)
+        printf("keys      none yet; make one with: safehouse key create --dir %s\n", dir);
+    fflush(stdout);
+}

@@ -1,0 +1,320 @@
+/*
+ * The command line's connections: D/run/vault.sock. A client's first frame is the token; then it
+ * says UNLOCK, LOCK, STATUS, or a reason, cells and GO, as often as it likes.
+ *
+ * No client holds up another or the sealer: while its answers wait for the socket nothing more is
+ * read from it and nothing more is opened for it, and what is opened is one cell after the other,
+ * with a look at the others every few milliseconds. What waits for a client is at most one frame,
+ * and a lock does not leave even that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/traces.h"
+#include "proc/vault/vault.h"
+
+#define TOKEN_NS 5000000000ull /* within which the token must come */
+#define STATUS_BYTES 2048
+#define CLIENT_TURN_NS 4000000ull
+
+struct client {
+    struct peer *peer; /* NULL: hung up, to be dropped at its turn */
+    unsigned uid;
+    uint64_t since_ns;
+    bool known; /* its token was right */
+    size_t reason_len;
+    char reason[LIMIT_REASON];
+    struct opening *opening; /* NULL: no cells since the last GO */
+    int rc;                  /* of the cells so far: the first failure ends the request */
+    bool answering;          /* GO was noted; opening_next goes on */
+};
+
+/* ---- coming and going ---- */
+
+static void hang_up(struct vault *v, struct client *c) {
+    if (c->peer)
+        loop_forget(v->loop, peer_fd(c->peer));
+    peer_free(c->peer);
+    c->peer = NULL;
+}
+
+static void drop(struct vault *v, struct client *c) {
+    hang_up(v, c);
+    opening_free(c->opening);
+    sodium_memzero(c, sizeof *c);
+    free(c);
+}
+
+static void on_listen(void *arg, uint32_t events);
+
+static void watch_listen(struct vault *v) {
+    if (v->client_count == VAULT_CLIENTS_MAX)
+        loop_forget(v->loop, v->child.listen_fd); /* who comes now waits */
+    else if (loop_watch(v->loop, v->child.listen_fd, EPOLLIN, on_listen, v))
+        log_event("watch-failed", LOG_END);
+}
+
+static void on_listen(void *arg, uint32_t events) {
+    struct vault *v = arg;
+    (void)events;
+    struct client *c = calloc(1, sizeof *c);
+    if (!c)
+        return;
+    int rc = peer_accept(v->child.listen_fd, IPC_VAULT, v->child.owner_uid, &c->uid, &c->peer);
+    if (rc) {
+        if (rc == ERR_DENIED)
+            log_event("client-refused", LOG_ERR(rc), LOG_END);
+        free(c);
+        return;
+    }
+    c->since_ns = clock_mono_ns();
+    v->clients[v->client_count++] = c;
+    vault_watch(v, c->peer, true);
+    watch_listen(v);
+}
+
+int clients_start(struct vault *v) {
+    int fd = v->child.listen_fd;
+    if (fd < 0)
+        return ERR_USAGE;
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        return err_from_errno(errno);
+    watch_listen(v);
+    return 0;
+}
+
+void clients_stop(struct vault *v) {
+    while (v->client_count)
+        drop(v, v->clients[--v->client_count]);
+}
+
+/* ---- answers ---- */
+
+static int end(struct client *c, int code, const char *text) {
+    uint8_t p[4 + 256];
+    size_t n = strnlen(text, sizeof p - 4);
+    put_u32(p, (uint32_t)code);
+    memcpy(p + 4, text, n);
+    return peer_send(c->peer, MSG_END, p, 4 + n, -1);
+}
+
+static int end_rc(struct client *c, int rc) {
+    return end(c, rc, rc ? err_text(rc) : "");
+}
+
+static void end_request(struct client *c) {
+    opening_free(c->opening);
+    c->opening = NULL;
+    c->answering = false;
+    c->rc = 0;
+}
+
+static int unlock(struct vault *v, struct client *c, const struct frame *f) {
+    char text[96];
+    unsigned wait_s = state_patience(v);
+    int rc = state_unlock(v, f->p, f->len);
+    /* The frame lies in the peer's buffer, which is ours until the next call. */
+    sodium_memzero((void *)(uintptr_t)f->p, f->len);
+    if (rc == ERR_AGAIN) {
+        snprintf(text, sizeof text, "too many wrong passphrases: try again in %u s", wait_s);
+        return end(c, rc, text);
+    }
+    return rc == ERR_UNAUTHENTICATED ? end(c, rc, "wrong passphrase") : end_rc(c, rc);
+}
+
+static const char *replica_word(enum keys_replica_state s) {
+    static const char *const words[] = {"behind", "current", "missing", "foreign", "newer"};
+    return words[s];
+}
+
+static int status(struct vault *v, struct client *c) {
+    char p[STATUS_BYTES];
+    struct keys_counts k;
+    struct ledger_totals l = {0};
+    keys_counts(v->keys, &k);
+    if (v->ledger)
+        ledger_totals(v->ledger, &l);
+    int n = snprintf(
+        p, sizeof p,
+        "{\"locked\":%s,\"subjects\":%llu,\"openings\":%llu,\"batches\":%llu,"
+        "\"pool\":%llu,\"pending\":%llu,\"unreadable\":%llu,\"generation\":%u,"
+        "\"ledger\":\"%s\",\"entries\":%llu,\"ledger_bytes\":%llu,"
+        "\"sealer\":%s,\"landlock\":%u,\"seccomp\":%s,\"replicas\":[",
+        keys_locked(v->keys) ? "true" : "false", (unsigned long long)k.subjects,
+        (unsigned long long)l.openings, (unsigned long long)l.batches, (unsigned long long)k.pool,
+        (unsigned long long)k.pending, (unsigned long long)k.unreadable, k.generation,
+        !v->ledger                 ? "damaged"
+        : ledger_broken(v->ledger) ? "broken"
+                                   : "ok",
+        (unsigned long long)l.entries, (unsigned long long)l.bytes, v->sealer ? "true" : "false",
+        v->sandbox.landlock_abi, v->sandbox.seccomp ? "true" : "false");
+    for (size_t i = 0; i < keys_replica_count(v->keys); i++)
+        n += snprintf(p + n, sizeof p - (size_t)n, "%s\"%s\"", i ? "," : "",
+                      replica_word(keys_replica_state(v->keys, i)));
+    n += snprintf(p + n, sizeof p - (size_t)n, "]}");
+    int rc = peer_send(c->peer, MSG_STATUS_IS, p, (size_t)n, -1);
+    return rc ? rc : end_rc(c, 0);
+}
+
+/* u16 n | n reason */
+static int why(struct client *c, const struct frame *f) {
+    if (f->len < 2 || get_u16(f->p) != f->len - 2 || f->len - 2 > sizeof c->reason)
+        return ERR_SYNTAX;
+    c->reason_len = f->len - 2;
+    memcpy(c->reason, f->p + 2, c->reason_len);
+    return 0;
+}
+
+static int cell(struct vault *v, struct client *c, const struct frame *f) {
+    if (!c->rc && !c->opening)
+        c->rc = opening_new(v, &c->opening);
+    if (!c->rc)
+        c->rc = opening_cell(c->opening, f->p, f->len);
+    return c->rc == ERR_SYNTAX ? c->rc : 0;
+}
+
+static const char *opening_text(int rc) {
+    return rc == ERR_IO      ? "the ledger cannot be written, so nothing is opened"
+           : rc == ERR_USAGE ? "a reason is needed"
+                             : err_text(rc);
+}
+
+static int go(struct vault *v, struct client *c) {
+    int rc = c->rc ? c->rc : keys_locked(v->keys) ? ERR_LOCKED : c->reason_len ? 0 : ERR_USAGE;
+    if (!rc && c->opening)
+        rc = opening_begin(c->opening, c->uid, c->reason, c->reason_len);
+    if (!rc && c->opening) {
+        c->answering = true;
+        return 0;
+    }
+    if (rc == ERR_IO)
+        log_event("opening-refused", LOG_ERR(rc), LOG_END);
+    end_request(c);
+    return rc ? end(c, rc, opening_text(rc)) : end_rc(c, 0);
+}
+
+static int take_frame(struct vault *v, struct client *c, const struct frame *f) {
+    if (!c->known) {
+        if (!peer_check_token(f, v->child.token)) {
+            log_event("client-refused", LOG_ERR(ERR_UNAUTHENTICATED), LOG_END);
+            end_rc(c, ERR_UNAUTHENTICATED);
+            return ERR_UNAUTHENTICATED;
+        }
+        c->known = true;
+        return 0;
+    }
+    switch (f->msg) {
+    case MSG_UNLOCK:
+        return unlock(v, c, f);
+    case MSG_LOCK:
+        state_lock(v);
+        return end_rc(c, 0);
+    case MSG_STATUS:
+        return status(v, c);
+    case MSG_OPEN_WHY:
+        return why(c, f);
+    case MSG_OPEN_CELL:
+        return cell(v, c, f);
+    case MSG_OPEN_GO:
+        return go(v, c);
+    default:
+        return ERR_DENIED;
+    }
+}
+
+/* ---- turns ---- */
+
+/* Opens the next cell and sends it. */
+static int answer(struct client *c) {
+    const struct buf *opened;
+    int rc = opening_next(c->opening, &opened);
+    if (!rc)
+        return peer_send(c->peer, MSG_OPENED, opened->p, opened->len, -1);
+    end_request(c);
+    return end_rc(c, rc == ERR_NOTFOUND ? 0 : rc);
+}
+
+/* 0: there is more to do at once. ERR_AGAIN: it waits for the client. */
+static int client_turn(struct vault *v, struct client *c) {
+    const uint64_t until = clock_mono_ns() + CLIENT_TURN_NS;
+    struct frame f;
+    int rc = c->peer ? peer_flush(c->peer) : ERR_PEER;
+    while (!rc && clock_mono_ns() < until) {
+        if (c->answering)
+            rc = answer(c);
+        else if ((rc = peer_recv(c->peer, &f)) == 0)
+            rc = take_frame(v, c, &f);
+        if (!rc && peer_wants_write(c->peer))
+            rc = ERR_AGAIN;
+    }
+    if (rc == ERR_AGAIN && !c->known && clock_mono_ns() - c->since_ns > TOKEN_NS)
+        return ERR_UNAUTHENTICATED;
+    return rc;
+}
+
+/* Whose turn was: in its place, or NULL after it was dropped. */
+static struct client *after_turn(struct vault *v, struct client *c, int rc) {
+    if (!rc || rc == ERR_AGAIN) {
+        vault_watch(v, c->peer, !c->answering && !peer_wants_write(c->peer));
+        return c;
+    }
+    if (rc != ERR_PEER)
+        log_event("client-dropped", LOG_ERR(rc), LOG_END);
+    drop(v, c);
+    return NULL;
+}
+
+static void close_ranks(struct vault *v) {
+    const size_t before = v->client_count;
+    v->client_count = 0;
+    for (size_t i = 0; i < before; i++)
+        if (v->clients[i])
+            v->clients[v->client_count++] = v->clients[i];
+    if (v->client_count != before)
+        watch_listen(v);
+}
+
+int clients_turn(struct vault *v) {
+    const uint64_t until = clock_mono_ns() + VAULT_TURN_NS;
+    const size_t count = v->client_count, first = count ? v->client_first++ % count : 0;
+    bool answered = false;
+    int ms = -1;
+    for (size_t n = 0; n < count; n++) {
+        struct client **c = &v->clients[(first + n) % count];
+        if (clock_mono_ns() > until) {
+            ms = 0; /* the others are first, some other time */
+            break;
+        }
+        answered = answered || (*c)->answering;
+        int rc = client_turn(v, *c);
+        *c = after_turn(v, *c, rc);
+        if (!rc)
+            ms = 0;
+        else if (*c && !(*c)->known && ms < 0)
+            ms = (int)(TOKEN_NS / 1000000u);
+    }
+    close_ranks(v);
+    if (answered)
+        traces_wipe();
+    return ms;
+}
+
+void clients_locked(struct vault *v) {
+    for (size_t i = 0; i < v->client_count; i++) {
+        struct client *c = v->clients[i];
+        if (!c || !c->answering)
+            continue;
+        end_request(c);
+        if (peer_wants_write(c->peer) || end(c, ERR_LOCKED, err_text(ERR_LOCKED)))
+            hang_up(v, c); /* plaintext waits in its buffer */
+    }
+}

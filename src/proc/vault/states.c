@@ -1,0 +1,80 @@
+/*
+ * Locked and unlocked. A vault starts locked. After an unlock it opens cells at once; meanwhile the
+ * subjects that were made while it was locked get their lasting tags, in slices, and when all have,
+ * the sealer is lent the lasting pepper.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/traces.h"
+#include "proc/vault/vault.h"
+
+#define FREE_TRIES 1 /* a wrong passphrase that costs nothing but its Argon2id */
+#define PATIENCE_MAX_S 64u
+#define JOIN_SLICE 64
+#define JOIN_RETRY_MS 1000
+
+unsigned state_patience(const struct vault *v) {
+    uint64_t now = clock_mono_ns();
+    return now >= v->patience_ns ? 0 : (unsigned)((v->patience_ns - now) / 1000000000u) + 1;
+}
+
+static void wrong_passphrase(struct vault *v) {
+    unsigned over = ++v->wrong > FREE_TRIES ? v->wrong - FREE_TRIES - 1 : 0;
+    unsigned s = v->wrong <= FREE_TRIES ? 0 : over < 6 ? 1u << over : PATIENCE_MAX_S;
+    v->patience_ns = clock_mono_ns() + s * 1000000000ull;
+    log_event("passphrase-wrong", LOG_U64("in_a_row", v->wrong), LOG_U64("wait_s", s), LOG_END);
+}
+
+int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len) {
+    if (state_patience(v))
+        return ERR_AGAIN;
+    int rc = keys_unlock(v->keys, passphrase, len);
+    traces_wipe();
+    if (rc == ERR_UNAUTHENTICATED) {
+        wrong_passphrase(v);
+        return rc;
+    }
+    if (rc) {
+        log_event("unlock-failed", LOG_ERR(rc), LOG_END);
+        return rc;
+    }
+    v->wrong = 0;
+    v->patience_ns = 0;
+    v->joining = true;
+    log_event("unlocked", LOG_END);
+    return 0;
+}
+
+void state_lock(struct vault *v) {
+    if (keys_locked(v->keys))
+        return;
+    clients_locked(v);
+    keys_lock(v->keys);
+    v->joining = false;
+    traces_wipe();
+    log_event("locked", LOG_END);
+}
+
+int state_turn(struct vault *v) {
+    bool left = false;
+    if (!v->joining)
+        return -1;
+    int rc = keys_begin(v->keys);
+    if (!rc)
+        rc = keys_join(v->keys, JOIN_SLICE, &left);
+    if (!rc)
+        rc = keys_commit(v->keys);
+    else
+        keys_rollback(v->keys);
+    traces_wipe();
+    if (rc) {
+        log_event("join-failed", LOG_ERR(rc), LOG_END);
+        return JOIN_RETRY_MS;
+    }
+    if (left)
+        return 0;
+    v->joining = false;
+    sealer_lend_again(v);
+    return -1;
+}

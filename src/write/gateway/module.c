@@ -1,0 +1,188 @@
+/*
+ * The module: its two directives, its places in nginx's phases and filters, and what a worker takes
+ * up when it starts (the ring's region, the control snapshot, the sandbox) and gives back.
+ *
+ *   http:      safehouse_connect_port PORT;    a port that workers may connect to; repeatable
+ *   location:  safehouse chat | models;        serve this dialect here; a proxy_pass goes with it
+ *   variable:  $safehouse_authorization        the provider's credential, for proxy_set_header
+ */
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "write/gateway/confine.h"
+#include "write/gateway/gateway.h"
+#include "write/gateway/known.h"
+
+struct gateway_worker gateway_worker;
+ngx_http_output_header_filter_pt gateway_next_header;
+ngx_http_output_body_filter_pt gateway_next_body;
+ngx_http_request_body_filter_pt gateway_next_request_body;
+
+/* ---- configuration ---- */
+
+static void *create_main(ngx_conf_t *cf) {
+    return ngx_pcalloc(cf->pool, sizeof(struct gateway_main));
+}
+
+static void *create_location(ngx_conf_t *cf) {
+    return ngx_pcalloc(cf->pool, sizeof(struct gateway_location));
+}
+
+static char *set_port(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+    struct gateway_main *m = conf;
+    const ngx_str_t *word = cf->args->elts;
+    ngx_int_t port = ngx_atoi(word[1].data, word[1].len);
+    (void)cmd;
+    if (port < 1 || port > 65535)
+        return "takes a port";
+    if (m->connect_count == GATEWAY_PORTS)
+        return "is given too often";
+    m->connect_ports[m->connect_count++] = (uint16_t)port;
+    return NGX_CONF_OK;
+}
+
+static char *set_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+    struct gateway_location *l = conf;
+    struct gateway_main *m = ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    const ngx_str_t *word = cf->args->elts;
+    (void)cmd;
+    if (l->route != GATEWAY_NONE)
+        return "is duplicate";
+    if (ngx_strcmp(word[1].data, "chat") == 0)
+        l->route = GATEWAY_CHAT;
+    else if (ngx_strcmp(word[1].data, "models") == 0)
+        l->route = GATEWAY_MODELS;
+    else
+        return "takes \"chat\" or \"models\"";
+    m->used = 1;
+    return NGX_CONF_OK;
+}
+
+static ngx_command_t commands[] = {
+    {ngx_string("safehouse_connect_port"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_port,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("safehouse"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_route,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    ngx_null_command,
+};
+
+static ngx_int_t add_variable(ngx_conf_t *cf) {
+    ngx_str_t name = ngx_string("safehouse_authorization");
+    ngx_http_variable_t *v = ngx_http_add_variable(cf, &name, 0);
+    if (!v)
+        return NGX_ERROR;
+    v->get_handler = gateway_authorization;
+    return NGX_OK;
+}
+
+static ngx_int_t add_phase(ngx_conf_t *cf, ngx_uint_t phase, ngx_http_handler_pt handler) {
+    ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_handler_pt *h = ngx_array_push(&core->phases[phase].handlers);
+    if (!h)
+        return NGX_ERROR;
+    *h = handler;
+    return NGX_OK;
+}
+
+static ngx_int_t place(ngx_conf_t *cf) {
+    gateway_admit_init();
+    gateway_next_header = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = gateway_header;
+    gateway_next_body = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = gateway_body;
+    gateway_next_request_body = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = gateway_request_body;
+    if (add_phase(cf, NGX_HTTP_ACCESS_PHASE, gateway_access) != NGX_OK)
+        return NGX_ERROR;
+    return add_phase(cf, NGX_HTTP_LOG_PHASE, gateway_log);
+}
+
+/* ---- the worker ---- */
+
+static int env_fd(const char *name) {
+    const char *text = getenv(name);
+    ngx_int_t fd = text ? ngx_atoi((u_char *)(uintptr_t)text, strlen(text)) : NGX_ERROR;
+    return fd > INT32_MAX ? -1 : (int)fd;
+}
+
+static int take_up(const struct gateway_main *m) {
+    struct gateway_worker *w = &gateway_worker;
+    int ring_fd = env_fd("SH_RING_FD"), snapshot_fd = env_fd("SH_SNAPSHOT_FD");
+    int ready_fd = env_fd("SH_READY_FD");
+    uint8_t state[2];
+    if (ring_fd < 0 || snapshot_fd < 0)
+        return ERR_USAGE;
+    int rc = snapshot_map(snapshot_fd, &w->snapshot);
+    if (!rc)
+        rc = ring_map(ring_fd, &w->ring);
+    if (rc)
+        return rc;
+    ring_set_wake_fd(w->ring, env_fd("SH_WAKE_FD"));
+    known_init();
+    rc = ring_claim(w->ring, &w->region);
+    if (!rc)
+        rc = gateway_confine(m->connect_ports, state);
+    if (rc)
+        return rc;
+    if (ready_fd >= 0 && write(ready_fd, state, sizeof state) != (ssize_t)sizeof state)
+        return ERR_PEER;
+    w->traces.handler = gateway_wipe_traces;
+    w->traces.log = ngx_cycle->log;
+    w->traces.data = w; /* nginx logs by it in debug builds */
+    w->traces.cancelable = 1;
+    return 0;
+}
+
+/* A master whose workers cannot start would look alive and serve nobody: it ends with them. */
+static ngx_int_t init_process(ngx_cycle_t *cycle) {
+    const struct gateway_main *m =
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_safehouse_module);
+    if (!m || !m->used)
+        return NGX_OK;
+    pid_t master = getppid();
+    int rc = take_up(m);
+    if (!rc)
+        return NGX_OK;
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "safehouse: a worker cannot start: %s",
+                  err_name(rc));
+    if (ngx_process == NGX_PROCESS_WORKER)
+        kill(master, SIGTERM);
+    return NGX_ERROR;
+}
+
+static void exit_process(ngx_cycle_t *cycle) {
+    (void)cycle;
+    ring_unclaim(gateway_worker.region);
+    gateway_worker.region = NULL;
+}
+
+static ngx_http_module_t context = {
+    .preconfiguration = add_variable,
+    .postconfiguration = place,
+    .create_main_conf = create_main,
+    .create_loc_conf = create_location,
+};
+
+ngx_module_t ngx_http_safehouse_module = {
+    NGX_MODULE_V1,
+    .ctx = &context,
+    .commands = commands,
+    .type = NGX_HTTP_MODULE,
+    .init_process = init_process,
+    .exit_process = exit_process,
+};
+
+/* ---- what nginx looks for in the file ---- */
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT extern ngx_module_t *ngx_modules[];
+EXPORT extern char *ngx_module_names[], *ngx_module_order[];
+
+ngx_module_t *ngx_modules[] = {&ngx_http_safehouse_module, NULL};
+static char own_name[] = "ngx_http_safehouse_module", before[] = "ngx_http_copy_filter_module";
+char *ngx_module_names[] = {own_name, NULL};
+/* Before the copy filter in nginx's list means: right after it in the chain of filters, where the
+ * answer's bytes are in memory and not yet framed. */
+char *ngx_module_order[] = {own_name, before, NULL};
