@@ -30,6 +30,7 @@ enum {
     MESSAGES,
     COUNT_TOKENS,
     ANTHROPIC_MODELS,
+    OTHER,
 };
 
 static const struct dialect dialects[] = {
@@ -50,13 +51,14 @@ static const struct dialect dialects[] = {
                       true},
     [ANTHROPIC_MODELS] = {"anthropic.models", DIALECT_ANTHROPIC, DIALECT_PLAIN, DIALECT_END_NONE,
                           false},
+    [OTHER] = {"other", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
 };
 
 const struct dialect *dialect_named(const char *name) {
     for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
         if (!strcmp(dialects[i].name, name))
             return &dialects[i];
-    return NULL;
+    return &dialects[OTHER];
 }
 
 /* ---- endpoints ---- */

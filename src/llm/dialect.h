@@ -48,7 +48,7 @@ struct dialect {
     bool content; /* it has content that is kept (lists of models and balances have none) */
 };
 
-/* NULL: no such dialect. */
+/* Not NULL: for another name a plain dialect "other", whose content is kept. */
 const struct dialect *dialect_named(const char *name);
 
 enum dialect_method { DIALECT_GET, DIALECT_POST, DIALECT_OTHER_METHOD };

@@ -9,8 +9,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct chat_answer a;
-    struct chat_request r;
+    static struct llm_answer a;
+    struct llm_request r;
     struct jv v;
     if (!size)
         return 0;
@@ -18,20 +18,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *copy = malloc(len ? len : 1);
     memcpy(copy, data + 1, len);
     if (data[0] % 3 == 0) {
-        if (chat_request_parse(&r, copy, len) == 0 &&
+        if (llm_request_parse(&r, copy, len) == 0 &&
             (jv_parse(&v, r.params.p, r.params.len) || !jv_is_object(v) ||
              jv_count(r.messages) != r.count))
             abort();
-        chat_request_done(&r);
+        llm_request_done(&r);
     } else {
-        if (chat_answer_parse(&a, copy, len, data[0] % 3 == 1))
+        if (llm_answer_parse(&a, copy, len, data[0] % 3 == 1))
             abort();
         if (a.json.p && (jv_parse(&v, a.json.p, a.json.len) || !jv_is_object(v)))
             abort();
         if (a.tail.p && (a.tail.p < copy || a.tail.p + a.tail.len != copy + len))
             abort();
         models_known(a.model);
-        chat_answer_done(&a);
+        llm_answer_done(&a);
     }
     free(copy);
     return 0;

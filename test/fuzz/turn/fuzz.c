@@ -14,15 +14,15 @@ static struct prefix *prefix;
 
 static void exchange(const uint8_t *request, size_t request_len, const uint8_t *answer,
                      size_t answer_len, const uint8_t scope[PREFIX_DIGEST], uint8_t number) {
-    static struct chat_answer a;
-    struct chat_request r;
+    static struct llm_answer a;
+    struct llm_request r;
     struct turn_match m = {0};
     struct buf out;
     struct jv v;
     uint8_t id[UUID_BYTES] = {number};
     buf_init(&out, 1u << 26);
-    bool chat = chat_request_parse(&r, request, request_len) == 0;
-    if (chat_answer_parse(&a, answer, answer_len, number & 1))
+    bool chat = llm_request_parse(&r, request, request_len) == 0;
+    if (llm_answer_parse(&a, answer, answer_len, number & 1))
         abort();
     if (chat && turn_match(prefix, scope, &r, &m))
         abort();
@@ -38,8 +38,8 @@ static void exchange(const uint8_t *request, size_t request_len, const uint8_t *
     if (chat && turn_learn(prefix, &m, &a, id, id, id))
         abort();
     turn_done(&m);
-    chat_answer_done(&a);
-    chat_request_done(&r);
+    llm_answer_done(&a);
+    llm_request_done(&r);
     buf_wipe(&out);
 }
 

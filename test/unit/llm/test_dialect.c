@@ -145,8 +145,9 @@ static void properties(void **state) {
     assert_int_equal(dialect_named("openai.embeddings")->end, DIALECT_END_NONE);
     assert_false(dialect_named("openai.models")->content);
     assert_false(dialect_named("deepseek.balance")->content);
-    assert_null(dialect_named("openai"));
-    assert_null(dialect_named(""));
+    assert_string_equal(dialect_named("openai")->name, "other");
+    assert_true(dialect_named("")->content);
+    assert_int_equal(dialect_named("")->shape, DIALECT_PLAIN);
     assert_int_equal(endpoint_family("/anthropic/v1/x", 15), DIALECT_ANTHROPIC);
     assert_int_equal(endpoint_family("/v1/messages/batches", 20), DIALECT_ANTHROPIC);
     assert_int_equal(endpoint_family("/v1/files", 9), DIALECT_OPENAI);

@@ -19,14 +19,14 @@ struct step {
 };
 
 static void seal(struct prefix *p, const struct step *s, uint8_t number, const char *user) {
-    struct chat_request r;
-    struct chat_answer a;
+    struct llm_request r;
+    struct llm_answer a;
     struct turn_match m;
     struct buf out;
     uint8_t scope[PREFIX_DIGEST], subject[UUID_BYTES] = {0}, id[UUID_BYTES] = {number};
     buf_init(&out, 1 << 20);
-    assert_int_equal(chat_request_parse(&r, s->request, strlen(s->request)), 0);
-    assert_int_equal(chat_answer_parse(&a, s->answer, strlen(s->answer), false), 0);
+    assert_int_equal(llm_request_parse(&r, dialect_named("openai.chat"), s->request, strlen(s->request)), 0);
+    assert_int_equal(llm_answer_parse(&a, dialect_named("openai.chat"), s->answer, strlen(s->answer), false), 0);
     prefix_start(p, "t", "p", user, subject, 7, scope);
     assert_int_equal(turn_match(p, scope, &r, &m), 0);
     struct turn_parts parts = {.request = &r, .match = &m, .answer = &a, .status = 200,
@@ -46,8 +46,8 @@ static void seal(struct prefix *p, const struct step *s, uint8_t number, const c
         assert_int_equal(m.parent.hash[0], m.parent.turn[0]);
     assert_int_equal(turn_learn(p, &m, &a, m.found ? m.parent.conversation : id, id, id), 0);
     turn_done(&m);
-    chat_answer_done(&a);
-    chat_request_done(&r);
+    llm_answer_done(&a);
+    llm_request_done(&r);
     buf_wipe(&out);
 }
 
@@ -177,7 +177,7 @@ static struct jv bytes(const char *text) {
 
 static void not_json(void **state) {
     (void)state;
-    struct chat_answer a = {0};
+    struct llm_answer a = {0};
     struct turn_parts t = {.answer = &a, .request_text = bytes("{\"mess"), .answer_text = bytes("<html>\n"),
                            .outcome = "cut", .status = 502};
     char *text = turn_of(&t);
