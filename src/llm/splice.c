@@ -144,11 +144,23 @@ static struct cut cut_member(struct jv object, const struct chunk *c) {
     return (struct cut){c->usage_key.p, to};
 }
 
+/* The common case without reading the chunk: its last member is `,"usage":null`, and it says the
+ * name nowhere else. What stands right before an object's closing bracket is its own member. */
+static bool ends_in_null(struct jv object, const uint8_t *name) {
+    static const char end[] = ",\"usage\":null}";
+    size_t n = sizeof end - 1;
+    return object.len > n && *object.p == '{' && name == object.p + object.len - n + 1 &&
+           !memcmp(name - 1, end, n);
+}
+
 static struct cut what_to_cut(const uint8_t *p, const uint8_t *e) {
     struct chunk c;
-    if (!memmem(p, (size_t)(e - p), "\"usage\"", 7))
+    const uint8_t *name = memmem(p, (size_t)(e - p), "\"usage\"", 7);
+    if (!name)
         return (struct cut){0};
     struct jv object = data_of(p, e);
+    if (ends_in_null(object, name))
+        return (struct cut){name - 1, object.p + object.len - 1};
     if (!read_chunk(object, &c))
         return (struct cut){0};
     if (jv_is_object(c.usage) && jv_is_array(c.choices) && jv_is_empty(c.choices))

@@ -228,6 +228,7 @@ static void step_structure(struct usage_scan *s, uint8_t c) {
     } else if (c == '}' || c == ']') {
         s->depth -= s->depth > 0;
         s->name_next = false;
+        s->key_len = 0;
     } else if (c == ',') {
         s->name_next = true;
         s->key_len = 0;
@@ -375,6 +376,18 @@ static const uint8_t *value_of(const uint8_t *p, const uint8_t *e, const char *n
     return p + (*p == ' ');
 }
 
+/* `"usage"` with a value other than null, wherever it is. */
+static bool says_usage(const uint8_t *p, const uint8_t *e) {
+    static const char name[] = "\"usage\"", null[] = ":null";
+    const size_t n = sizeof name - 1, m = sizeof null - 1;
+    while ((p = memmem(p, (size_t)(e - p), name, n))) {
+        p += n;
+        if ((size_t)(e - p) <= m || memcmp(p, null, m) != 0 || (p[m] != ',' && p[m] != '}'))
+            return true;
+    }
+    return false;
+}
+
 /* A whole event in one of the two common forms that says nothing of what is looked for: one line of
  * data that is an object, before it perhaps a line with a name. */
 static bool is_ordinary(const struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
@@ -391,8 +404,7 @@ static bool is_ordinary(const struct usage_scan *s, const uint8_t *p, const uint
     at = value_of(from, e, "data:");
     if (!at || at == e || *at != '{' || e[-2] != '\n' || scan_for(at, e, '\n', '\r') != e - 2)
         return false;
-    size_t n = (size_t)(e - at);
-    return !memmem(at, n, "\"usage\"", 7) && !memmem(at, n, "\"error\"", 7);
+    return !says_usage(at, e) && !memmem(at, (size_t)(e - at), "\"error\"", 7);
 }
 
 /* ---- the scanner ---- */

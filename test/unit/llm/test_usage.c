@@ -67,6 +67,9 @@ static const struct row table[] = {
      D("{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":5}\"}}],\"usage\":null}")
      ": wait\n\n" D("{\"choices\":[]," U(11, 12) "}") D("[DONE]"),
      SOME(11, 12, 0, 0, 0), true, false},
+    {"openai.chat", true, D("{}") D("{\"usage\":null,\"x\":{\"usage\":{}},\"y\":1}") D("{\"usage\":null{\"prompt_tokens\":4}}"),
+     SOME(4, 0, 0, 0, 0), false, false},
+    {"openai.chat", true, D("{}") D("{\"a\":{\"usage\":null}{\"prompt_tokens\":4}}"), NONE, false, false},
     {"openai.chat", true, D("{\"choices\":[{\"delta\":{" U(1, 2) "}}]}") D("{\"choices\":[]}"), NONE, false, false},
     {"openai.chat", true, D("{" U(1, 2) "}") D("{" U(3, 4) "}") "data: [DONE]  ", SOME(3, 4, 0, 0, 0), true, false},
     {"openai.chat", true, D("{}") "data:[DONE]\r\n\r\n", NONE, true, false},
