@@ -149,7 +149,7 @@ static int finish_input(struct messages *m, struct tree *block) {
     int rc = tree_write(&quoted, partial);
     if (!rc)
         rc = jv_text((struct jv){quoted.p, quoted.len}, &text);
-    bool whole = !rc && jv_parse(&v, text.p, text.len) == 0;
+    bool whole = !rc && text.len && jv_parse(&v, text.p, text.len) == 0;
     if (!rc && (whole || !text.len)) {
         tree_wipe(partial);
         block->count--;

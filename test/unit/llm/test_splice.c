@@ -202,8 +202,8 @@ static void too_large(void **state) {
     (void)state;
     struct splice_strip s;
     size_t sent = 0;
-    char *big = malloc(SPLICE_EVENT + 64);
-    memset(big, 'a', SPLICE_EVENT + 64);
+    char *big = malloc(SPLICE_EVENT + 128);
+    memset(big, 'a', SPLICE_EVENT + 128);
     memcpy(big, "data: ", 6);
     splice_strip_init(&s, add_up, &sent);
     assert_int_equal(splice_strip_feed(&s, (uint8_t *)big, 100), 0);
