@@ -99,6 +99,24 @@ void usage_read(struct usage *ret, const struct dialect *dialect, struct jv obje
     result(dialect, jv_is_object(object), seen, count, ret);
 }
 
+/* ---- what events are ---- */
+
+enum mark { MARK_NONE, MARK_OTHER, MARK_ERROR, MARK_END };
+
+/* What an event's name, or its data's `type`, says. */
+static uint8_t mark_of(const struct usage_scan *s, const char *word, size_t len) {
+    static const char *const response[] = {"response.completed", "response.failed",
+                                           "response.incomplete", NULL};
+    static const char *const message[] = {"message_stop", NULL}, *const none[] = {NULL};
+    const char *const *end = s->dialect->end == DIALECT_END_RESPONSE  ? response
+                             : s->dialect->end == DIALECT_END_MESSAGE ? message
+                                                                      : none;
+    for (; *end; end++)
+        if (len == strlen(*end) && !memcmp(word, *end, len))
+            return MARK_END;
+    return len == 5 && !memcmp(word, "error", 5) ? MARK_ERROR : len ? MARK_OTHER : MARK_NONE;
+}
+
 /* ---- the cursor ---- */
 
 enum string { NO_STRING, ANY_STRING, KEY_STRING, TYPE_STRING };
@@ -165,8 +183,6 @@ static void take_word(char *word, uint8_t *len, const uint8_t *p, size_t n) {
     memcpy(word + *len, p, n < room ? n : room);
     *len = (uint8_t)(*len + (n < room ? n : room));
 }
-
-static uint8_t mark_of(const struct usage_scan *s, const char *word, size_t len);
 
 static const uint8_t *step_string(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
     const uint8_t *from = p;
@@ -258,22 +274,6 @@ static void begin_json(struct usage_scan *s) {
 /* ---- events ---- */
 
 enum line { LINE_NAME, LINE_EVENT, LINE_DATA, LINE_OTHER };
-enum mark { MARK_NONE, MARK_OTHER, MARK_ERROR, MARK_END };
-
-/* What an event's name, or its data's `type`, says. */
-static uint8_t mark_of(const struct usage_scan *s, const char *word, size_t len) {
-    static const char *const response[] = {"response.completed", "response.failed",
-                                           "response.incomplete", NULL};
-    static const char *const message[] = {"message_stop", NULL};
-    const char *const *end = s->dialect->end == DIALECT_END_RESPONSE  ? response
-                             : s->dialect->end == DIALECT_END_MESSAGE ? message
-                                                                      : response + 3;
-    for (; *end; end++)
-        if (len == strlen(*end) && !memcmp(word, *end, len))
-            return MARK_END;
-    return len == 5 && !memcmp(word, "error", 5) ? MARK_ERROR : len ? MARK_OTHER : MARK_NONE;
-}
-
 enum { DONE_LEN = 6, DONE_NOT };
 
 static void begin_event(struct usage_scan *s) {
@@ -302,8 +302,9 @@ static void end_line(struct usage_scan *s) {
 }
 
 static void begin_data(struct usage_scan *s) {
+    static const uint8_t lf[] = {'\n'};
     if (s->data) { /* one more line of it: LF is white space, and no part of [DONE] */
-        feed_json(s, (const uint8_t *)"\n", (const uint8_t *)"\n" + 1);
+        feed_json(s, lf, lf + 1);
         s->done = DONE_NOT;
     }
     s->data = true;
