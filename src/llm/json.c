@@ -8,12 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "base/err.h"
 #include "llm/reqscan.h"
+#include "llm/scan.h"
 
 static bool is_space(uint8_t c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -45,22 +42,7 @@ int jv_parse(struct jv *ret, const void *text, size_t len) {
 /* p is after the opening quote; gives the place after the closing one, or e. */
 static const uint8_t *skip_string(const uint8_t *p, const uint8_t *e) {
     for (;;) {
-#ifdef __SSE2__
-        const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-        int mask = 0;
-        while (e - p >= 16) {
-            __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-            mask =
-                _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
-            if (mask)
-                break;
-            p += 16;
-        }
-        if (mask)
-            p += __builtin_ctz((unsigned)mask);
-#endif
-        while (p < e && *p != '"' && *p != '\\')
-            p++;
+        p = scan_for(p, e, '"', '\\');
         if (p == e)
             return e;
         if (*p == '"')

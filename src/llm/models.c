@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "llm/chat.h"
+#include "base/limits.h"
+#include "llm/words.h"
 
 /* Sorted by strcmp. */
 static const char *const names[] = {

@@ -44,12 +44,33 @@ enum state {
 };
 
 enum capture { NOTHING, NAME, MODEL };
-enum member { OTHER, IS_MODEL, IS_STREAM };
+
+#define OTHER REQSCAN_MEMBERS /* a member that is not noted */
+
+static const struct {
+    const char *name;
+    enum reqscan_member within; /* OTHER: the object itself */
+} noted[REQSCAN_MEMBERS] = {
+    [REQSCAN_MODEL] = {"model", OTHER},
+    [REQSCAN_STREAM] = {"stream", OTHER},
+    [REQSCAN_STREAM_OPTIONS] = {"stream_options", OTHER},
+    [REQSCAN_USER] = {"user", OTHER},
+    [REQSCAN_USER_ID] = {"user_id", OTHER},
+    [REQSCAN_SAFETY_IDENTIFIER] = {"safety_identifier", OTHER},
+    [REQSCAN_METADATA] = {"metadata", OTHER},
+    [REQSCAN_MAX_TOKENS] = {"max_tokens", OTHER},
+    [REQSCAN_MAX_COMPLETION_TOKENS] = {"max_completion_tokens", OTHER},
+    [REQSCAN_MAX_OUTPUT_TOKENS] = {"max_output_tokens", OTHER},
+    [REQSCAN_N] = {"n", OTHER},
+    [REQSCAN_INCLUDE_USAGE] = {"include_usage", REQSCAN_STREAM_OPTIONS},
+    [REQSCAN_METADATA_USER_ID] = {"user_id", REQSCAN_METADATA},
+};
 
 static const char *const literals[] = {"true", "false", "null"};
 
 void reqscan_init(struct reqscan *s) {
     memset(s, 0, sizeof *s);
+    s->member = s->inner = s->inside = OTHER;
 }
 
 void reqscan_init_any(struct reqscan *s) {
@@ -81,12 +102,24 @@ static int open_container(struct reqscan *s, bool object) {
         s->is_object[s->depth / 8] |= bit;
     else
         s->is_object[s->depth / 8] &= (uint8_t)~bit;
+    if (s->depth == 1 && object &&
+        (s->member == REQSCAN_STREAM_OPTIONS || s->member == REQSCAN_METADATA))
+        s->inside = s->member;
     s->depth++;
     s->state = object ? KEY_FIRST : FIRST;
     return 0;
 }
 
-static void value_ended(struct reqscan *s) {
+/* The noted value that is open at this depth; NULL: none. */
+static struct reqscan_value *open_value(struct reqscan *s) {
+    uint8_t m = s->depth == 1 ? s->member : s->depth == 2 && s->inside != OTHER ? s->inner : OTHER;
+    return m == OTHER ? NULL : &s->value[m];
+}
+
+static void value_ended(struct reqscan *s, uint32_t end) {
+    struct reqscan_value *v = open_value(s);
+    if (v)
+        v->len = end - v->at;
     s->state = s->depth ? AFTER : END;
 }
 
@@ -94,11 +127,15 @@ static int close_container(struct reqscan *s, bool object) {
     if (!s->depth || in_object(s) != object)
         return fail(s);
     s->depth--;
-    value_ended(s);
+    if (s->depth == 1)
+        s->inside = OTHER;
+    if (s->depth == 0)
+        s->end = s->at;
+    value_ended(s, s->at + 1);
     return 0;
 }
 
-/* ---- what is kept of the top level ---- */
+/* ---- what is kept of names and the model ---- */
 
 static void capture_byte(struct reqscan *s, uint8_t c) {
     if (s->capture == NAME) {
@@ -177,33 +214,35 @@ static void string_begins(struct reqscan *s, bool name) {
     s->in_name = name;
     s->capture = NOTHING;
     s->high = 0;
-    if (s->depth != 1)
-        return;
-    if (name) {
+    if (name && (s->depth == 1 || (s->depth == 2 && s->inside != OTHER))) {
         s->capture = NAME;
         s->key_len = 0;
-        s->member = OTHER;
-    } else if (s->member == IS_MODEL) {
+        *(s->depth == 1 ? &s->member : &s->inner) = OTHER;
+        s->options_filled |= s->inside == REQSCAN_STREAM_OPTIONS;
+    } else if (!name && s->depth == 1 && s->member == REQSCAN_MODEL) {
         s->capture = MODEL;
         s->has_model = true;
     }
 }
 
+static void name_ends(struct reqscan *s) {
+    for (uint8_t m = 0; m < REQSCAN_MEMBERS; m++)
+        if (noted[m].within == s->inside && strlen(noted[m].name) == s->key_len &&
+            !memcmp(noted[m].name, s->key, s->key_len))
+            *(s->depth == 1 ? &s->member : &s->inner) = m;
+}
+
 static void string_ends(struct reqscan *s) {
     capture_lone(s);
-    if (s->depth == 1 && s->in_name) {
-        if (s->capture == NAME && s->key_len == 5 && !memcmp(s->key, "model", 5))
-            s->member = IS_MODEL;
-        else if (s->capture == NAME && s->key_len == 6 && !memcmp(s->key, "stream", 6))
-            s->member = IS_STREAM;
-    } else if (s->depth == 1 && s->member == IS_MODEL) {
+    if (s->capture == NAME)
+        name_ends(s);
+    else if (!s->in_name && s->depth == 1 && s->member == REQSCAN_MODEL)
         trim_model(s);
-    }
     s->capture = NOTHING;
     if (s->in_name)
         s->state = COLON;
     else
-        value_ended(s);
+        value_ended(s, s->at + 1);
 }
 
 static int hex_digit(uint8_t c) {
@@ -347,14 +386,38 @@ static int step_string(struct reqscan *s, uint8_t c) {
 
 /* ---- everything else ---- */
 
-static int value_begins(struct reqscan *s, uint8_t c) {
-    if (s->depth == 1 && s->member == IS_MODEL) {
+static uint8_t kind_of(uint8_t c) {
+    return c == '{'   ? REQSCAN_OBJECT
+           : c == '[' ? REQSCAN_ARRAY
+           : c == '"' ? REQSCAN_STRING
+           : c == 't' ? REQSCAN_TRUE
+           : c == 'f' ? REQSCAN_FALSE
+           : c == 'n' ? REQSCAN_NULL
+                      : REQSCAN_NUMBER;
+}
+
+static void note_value(struct reqscan *s, struct reqscan_value *v, uint8_t c) {
+    s->repeated |= v->kind != REQSCAN_ABSENT;
+    *v = (struct reqscan_value){.at = s->at, .kind = kind_of(c)};
+    v->number = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : REQSCAN_NO_NUMBER;
+    if (v == &s->value[REQSCAN_MODEL]) {
         s->has_model = s->model_cut = false;
         s->model_len = 0;
         memset(s->model, 0, sizeof s->model);
-    } else if (s->depth == 1 && s->member == IS_STREAM) {
+    } else if (v == &s->value[REQSCAN_STREAM]) {
         s->stream = c == 't';
+    } else if (v == &s->value[REQSCAN_STREAM_OPTIONS]) {
+        s->options_filled = false;
+        s->value[REQSCAN_INCLUDE_USAGE] = (struct reqscan_value){0};
+    } else if (v == &s->value[REQSCAN_METADATA]) {
+        s->value[REQSCAN_METADATA_USER_ID] = (struct reqscan_value){0};
     }
+}
+
+static int value_begins(struct reqscan *s, uint8_t c) {
+    struct reqscan_value *v = open_value(s);
+    if (v)
+        note_value(s, v, c);
     switch (c) {
     case '{':
     case '[':
@@ -389,7 +452,7 @@ static int step_structure(struct reqscan *s, uint8_t c) {
         if ((char)c != word[s->literal_at])
             return fail(s);
         if (!word[++s->literal_at])
-            value_ended(s);
+            value_ended(s, s->at + 1);
         return 0;
     }
     if (is_space(c))
@@ -425,9 +488,15 @@ static int step_structure(struct reqscan *s, uint8_t c) {
     }
 }
 
+static void add_digit(struct reqscan_value *v, uint8_t c) {
+    uint64_t n = v->number == REQSCAN_NO_NUMBER ? v->number : v->number * 10ull + c - '0';
+    v->number = n < REQSCAN_NO_NUMBER ? (uint32_t)n : REQSCAN_NO_NUMBER;
+}
+
 /* A number ends at the first byte that is none of its own: that byte is then the structure's. */
 static int step_number(struct reqscan *s, uint8_t c) {
     bool digit = c >= '0' && c <= '9';
+    struct reqscan_value *v = open_value(s);
     switch (s->state) {
     case MINUS:
         s->state = c == '0' ? ZERO : INTEGER;
@@ -444,8 +513,13 @@ static int step_number(struct reqscan *s, uint8_t c) {
     default:
         break;
     }
-    if (digit && s->state != ZERO)
+    if (digit && s->state != ZERO) {
+        if (v && s->state == INTEGER)
+            add_digit(v, c);
         return 0;
+    }
+    if (v && (c == '.' || c == 'e' || c == 'E'))
+        v->number = REQSCAN_NO_NUMBER;
     if (c == '.' && (s->state == ZERO || s->state == INTEGER)) {
         s->state = POINT;
         return 0;
@@ -454,7 +528,7 @@ static int step_number(struct reqscan *s, uint8_t c) {
         s->state = EXPONENT;
         return 0;
     }
-    value_ended(s);
+    value_ended(s, s->at);
     return step_structure(s, c);
 }
 
@@ -466,7 +540,7 @@ static int step_number(struct reqscan *s, uint8_t c) {
 static const uint8_t *skip_between(struct reqscan *s, const uint8_t *p, const uint8_t *e) {
     while (p < e && *p == '"') {
         const uint8_t *q = p + 1;
-        if (e - q < 3 || s->depth < 2)
+        if (e - q < 3 || s->depth < 2 || s->inside != OTHER)
             return p;
         uint8_t want = s->in_name ? ':' : ',';
         if (*q++ != want)
@@ -481,7 +555,7 @@ static const uint8_t *skip_between(struct reqscan *s, const uint8_t *p, const ui
 }
 
 int reqscan_feed(struct reqscan *s, const uint8_t *p, size_t n) {
-    const uint8_t *e = p + n;
+    const uint8_t *e = p + n, *from = p;
     if (s->state >= FAILED)
         return s->state == TOO_DEEP ? ERR_LIMIT : ERR_SYNTAX;
     while (p < e) {
@@ -489,6 +563,7 @@ int reqscan_feed(struct reqscan *s, const uint8_t *p, size_t n) {
         if (s->state == STRING && s->capture == NOTHING &&
             (p = skip_between(s, skip_string(p, e), e)) == e)
             break;
+        s->at = s->base + (uint32_t)(p - from);
         if (s->state >= STRING && s->state <= HEX)
             rc = step_string(s, *p++);
         else if (s->state >= MINUS && s->state <= POWER)
@@ -498,6 +573,7 @@ int reqscan_feed(struct reqscan *s, const uint8_t *p, size_t n) {
         if (rc)
             return rc;
     }
+    s->base += (uint32_t)n;
     return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "llm/scan.h"
+
 static void find_lf(struct sse *s) {
     const uint8_t *lf = memchr(s->p + s->pos, '\n', s->len - s->pos);
     s->lf_at = lf ? (size_t)(lf - s->p) : s->len;
@@ -131,4 +133,33 @@ bool sse_tail_event(struct sse *s, struct sse_event *ret) {
         add_line(s, &a, s->p + s->pos, s->len - s->pos);
     *ret = a.event;
     return !s->rc && a.data_lines;
+}
+
+size_t sse_cut(struct sse_cut *c, const uint8_t *p, size_t n, enum sse_piece *ret) {
+    const uint8_t *at = p, *e = p + n;
+    *ret = SSE_OPEN;
+    if (c->cr && *at == '\n') {
+        at++;
+        if (!c->open)
+            *ret = SSE_LATE;
+    }
+    c->cr = false;
+    while (*ret == SSE_OPEN && at < e) {
+        const uint8_t *end = scan_for(at, e, '\n', '\r');
+        c->open = true;
+        c->in_line |= end > at;
+        at = end;
+        if (end == e)
+            break;
+        if (*at++ == '\r') {
+            c->cr = at == e;
+            at += at < e && *at == '\n';
+        }
+        if (!c->in_line) {
+            c->open = false;
+            *ret = SSE_END;
+        }
+        c->in_line = false;
+    }
+    return (size_t)(at - p);
 }

@@ -43,4 +43,26 @@ bool sse_tail(const struct sse *s, const uint8_t **ret, size_t *ret_len);
 bool sse_tail_event(struct sse *s, struct sse_event *ret);
 void sse_done(struct sse *s);
 
+/*
+ * The same stream while it passes by, in buffers split anywhere: where its events end. Nothing is
+ * kept but three bits.
+ *
+ *   struct sse_cut c = {0};
+ *   while (n) { used = sse_cut(&c, p, n, &piece); ...; p += used; n -= used; }
+ */
+enum sse_piece {
+    SSE_OPEN, /* bytes of an event that goes on (the rest of the buffer) */
+    SSE_END,  /* an event's last bytes, its empty line's end with them */
+    SSE_LATE, /* one LF that still belongs to the event before: its CR ended the last buffer */
+};
+
+struct sse_cut {
+    bool in_line; /* the line in work has bytes */
+    bool open;    /* the event in work has bytes */
+    bool cr;      /* the last byte was a CR */
+};
+
+/* How many bytes of p the piece has; n is not 0. */
+size_t sse_cut(struct sse_cut *c, const uint8_t *p, size_t n, enum sse_piece *ret);
+
 #endif

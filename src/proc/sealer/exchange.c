@@ -10,7 +10,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "codec/codec.h"
-#include "llm/chat.h"
+#include "llm/answer.h"
+#include "llm/dialect.h"
+#include "llm/request.h"
+#include "llm/words.h"
 #include "proc/sealer/sealer.h"
 
 #define KEPT_BYTES (1u << 20) /* of a buffer's memory, between exchanges */
@@ -21,9 +24,11 @@ struct exchange_work {
     struct buf turn, packed;    /* the turn's JSON, compressed and padded */
     struct buf envelope, row;   /* sealed */
     struct ring_meta meta;      /* copied: the ring is shared memory */
-    bool chat;                  /* the request was understood; then `asked` and `match` are set */
-    struct chat_request asked;
-    struct chat_answer answered;
+    const struct dialect *dialect;
+    bool understood; /* the request was; then `asked` is set, */
+    bool talk;       /* and it is of a conversation; then `match` is, too */
+    struct llm_request asked;
+    struct llm_answer answered;
     struct turn_match match;
     struct subject subject;
     struct context ctx;
@@ -60,10 +65,10 @@ static void wipe_work(struct exchange_work *w) {
     wipe_buf(&w->packed);
     wipe_buf(&w->envelope);
     wipe_buf(&w->row);
-    chat_request_done(&w->asked);
-    chat_answer_done(&w->answered);
+    llm_request_done(&w->asked);
+    llm_answer_done(&w->answered);
     turn_done(&w->match);
-    w->chat = false;
+    w->understood = w->talk = false;
 }
 
 static void end_string(char *s, size_t size) {
@@ -78,17 +83,14 @@ static int read_slot(struct exchange_work *w, const struct ring_slot *slot) {
     end_string(m->key_id, sizeof m->key_id);
     end_string(m->provider, sizeof m->provider);
     end_string(m->dialect, sizeof m->dialect);
+    w->dialect = dialect_named(m->dialect);
     int rc = ring_read(slot, RING_REQUEST, &w->request);
     return rc ? rc : ring_read(slot, RING_ANSWER, &w->answer);
 }
 
-static bool is_chat(const struct exchange_work *w) {
-    return !strcmp(w->meta.dialect, "openai.chat");
-}
-
-/* Has it content of a conversation? Lists of models have not. */
+/* Has it content? Lists of models have not. */
 static bool has_turn(const struct exchange_work *w) {
-    return strcmp(w->meta.dialect, "openai.models") != 0 && (w->request.len || w->answer.len);
+    return w->dialect->content && (w->request.len || w->answer.len);
 }
 
 static const char *outcome_word(uint8_t outcome) {
@@ -109,7 +111,7 @@ static uint32_t month_of(uint64_t time_us) {
 
 static int find_subject(struct sealer *s, struct exchange_work *w) {
     const struct ring_meta *m = &w->meta;
-    bool named = w->chat && *w->asked.user;
+    bool named = w->understood && *w->asked.user;
     return subjects_get(s, m->tenant, m->project, named ? 1 : 2, named ? w->asked.user : m->key_id,
                         &w->subject);
 }
@@ -118,21 +120,21 @@ static int make_turn(struct sealer *s, struct exchange_work *w) {
     const struct ring_meta *m = &w->meta;
     uint8_t scope[PREFIX_DIGEST];
     int rc;
-    if (w->chat) {
+    if (w->talk) {
         prefix_start(s->prefix, m->tenant, m->project, m->key_id, w->subject.id,
                      month_of(m->start_us), scope);
         rc = turn_match(s->prefix, scope, &w->asked, &w->match);
         if (rc)
             return rc;
     }
-    rc = chat_answer_parse(&w->answered, w->answer.p, w->answer.len,
-                           m->answer_body == RING_BODY_SSE && is_chat(w) && !m->content_coded);
+    rc = llm_answer_parse(&w->answered, w->dialect, w->answer.p, w->answer.len,
+                          m->answer_body == RING_BODY_SSE && !m->content_coded);
     if (rc)
         return rc;
     const struct turn_parts parts = {
-        .request = w->chat ? &w->asked : NULL,
+        .request = w->talk ? &w->asked : NULL,
         .request_text = {w->request.p, w->request.len},
-        .match = w->chat ? &w->match : NULL,
+        .match = w->talk ? &w->match : NULL,
         .answer = &w->answered,
         .answer_text = {w->answer.p, w->answer.len},
         .streamed = m->answer_body == RING_BODY_SSE,
@@ -206,15 +208,15 @@ static void word(char *out, size_t size, const char *known) {
 
 static void describe(const struct exchange_work *w, struct interaction_row *r) {
     const struct ring_meta *m = &w->meta;
-    const struct chat_answer *a = &w->answered;
+    const struct llm_answer *a = &w->answered;
     *r = (struct interaction_row){
         .time_us = m->start_us,
         .status = m->status,
         .streamed = m->answer_body == RING_BODY_SSE,
-        .tokens_input = a->tokens_input,
-        .tokens_output = a->tokens_output,
-        .tokens_cached = a->tokens_cached,
-        .tokens_reasoning = a->tokens_reasoning,
+        .tokens_input = a->usage.input,
+        .tokens_output = a->usage.output,
+        .tokens_cached = a->usage.cached,
+        .tokens_reasoning = a->usage.reasoning,
         .ttft_us = microseconds(m->start_ns, m->first_ns),
         .duration_us = microseconds(m->start_ns, m->end_ns),
         .overhead_us = microseconds(m->start_ns, m->sent_ns),
@@ -227,12 +229,12 @@ static void describe(const struct exchange_work *w, struct interaction_row *r) {
     WORD(r->key, m->key_id);
     WORD(r->dialect, m->dialect);
     WORD(r->provider, m->provider);
-    WORD(r->model_asked, w->chat ? models_known(w->asked.model) : "");
+    WORD(r->model_asked, w->understood ? models_known(w->asked.model) : "");
     WORD(r->model, models_known(a->model));
     WORD(r->outcome, outcome_word(m->outcome));
-    WORD(r->error, chat_error_class(m->status, a->error));
-    WORD(r->finish, chat_finish_known(a->finish));
-    WORD(r->usage, a->usage ? "reported" : "none");
+    WORD(r->error, words_error(m->status, a->error));
+    WORD(r->finish, words_finish(a->finish));
+    WORD(r->usage, a->usage.reported ? "reported" : "none");
     WORD(r->stored, w->stored);
     memcpy(r->id, m->id, UUID_BYTES);
     memcpy(r->subject, w->subject.id, UUID_BYTES);
@@ -255,14 +257,15 @@ static int add_interaction(struct sealer *s, struct exchange_work *w) {
 
 static int learn(struct sealer *s, struct exchange_work *w) {
     uint8_t hash[CONTEXT_HASH_BYTES];
-    if (!w->chat)
+    if (!w->talk)
         return 0;
     envelope_hash(hash, w->envelope.p, w->envelope.len);
     return turn_learn(s->prefix, &w->match, &w->answered, w->ctx.conversation, w->ctx.record, hash);
 }
 
 static int add_turn(struct sealer *s, struct exchange_work *w) {
-    w->chat = is_chat(w) && chat_request_parse(&w->asked, w->request.p, w->request.len) == 0;
+    w->understood = llm_request_parse(&w->asked, w->dialect, w->request.p, w->request.len) == 0;
+    w->talk = w->understood && w->dialect->shape != DIALECT_PLAIN;
     int rc = find_subject(s, w);
     if (!rc)
         rc = make_turn(s, w);

@@ -139,6 +139,7 @@ static int accept_cell(struct history *h, const struct cell *cell, struct opened
     e->text = opened->text;
     buf_init(&opened->text, 0); /* moved */
     int rc = turn_parse(&e->turn, e->text.p, e->text.len, e->ctx.kept);
+    e->turn.shape = turn_shape_of(e->ctx.dialect);
     e->open = !rc;
     return rc;
 }

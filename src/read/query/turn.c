@@ -10,6 +10,19 @@
 #include "base/err.h"
 #include "base/limits.h"
 
+enum turn_shape turn_shape_of(const char *dialect) {
+    static const struct {
+        const char *dialect;
+        enum turn_shape shape;
+    } table[] = {{"anthropic.messages", TURN_MESSAGES},
+                 {"openai.responses", TURN_RESPONSES},
+                 {"openai.completions", TURN_COMPLETIONS}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (!strcmp(table[i].dialect, dialect))
+            return table[i].shape;
+    return TURN_CHAT;
+}
+
 int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept) {
     struct json doc;
     int rc = json_parse(&doc, text, len);
@@ -99,8 +112,59 @@ static int put_together(struct buf *out, struct json message, struct json replay
     return rc ? rc : buf_append_u8(out, '}');
 }
 
+/* Room for a message that has to be put together; NULL without memory. */
+static struct buf *add_made(struct exchange *e) {
+    struct buf *made = realloc(e->made, (e->made_n + 1) * sizeof *made);
+    if (!made)
+        return NULL;
+    e->made = made;
+    buf_init(&made[e->made_n], LIMIT_TURN_PLAIN);
+    return &made[e->made_n++];
+}
+
+/* Anthropic: the content under its role. */
+static int add_content(struct exchange *e, const struct turn *parent, const struct turn *child) {
+    struct json content = json_get(parent->answer, "content");
+    struct buf *b;
+    if (!content.p || content.p[0] != '[' || json_count(content) == 0)
+        return 0;
+    if (!(b = add_made(e)))
+        return ERR_NOMEM;
+    int rc = buf_append_str(b, "{\"role\":\"assistant\",\"content\":");
+    if (!rc)
+        rc = buf_append(b, content.p, content.len);
+    if (!rc)
+        rc = buf_append_u8(b, '}');
+    struct json message = {(const char *)b->p, b->len};
+    if (rc || !child->replayed.p)
+        return rc ? rc : add_message(e, message);
+    if (!(b = add_made(e)))
+        return ERR_NOMEM;
+    rc = put_together(b, message, child->replayed);
+    return rc ? rc : add_message(e, (struct json){(const char *)b->p, b->len});
+}
+
+/* Responses: the items, one after another. */
+static int add_output(struct exchange *e, const struct turn *parent) {
+    struct json output = json_get(parent->answer, "output"), item;
+    size_t pos = 0;
+    int rc = 0;
+    if (!output.p || output.p[0] != '[')
+        return 0;
+    for (size_t n = 0; !rc && n < LIMIT_CHOICES && json_each(output, &pos, NULL, &item); n++) {
+        if (item.p[0] != '{')
+            break;
+        rc = add_message(e, item);
+    }
+    return rc;
+}
+
 /* Adds the answer of `parent` to the history, as `child` repeated it. */
 static int add_answer(struct exchange *e, const struct turn *parent, const struct turn *child) {
+    if (parent->shape == TURN_MESSAGES)
+        return add_content(e, parent, child);
+    if (parent->shape == TURN_RESPONSES)
+        return add_output(e, parent);
     size_t choice = (size_t)json_number(json_get(child->replayed, "choice"), 0);
     struct json message =
         json_get(json_at(json_get(parent->answer, "choices"), choice), "message");
@@ -108,12 +172,9 @@ static int add_answer(struct exchange *e, const struct turn *parent, const struc
         return 0; /* there was none: an error, or nothing came */
     if (!child->replayed.p)
         return add_message(e, message);
-    struct buf *made = realloc(e->made, (e->made_n + 1) * sizeof *made);
-    if (!made)
+    struct buf *b = add_made(e);
+    if (!b)
         return ERR_NOMEM;
-    e->made = made;
-    struct buf *b = &e->made[e->made_n++];
-    buf_init(b, LIMIT_TURN_PLAIN);
     int rc = put_together(b, message, child->replayed);
     return rc ? rc : add_message(e, (struct json){(const char *)b->p, b->len});
 }
@@ -155,6 +216,18 @@ void exchange_done(struct exchange *e) {
     *e = (struct exchange){0};
 }
 
+/* The member that holds the messages; after it comes what else there is. */
+static int put_messages(const struct exchange *e, struct buf *out) {
+    bool responses = e->last->shape == TURN_RESPONSES;
+    int rc = buf_append_str(out, responses ? "\"input\":[" : "\"messages\":[");
+    for (size_t i = 0; !rc && i < e->n; i++) {
+        rc = i ? buf_append_u8(out, ',') : 0;
+        if (!rc)
+            rc = buf_append(out, e->messages[i].p, e->messages[i].len);
+    }
+    return rc ? rc : buf_append_str(out, "],");
+}
+
 int exchange_request(const struct exchange *e, struct buf *out) {
     struct json key, value, text = e->last->request_text;
     size_t pos = 0;
@@ -170,19 +243,15 @@ int exchange_request(const struct exchange *e, struct buf *out) {
         if (!rc)
             rc = buf_append_u8(out, ',');
     }
-    if (!rc)
-        rc = buf_append_str(out, "\"messages\":[");
-    for (size_t i = 0; !rc && i < e->n; i++) {
-        rc = i ? buf_append_u8(out, ',') : 0;
-        if (!rc)
-            rc = buf_append(out, e->messages[i].p, e->messages[i].len);
-    }
-    if (!rc)
-        rc = buf_append_u8(out, ']');
+    bool always = e->last->shape == TURN_CHAT || e->last->shape == TURN_MESSAGES;
+    if (!rc && (e->n || always))
+        rc = put_messages(e, out);
     if (!rc && e->tools.p) {
-        rc = buf_append_str(out, ",\"tools\":");
+        rc = buf_append_str(out, "\"tools\":");
         if (!rc)
             rc = buf_append(out, e->tools.p, e->tools.len);
+    } else if (!rc && out->p[out->len - 1] == ',') {
+        out->len--; /* after the last member */
     }
     return rc ? rc : buf_append_u8(out, '}');
 }

@@ -12,6 +12,15 @@
 #include "base/buf.h"
 #include "read/query/json.h"
 
+/* How a dialect's requests and answers are put together (doc/turn.md, "By dialect"). */
+enum turn_shape {
+    TURN_CHAT,
+    TURN_MESSAGES,    /* Anthropic */
+    TURN_RESPONSES,   /* several messages an answer */
+    TURN_COMPLETIONS, /* no messages */
+};
+enum turn_shape turn_shape_of(const char *dialect);
+
 struct turn {
     struct json messages, replayed, tools, params, gone;
     struct json answer, answer_text, answer_base64, tail, tail_base64;
@@ -19,7 +28,8 @@ struct turn {
     bool streamed;
     char outcome[32]; /* "complete" when the text has none */
     unsigned status;
-    uint32_t kept;    /* from the authenticated context, not from the text */
+    uint32_t kept;    /* from the authenticated context, not from the text; */
+    enum turn_shape shape; /* likewise: turn_parse leaves it TURN_CHAT, the caller sets it */
 };
 
 /* ERR_SYNTAX when it is no turn. */

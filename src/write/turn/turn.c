@@ -22,7 +22,7 @@ static bool is_instruction(struct jv message) {
     return jv_equals(role, "system") || jv_equals(role, "developer");
 }
 
-static int chain_up(const struct prefix *p, const struct chat_request *request,
+static int chain_up(const struct prefix *p, const struct llm_request *request,
                     struct turn_match *m) {
     struct jv key, value;
     uint8_t digest[PREFIX_DIGEST];
@@ -61,7 +61,7 @@ static int find_parent(struct prefix *p, struct turn_match *m) {
 }
 
 int turn_match(struct prefix *p, const uint8_t scope[PREFIX_DIGEST],
-               const struct chat_request *request, struct turn_match *ret) {
+               const struct llm_request *request, struct turn_match *ret) {
     *ret = (struct turn_match){.count = (uint32_t)request->count, .request_tools = request->tools};
     ret->chain = calloc(request->count + 1, sizeof *ret->chain);
     ret->messages = calloc(request->count + 1, sizeof *ret->messages);
@@ -208,7 +208,7 @@ static void request_members(struct out *o, const struct turn_parts *t) {
 }
 
 static void answer_members(struct out *o, const struct turn_parts *t) {
-    const struct chat_answer *a = t->answer;
+    const struct llm_answer *a = t->answer;
     if (t->streamed) {
         name(o, "streamed");
         put_str(o, "true");
@@ -285,7 +285,25 @@ static int learn_answer(struct prefix *p, const uint8_t before[PREFIX_DIGEST], s
     return 0;
 }
 
-int turn_learn(struct prefix *p, const struct turn_match *m, const struct chat_answer *answer,
+/* Messages that follow each other, each of them verbatim: a client may repeat the first few. */
+static int learn_sequence(struct prefix *p, const struct turn_match *m,
+                          const struct llm_answer *answer, struct prefix_entry *e) {
+    uint8_t digest[PREFIX_DIGEST], before[PREFIX_DIGEST], key[PREFIX_DIGEST];
+    int rc = 0;
+    memcpy(before, m->chain[m->count], PREFIX_DIGEST);
+    e->flags = PREFIX_ANSWER;
+    for (size_t i = 0; i < answer->messages && !rc; i++) {
+        rc = prefix_value(p, answer->message[i], digest);
+        prefix_step(p, before, digest, key);
+        e->position = m->count + 1 + (uint32_t)i;
+        if (!rc)
+            add(p, e, key);
+        memcpy(before, key, PREFIX_DIGEST);
+    }
+    return rc;
+}
+
+int turn_learn(struct prefix *p, const struct turn_match *m, const struct llm_answer *answer,
                const uint8_t conversation[UUID_BYTES], const uint8_t turn[UUID_BYTES],
                const uint8_t envelope_hash[CONTEXT_HASH_BYTES]) {
     struct prefix_entry e = {0};
@@ -299,8 +317,10 @@ int turn_learn(struct prefix *p, const struct turn_match *m, const struct chat_a
         e.position = i;
         add(p, &e, m->chain[i]);
     }
+    if (answer->in_sequence)
+        return learn_sequence(p, m, answer, &e);
     e.position = m->count + 1;
-    for (size_t c = 0; c < answer->choices && !rc; c++) {
+    for (size_t c = 0; c < answer->messages && !rc; c++) {
         e.choice = (uint8_t)c;
         if (answer->message[c].p)
             rc = learn_answer(p, m->chain[m->count], answer->message[c], &e);

@@ -5,7 +5,8 @@
  * turn_build writes the turn's JSON (doc/turn.md), turn_learn tells the prefix state of it once it
  * is sealed. Slices of the request are borrowed from turn_match to turn_done.
  */
-#include "llm/chat.h"
+#include "llm/answer.h"
+#include "llm/request.h"
 #include "write/turn/prefix.h"
 
 struct turn_match {
@@ -28,14 +29,14 @@ struct turn_match {
  * turn_done in every case.
  */
 int turn_match(struct prefix *p, const uint8_t scope[PREFIX_DIGEST],
-               const struct chat_request *request, struct turn_match *ret);
+               const struct llm_request *request, struct turn_match *ret);
 void turn_done(struct turn_match *m);
 
 struct turn_parts {
-    const struct chat_request *request; /* NULL: it is no chat request; kept as request_text */
-    struct jv request_text;             /* all of its bytes; p NULL: none came */
-    const struct turn_match *match;     /* NULL with request NULL */
-    const struct chat_answer *answer;
+    const struct llm_request *request; /* NULL: kept as request_text */
+    struct jv request_text;            /* all of its bytes; p NULL: none came */
+    const struct turn_match *match;    /* NULL with request NULL */
+    const struct llm_answer *answer;
     struct jv answer_text; /* all of the answer's bytes */
     bool streamed;
     const char *outcome; /* NULL: complete */
@@ -45,7 +46,7 @@ struct turn_parts {
 int turn_build(struct buf *out, const struct turn_parts *parts);
 
 /* What the sealed turn makes known: its messages' positions and its answers. */
-int turn_learn(struct prefix *p, const struct turn_match *m, const struct chat_answer *answer,
+int turn_learn(struct prefix *p, const struct turn_match *m, const struct llm_answer *answer,
                const uint8_t conversation[UUID_BYTES], const uint8_t turn[UUID_BYTES],
                const uint8_t envelope_hash[CONTEXT_HASH_BYTES]);
 

@@ -9,6 +9,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void same_place(struct jv v, const struct reqscan_value *noted, const uint8_t *text) {
+    if (!v.p != (noted->kind == REQSCAN_ABSENT) ||
+        (v.p && (v.p != text + noted->at || v.len != noted->len)))
+        abort();
+    if (noted->kind == REQSCAN_NUMBER && noted->number != jv_u32(v, REQSCAN_NO_NUMBER))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
@@ -35,6 +43,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     if (rc)
         return 0;
+    if (whole.end != split.end || whole.repeated != split.repeated || data[whole.end] != '}')
+        abort();
+    for (int m = 0; m < REQSCAN_MEMBERS; m++) {
+        const struct reqscan_value *a = &whole.value[m], *b = &split.value[m];
+        if (a->at != b->at || a->len != b->len || a->number != b->number || a->kind != b->kind)
+            abort();
+    }
     if (whole.stream != split.stream || whole.has_model != split.has_model ||
         strcmp(whole.model, split.model) || !jv_is_utf8(whole.model, strlen(whole.model)))
         abort();
@@ -43,11 +58,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         abort();
     bool stream = false;
     size_t end = 1;
-    for (size_t pos = 0; jv_each(v, &pos, &key, &value); end = pos)
+    struct jv n = {0}, id = {0};
+    for (size_t pos = 0; jv_each(v, &pos, &key, &value); end = pos) {
         if (jv_equals(key, "stream"))
             stream = jv_is_true(value);
+        if (jv_equals(key, "n"))
+            n = value;
+        if (jv_equals(key, "metadata"))
+            id = jv_get(value, "user_id");
+    }
     if (stream != whole.stream)
         abort();
+    same_place(n, &whole.value[REQSCAN_N], data);
+    same_place(id, &whole.value[REQSCAN_METADATA_USER_ID], data);
     for (; end < v.len - 1; end++)
         if (!strchr(" \t\r\n", v.p[end]))
             abort();

@@ -1,5 +1,6 @@
-/* Whole turns: two requests and answers of one conversation, separated by a zero byte each, through
- * matching, building and learning. What is built is JSON, and kept messages are those of the parent. */
+/* Whole turns: requests and answers of one conversation, separated by a zero byte each, through
+ * matching, building and learning. What is built is JSON, and kept messages are those of the parent.
+ * A first byte 'a' or 'r' is for Anthropic or Responses, without one it is chat. */
 #include <sodium.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,18 +12,19 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct prefix *prefix;
+static const struct dialect *dialect;
 
 static void exchange(const uint8_t *request, size_t request_len, const uint8_t *answer,
                      size_t answer_len, const uint8_t scope[PREFIX_DIGEST], uint8_t number) {
-    static struct chat_answer a;
-    struct chat_request r;
+    static struct llm_answer a;
+    struct llm_request r;
     struct turn_match m = {0};
     struct buf out;
     struct jv v;
     uint8_t id[UUID_BYTES] = {number};
     buf_init(&out, 1u << 26);
-    bool chat = chat_request_parse(&r, request, request_len) == 0;
-    if (chat_answer_parse(&a, answer, answer_len, number & 1))
+    bool chat = llm_request_parse(&r, dialect, request, request_len) == 0;
+    if (llm_answer_parse(&a, dialect, answer, answer_len, number & 1))
         abort();
     if (chat && turn_match(prefix, scope, &r, &m))
         abort();
@@ -38,8 +40,8 @@ static void exchange(const uint8_t *request, size_t request_len, const uint8_t *
     if (chat && turn_learn(prefix, &m, &a, id, id, id))
         abort();
     turn_done(&m);
-    chat_answer_done(&a);
-    chat_request_done(&r);
+    llm_answer_done(&a);
+    llm_request_done(&r);
     buf_wipe(&out);
 }
 
@@ -48,6 +50,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t scope[PREFIX_DIGEST];
     if (!prefix && (sodium_init() < 0 || prefix_open(-1, &prefix)))
         abort();
+    bool marked = size && (data[0] == 'a' || data[0] == 'r');
+    dialect = dialect_named(!marked          ? "openai.chat"
+                            : data[0] == 'a' ? "anthropic.messages"
+                                             : "openai.responses");
+    data += marked;
+    size -= marked;
     prefix_start(prefix, "t", "p", "k", subject, 0, scope);
     for (uint8_t number = 0; size && number < 4; number++) {
         const uint8_t *end = memchr(data, 0, size);

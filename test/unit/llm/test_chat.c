@@ -8,7 +8,11 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "llm/chat.h"
+#include "llm/answer.h"
+#include "llm/request.h"
+#include "llm/words.h"
+
+#define CHAT dialect_named("openai.chat")
 
 static void assert_slice(struct jv v, const char *want) {
     if (!want) {
@@ -22,13 +26,13 @@ static void assert_slice(struct jv v, const char *want) {
     assert_memory_equal(v.p, want, v.len);
 }
 
-static int ask(struct chat_request *r, const char *text) {
-    return chat_request_parse(r, text, strlen(text));
+static int ask(struct llm_request *r, const char *text) {
+    return llm_request_parse(r, CHAT, text, strlen(text));
 }
 
 static void requests(void **state) {
     (void)state;
-    struct chat_request r;
+    struct llm_request r;
     assert_int_equal(ask(&r, " {\"model\":\"m\", \"messages\": [ {\"a\" : 1} ,{}], \"n\": 1.0,\"tools\":[1],"
                              "\"stream\":true,\"user\":\"\\u4e2d\"}"), 0);
     assert_slice(r.messages, "[ {\"a\" : 1} ,{}]");
@@ -39,57 +43,57 @@ static void requests(void **state) {
     assert_true(r.stream);
     assert_string_equal(r.model, "m");
     assert_string_equal(r.user, "中");
-    chat_request_done(&r);
+    llm_request_done(&r);
     assert_int_equal(ask(&r, "{\"messages\":[],\"user\":\"\",\"user_id\":5,\"metadata\":{\"user_id\":\"x\"}}"), 0);
     assert_string_equal(r.user, "x");
     assert_false(r.stream);
     assert_null(r.tools.p);
-    chat_request_done(&r);
+    llm_request_done(&r);
     static const char *const bad[] = {"", "[]", "{}", "{\"messages\":{}}", "{\"messages\":[1]}",
                                       "{\"messages\":[],\"messages\":[]}", "{\"messages\":[]",
                                       "{\"messages\":[],\"tools\":1,\"to\\u006fls\":2}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(ask(&r, bad[i]), ERR_SYNTAX);
-        chat_request_done(&r);
+        llm_request_done(&r);
     }
     char text[LIMIT_SUBJECT_NAME + 64];
     for (int n = LIMIT_SUBJECT_NAME - 1; n <= LIMIT_SUBJECT_NAME; n++) {
         sprintf(text, "{\"messages\":[],\"user\":\"%0*d\"}", n, 0);
         assert_int_equal(ask(&r, text), 0);
         assert_int_equal(strlen(r.user), n < LIMIT_SUBJECT_NAME ? n : 0);
-        chat_request_done(&r);
+        llm_request_done(&r);
     }
 }
 
 static void plain(void **state) {
     (void)state;
-    struct chat_answer a;
+    struct llm_answer a;
     const char *text =
         "\n\n {\"model\":\"m-1\",\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"x\"},"
         "\"finish_reason\":\"stop\"},{\"message\":{\"content\":\"y\"}}],\"usage\":{\"prompt_tokens\":10,"
         "\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":8},"
         "\"completion_tokens_details\":{\"reasoning_tokens\":3}}} ";
-    assert_int_equal(chat_answer_parse(&a, text, strlen(text), false), 0);
+    assert_int_equal(llm_answer_parse(&a, CHAT, text, strlen(text), false), 0);
     assert_int_equal(a.json.p[0], '{');
-    assert_int_equal(a.choices, 2);
+    assert_int_equal(a.messages, 2);
     assert_slice(a.message[1], "{\"content\":\"y\"}");
     assert_string_equal(a.model, "m-1");
     assert_string_equal(a.finish, "stop");
-    assert_true(a.usage);
-    assert_int_equal(a.tokens_input, 10);
-    assert_int_equal(a.tokens_output, 4);
-    assert_int_equal(a.tokens_cached, 8);
-    assert_int_equal(a.tokens_reasoning, 3);
+    assert_true(a.usage.reported);
+    assert_int_equal(a.usage.input, 10);
+    assert_int_equal(a.usage.output, 4);
+    assert_int_equal(a.usage.cached, 8);
+    assert_int_equal(a.usage.reasoning, 3);
     assert_false(a.error);
-    chat_answer_done(&a);
+    llm_answer_done(&a);
     text = "{\"error\":{\"message\":\"no\"},\"usage\":{\"prompt_cache_hit_tokens\":5}}";
-    assert_int_equal(chat_answer_parse(&a, text, strlen(text), false), 0);
+    assert_int_equal(llm_answer_parse(&a, CHAT, text, strlen(text), false), 0);
     assert_true(a.error);
-    assert_int_equal(a.tokens_cached, 5);
-    chat_answer_done(&a);
-    assert_int_equal(chat_answer_parse(&a, "<html>", 6, false), 0);
+    assert_int_equal(a.usage.cached, 5);
+    llm_answer_done(&a);
+    assert_int_equal(llm_answer_parse(&a, CHAT, "<html>", 6, false), 0);
     assert_null(a.json.p);
-    chat_answer_done(&a);
+    llm_answer_done(&a);
 }
 
 struct stream {
@@ -170,11 +174,11 @@ static void assembles(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
         const struct stream *t = &streams[i];
-        struct chat_answer a;
-        assert_int_equal(chat_answer_parse(&a, t->text, strlen(t->text), true), 0);
+        struct llm_answer a;
+        assert_int_equal(llm_answer_parse(&a, CHAT, t->text, strlen(t->text), true), 0);
         assert_slice(a.json, t->json);
         assert_slice(a.tail, t->tail);
-        chat_answer_done(&a);
+        llm_answer_done(&a);
     }
 }
 
@@ -186,8 +190,8 @@ static void cut_anywhere(void **state) {
         sprintf(text + strlen(text), DELTA("\"content\":\"%d\\u4e2d\""), i);
     size_t len = strlen(text), event = len / 8;
     for (size_t n = 0; n <= len; n++) {
-        struct chat_answer a;
-        assert_int_equal(chat_answer_parse(&a, text, n, true), 0);
+        struct llm_answer a;
+        assert_int_equal(llm_answer_parse(&a, CHAT, text, n, true), 0);
         struct buf content;
         buf_init(&content, 4096);
         if (a.json.p)
@@ -196,29 +200,29 @@ static void cut_anywhere(void **state) {
         if (content.len / 4 * event < n)
             assert_int_equal(a.tail.len, n - content.len / 4 * event);
         buf_wipe(&content);
-        chat_answer_done(&a);
+        llm_answer_done(&a);
     }
 }
 
 static void limits(void **state) {
     (void)state;
     char *text = malloc(1 << 20);
-    struct chat_answer a;
+    struct llm_answer a;
     for (int n = LIMIT_CHOICES; n <= LIMIT_CHOICES + 1; n++) {
         *text = 0;
         for (int i = 0, at = 0; i < n; i++)
             at += sprintf(text + at, D("{\"choices\":[{\"index\":%d,\"delta\":{\"content\":\"a\"}}]}"), i);
-        assert_int_equal(chat_answer_parse(&a, text, strlen(text), true), 0);
+        assert_int_equal(llm_answer_parse(&a, CHAT, text, strlen(text), true), 0);
         assert_int_equal(a.json.p != NULL, n == LIMIT_CHOICES);
-        chat_answer_done(&a);
+        llm_answer_done(&a);
     }
     for (int n = LIMIT_TOOL_CALLS; n <= LIMIT_TOOL_CALLS + 1; n++) {
         *text = 0;
         for (int i = 0, at = 0; i < n; i++)
             at += sprintf(text + at, DELTA("\"tool_calls\":[{\"id\":\"%d\"}]"), i);
-        assert_int_equal(chat_answer_parse(&a, text, strlen(text), true), 0);
+        assert_int_equal(llm_answer_parse(&a, CHAT, text, strlen(text), true), 0);
         assert_int_equal(a.json.p != NULL, n == LIMIT_TOOL_CALLS);
-        chat_answer_done(&a);
+        llm_answer_done(&a);
     }
     free(text);
 }
@@ -235,13 +239,13 @@ static void words(void **state) {
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         assert_string_equal(models_known(no[i]), "other");
     assert_string_equal(models_known(""), "");
-    assert_string_equal(chat_finish_known("stop"), "stop");
-    assert_string_equal(chat_finish_known("x"), "other");
-    assert_string_equal(chat_finish_known(""), "");
-    assert_string_equal(chat_error_class(200, false), "");
-    assert_string_equal(chat_error_class(200, true), "in_answer");
-    assert_string_equal(chat_error_class(429, true), "rate_limit");
-    assert_string_equal(chat_error_class(418, true), "other");
+    assert_string_equal(words_finish("stop"), "stop");
+    assert_string_equal(words_finish("x"), "other");
+    assert_string_equal(words_finish(""), "");
+    assert_string_equal(words_error(200, false), "");
+    assert_string_equal(words_error(200, true), "in_answer");
+    assert_string_equal(words_error(429, true), "rate_limit");
+    assert_string_equal(words_error(418, true), "other");
 }
 
 int main(void) {

@@ -250,10 +250,97 @@ static void cut_model(void **state) {
     }
 }
 
+/* Every noted member: where its value stands (`want` from there on), at every split. */
+struct note {
+    const char *text;
+    enum reqscan_member member;
+    enum reqscan_kind kind;
+    const char *want;
+    uint32_t number;
+};
+
+static void notes(void **state) {
+    (void)state;
+    static const struct note table[] = {
+        {"{\"model\" : \"a\\\"b\", \"x\":1}", REQSCAN_MODEL, REQSCAN_STRING, "\"a\\\"b\"", 0},
+        {"{\"stream\":true}", REQSCAN_STREAM, REQSCAN_TRUE, "true", 0},
+        {"{\"stream_options\":{\"a\":[{}]} }", REQSCAN_STREAM_OPTIONS, REQSCAN_OBJECT, "{\"a\":[{}]}", 0},
+        {"{\"stream_options\":{\"a\":{\"include_usage\":1},\"include_usage\" : false}}", REQSCAN_INCLUDE_USAGE,
+         REQSCAN_FALSE, "false", 0},
+        {"{\"stream_options\":{\"a\":{\"include_usage\":1}}}", REQSCAN_INCLUDE_USAGE, REQSCAN_ABSENT, "", 0},
+        {"{\"stream_options\":[{\"include_usage\":1}]}", REQSCAN_INCLUDE_USAGE, REQSCAN_ABSENT, "", 0},
+        {"{\"metadata\":{\"include_usage\":1}}", REQSCAN_INCLUDE_USAGE, REQSCAN_ABSENT, "", 0},
+        {"{\"include_usage\":1}", REQSCAN_INCLUDE_USAGE, REQSCAN_ABSENT, "", 0},
+        {"{\"us\\u0065r\":\"u\"}", REQSCAN_USER, REQSCAN_STRING, "\"u\"", 0},
+        {"{\"user_id\":\"u\",\"user\":null}", REQSCAN_USER_ID, REQSCAN_STRING, "\"u\"", 0},
+        {"{\"user_id\":\"u\",\"user\":null}", REQSCAN_USER, REQSCAN_NULL, "null", 0},
+        {"{\"safety_identifier\":\"\"}", REQSCAN_SAFETY_IDENTIFIER, REQSCAN_STRING, "\"\"", 0},
+        {"{\"metadata\":{\"x\":{\"user_id\":1},\"user_id\":\"m\"}}", REQSCAN_METADATA_USER_ID, REQSCAN_STRING,
+         "\"m\"", 0},
+        {"{\"metadata\":{\"user_id\":\"m\"}}", REQSCAN_USER_ID, REQSCAN_ABSENT, "", 0},
+        {"{\"a\":{\"user_id\":\"m\"}}", REQSCAN_METADATA_USER_ID, REQSCAN_ABSENT, "", 0},
+        {"{\"max_tokens\":4096}", REQSCAN_MAX_TOKENS, REQSCAN_NUMBER, "4096", 4096},
+        {"{\"max_completion_tokens\": 0 }", REQSCAN_MAX_COMPLETION_TOKENS, REQSCAN_NUMBER, "0", 0},
+        {"{\"max_output_tokens\":4294967294,\"n\":2}", REQSCAN_MAX_OUTPUT_TOKENS, REQSCAN_NUMBER, "4294967294",
+         4294967294u},
+        {"{\"n\":4294967295}", REQSCAN_N, REQSCAN_NUMBER, "4294967295", REQSCAN_NO_NUMBER},
+        {"{\"n\":99999999999999999999}", REQSCAN_N, REQSCAN_NUMBER, "99999999999999999999", REQSCAN_NO_NUMBER},
+        {"{\"n\":-1}", REQSCAN_N, REQSCAN_NUMBER, "-1", REQSCAN_NO_NUMBER},
+        {"{\"n\":1.0}", REQSCAN_N, REQSCAN_NUMBER, "1.0", REQSCAN_NO_NUMBER},
+        {"{\"n\":1e2}", REQSCAN_N, REQSCAN_NUMBER, "1e2", REQSCAN_NO_NUMBER},
+        {"{\"n\":[1,2],\"m\":3}", REQSCAN_N, REQSCAN_ARRAY, "[1,2]", REQSCAN_NO_NUMBER},
+        {"{\"x\":[1,{\"n\":3,\"metadata\":{\"user_id\":1}}]}", REQSCAN_N, REQSCAN_ABSENT, "", 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const struct note *t = &table[i];
+        size_t n = strlen(t->text);
+        for (size_t at = 0; at <= n; at++) {
+            struct reqscan s;
+            assert_int_equal(scan_split(t->text, n, at, &s), 0);
+            const struct reqscan_value *v = &s.value[t->member];
+            if (v->kind != t->kind)
+                print_error("%s\n", t->text);
+            assert_int_equal(v->kind, t->kind);
+            assert_int_equal(v->len, strlen(t->want));
+            assert_memory_equal(t->text + v->at, t->want, v->len);
+            if (v->kind == REQSCAN_NUMBER)
+                assert_int_equal(v->number, t->number);
+            assert_false(s.repeated);
+            assert_string_equal(t->text + s.end, "}");
+        }
+    }
+}
+
+static void repeated(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool repeated;
+    } table[] = {
+        {"{\"model\":\"a\",\"mod\\u0065l\":\"b\"}", true},
+        {"{\"user\":1,\"user\":1}", true},
+        {"{\"stream_options\":{\"include_usage\":true,\"include_usage\":false}}", true},
+        {"{\"metadata\":{\"user_id\":1},\"metadata\":{}}", true},
+        {"{\"user_id\":1,\"metadata\":{\"user_id\":1}}", false},
+        {"{\"x\":1,\"x\":2,\"y\":{\"model\":1,\"model\":2}}", false},
+    };
+    struct reqscan s;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        assert_int_equal(scan(table[i].text, strlen(table[i].text), &s), 0);
+        assert_int_equal(s.repeated, table[i].repeated);
+    }
+    const char *text = "{\"stream_options\":{\"include_usage\":true},\"stream_options\":null}";
+    assert_int_equal(scan(text, strlen(text), &s), 0);
+    assert_int_equal(s.value[REQSCAN_INCLUDE_USAGE].kind, REQSCAN_ABSENT);
+    assert_int_equal(s.value[REQSCAN_STREAM_OPTIONS].kind, REQSCAN_NULL);
+    assert_false(s.options_filled);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts), cmocka_unit_test(refuses),   cmocka_unit_test(depth),
-        cmocka_unit_test(picks),   cmocka_unit_test(cut_model),
+        cmocka_unit_test(picks),   cmocka_unit_test(cut_model), cmocka_unit_test(notes),
+        cmocka_unit_test(repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

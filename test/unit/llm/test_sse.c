@@ -62,7 +62,48 @@ static void tails(void **state) {
     sse_done(&s);
 }
 
+/* Where the events end: "4,9," and what is open after the last, "~3". */
+static const char *cuts(const char *text, size_t at) {
+    static char out[256];
+    struct sse_cut c = {0};
+    enum sse_piece piece;
+    size_t ends[16], n = 0, pos = 0, len = strlen(text);
+    while (pos < len) {
+        size_t room = pos < at ? at - pos : len - pos;
+        size_t used = sse_cut(&c, (const uint8_t *)text + pos, room, &piece);
+        assert_in_range(used, 1, room);
+        pos += used;
+        if (piece == SSE_END)
+            ends[n++] = pos;
+        else if (piece == SSE_LATE)
+            ends[n - 1] = pos;
+        else
+            assert_int_equal(used, room);
+    }
+    out[0] = 0;
+    for (size_t i = 0; i < n; i++)
+        sprintf(out + strlen(out), "%zu,", ends[i]);
+    if (pos > (n ? ends[n - 1] : 0))
+        sprintf(out + strlen(out), "~%zu", pos - (n ? ends[n - 1] : 0));
+    assert_int_equal(c.open, strchr(out, '~') != NULL);
+    return out;
+}
+
+static void cut_while_passing(void **state) {
+    (void)state;
+    static const char *const table[][2] = {
+        {"data: a\n\ndata: b\n\n", "9,18,"}, {"data: a\r\n\r\nx\r\n\r\n", "11,16,"},
+        {"data: a\r\rx\r\r", "9,12,"},       {"a\r\n\nb\n\r\nc\r\r\nd", "4,8,12,~1"},
+        {"\n\r\n\r", "1,3,4,"},             {"a\nb\n", "~4"},
+        {"", ""},                            {": x\n\n\n", "5,6,"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        for (size_t at = 0; at <= strlen(table[i][0]); at++)
+            assert_string_equal(cuts(table[i][0], at), table[i][1]);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(events), cmocka_unit_test(tails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(events), cmocka_unit_test(tails),
+                                       cmocka_unit_test(cut_while_passing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

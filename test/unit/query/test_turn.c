@@ -15,11 +15,14 @@ struct step {
     const char *text;
     uint32_t kept;
 };
+static enum turn_shape shape; /* of every step */
 
 static int build(struct exchange *e, struct turn *turns, const struct step *steps, size_t n) {
     for (size_t i = 0; i < n; i++)
         assert_int_equal(turn_parse(&turns[i], steps[i].text, strlen(steps[i].text), steps[i].kept),
                          0);
+    for (size_t i = 0; i < n; i++)
+        turns[i].shape = shape;
     return exchange_build(e, turns, n);
 }
 
@@ -100,6 +103,54 @@ static void edited_history(void **state) {
     (void)state;
     const struct step s[] = {{FIRST, 0}, {"{\"messages\":[{\"e\":1}],\"params\":{}}", 0}};
     expect(s, 2, "{\"messages\":[{\"e\":1}],\"tools\":[1]}", "null");
+}
+
+static void anthropic(void **state) {
+    (void)state;
+    shape = turn_shape_of("anthropic.messages");
+    const struct step s[] = {
+        {"{\"messages\":[{\"u\":1}],\"params\":{\"system\":\"s\"},\"tools\":[1],\"answer\":{\"content\":[{\"t\": 1}]}}", 0},
+        {"{\"messages\":[{\"u\":2}],\"answer\":{\"content\":[]}}", 2},
+        {"{\"messages\":[{\"u\":3}],\"answer\":{\"error\":{}}}", 3},
+        {"{\"messages\":[{\"u\":4}],\"gone\":[\"tools\"],\"params\":{}}", 3},
+    };
+    expect(s, 2, "{\"system\":\"s\",\"messages\":[{\"u\":1},{\"role\":\"assistant\",\"content\":[{\"t\": 1}]},{\"u\":2}],"
+                 "\"tools\":[1]}", "{\"content\":[]}");
+    expect(s, 4, "{\"messages\":[{\"u\":1},{\"role\":\"assistant\",\"content\":[{\"t\": 1}]},{\"u\":2},{\"u\":4}]}", "null");
+    const struct step other[] = {
+        {"{\"messages\":[],\"params\":{},\"answer\":{\"content\":[1]}}", 0},
+        {"{\"messages\":[],\"replayed\":{\"with\":{\"id\":\"m\"}}}", 1},
+    };
+    expect(other, 2, "{\"messages\":[{\"role\":\"assistant\",\"content\":[1],\"id\":\"m\"}]}", "null");
+    shape = TURN_CHAT;
+}
+
+static void responses(void **state) {
+    (void)state;
+    shape = turn_shape_of("openai.responses");
+    const struct step s[] = {
+        {"{\"messages\":[{\"u\":1}],\"params\":{\"model\":\"m\"},\"answer\":{\"output\":[{\"a\":1},{\"a\":2}]}}", 0},
+        {"{\"messages\":[{\"u\":2}],\"answer\":{\"output\":[{\"a\":3},7,{\"a\":4}]}}", 3},
+        {"{\"messages\":[{\"u\":3}],\"tools\":[1]}", 5},
+    };
+    const struct step kept[] = {s[0], {"{\"messages\":[{\"u\":9}]}", 2}};
+    expect(s, 3, "{\"model\":\"m\",\"input\":[{\"u\":1},{\"a\":1},{\"a\":2},{\"u\":2},{\"a\":3},{\"u\":3}],\"tools\":[1]}",
+           "null");
+    expect(kept, 2, "{\"model\":\"m\",\"input\":[{\"u\":1},{\"a\":1},{\"u\":9}]}", "null");
+    const struct step text[] = {{"{\"messages\":[],\"params\":{\"input\":\"hi\",\"n\":1},\"answer\":{}}", 0}};
+    expect(text, 1, "{\"input\":\"hi\",\"n\":1}", "{}");
+    struct turn turns[3];
+    struct exchange e;
+    const struct step broken[] = {s[0], {"{\"messages\":[]}", 4}};
+    assert_int_equal(build(&e, turns, broken, 2), ERR_CORRUPT);
+    exchange_done(&e);
+    shape = turn_shape_of("openai.completions");
+    const struct step plain[] = {{"{\"messages\":[],\"params\":{\"prompt\":\"p\"},\"answer\":{}}", 0}};
+    expect(plain, 1, "{\"prompt\":\"p\"}", "{}");
+    const struct step nothing[] = {{"{\"messages\":[],\"params\":{},\"answer\":{}}", 0}};
+    expect(nothing, 1, "{}", "{}");
+    assert_int_equal(turn_shape_of("openai.chat"), TURN_CHAT);
+    shape = TURN_CHAT;
 }
 
 static void broken_chains(void **state) {
@@ -201,12 +252,53 @@ static void rendered_safely(void **state) {
     exchange_done(&e);
 }
 
+static void expect_shown(const char *dialect, const char *turn, const char *want) {
+    struct turn t;
+    struct exchange e;
+    struct buf b;
+    const struct step s[] = {{turn, 0}};
+    buf_init(&b, 1 << 20);
+    shape = turn_shape_of(dialect);
+    assert_int_equal(build(&e, &t, s, 1), 0);
+    assert_int_equal(exchange_render(&e, 0, &b), 0);
+    assert_int_equal(buf_append_u8(&b, 0), 0);
+    assert_string_equal((char *)b.p, want);
+    buf_wipe(&b);
+    exchange_done(&e);
+    shape = TURN_CHAT;
+}
+
+static void rendered_by_dialect(void **state) {
+    (void)state;
+    expect_shown("anthropic.messages",
+                 "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t0\",\"content\":"
+                 "\"r\"},{\"type\":\"image\"}]}],\"params\":{\"system\":[{\"type\":\"text\",\"text\":\"s\"}]},\"answer\":{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\","
+                 "\"thinking\":\"hm\"},{\"type\":\"text\",\"text\":\"a\\u001b\"},{\"type\":\"tool_use\",\"id\":\"t1\",\"name\":"
+                 "\"f\",\"input\":{\"x\":1}}],\"stop_reason\":\"tool_use\",\"error\":{\"message\":\"e\"}}}",
+                 "\nsystem:\n  s\n\nuser:\n  result for t0\n  r\n  [image]\n\nassistant:\n  (thinking)\n  hm\n  a\\x1b\n  calls f  t1\n  {\"x\":1}\n"
+                 "  -- finished: tool_use\n\nerror:\n  e\n");
+    expect_shown("openai.responses",
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"type\":\"function_call_output\",\"call_id\":\"c\","
+                 "\"output\":\"o\"},{\"type\":\"item_reference\",\"id\":\"i\"}],\"answer\":{\"status\":\"incomplete\",\"output\":["
+                 "{\"type\":\"reasoning\",\"summary\":[{\"text\":\"why\"}]},{\"type\":\"function_call\",\"call_id\":\"d\",\"name\":"
+                 "\"f\",\"arguments\":\"{}\"},{\"type\":\"message\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\","
+                 "\"text\":\"a\"}]}]}}",
+                 "\nuser:\n  q\n\ntool for c\n  o\n\nitem_reference:\n  {\"type\":\"item_reference\",\"id\":\"i\"}\n\nassistant:\n"
+                 "  (thinking)\n  why\n\nassistant:\n  calls f  d\n  {}\n\nassistant:\n  a\n  -- finished: incomplete\n");
+    expect_shown("openai.completions",
+                 "{\"messages\":[],\"params\":{\"prompt\":\"p\"},\"answer\":{\"choices\":[{\"text\":\"t\",\"finish_reason\":"
+                 "\"length\"}]}}",
+                 "\nprompt:\n  p\n\nanswer:\n  t\n  -- finished: length\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_turn),        cmocka_unit_test(inherits_and_drops),
         cmocka_unit_test(edited_history),  cmocka_unit_test(replayed_in_another_shape),
         cmocka_unit_test(broken_chains),   cmocka_unit_test(status_and_outcome),
         cmocka_unit_test(rendered_safely), cmocka_unit_test(outside_of_the_dialect),
+        cmocka_unit_test(anthropic),       cmocka_unit_test(responses),
+        cmocka_unit_test(rendered_by_dialect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,16 +18,16 @@ struct step {
     const char *turn;
 };
 
-static void seal(struct prefix *p, const struct step *s, uint8_t number, const char *user) {
-    struct chat_request r;
-    struct chat_answer a;
+static void seal(struct prefix *p, const struct step *s, uint8_t number, const char *dialect) {
+    struct llm_request r;
+    struct llm_answer a;
     struct turn_match m;
     struct buf out;
     uint8_t scope[PREFIX_DIGEST], subject[UUID_BYTES] = {0}, id[UUID_BYTES] = {number};
     buf_init(&out, 1 << 20);
-    assert_int_equal(chat_request_parse(&r, s->request, strlen(s->request)), 0);
-    assert_int_equal(chat_answer_parse(&a, s->answer, strlen(s->answer), false), 0);
-    prefix_start(p, "t", "p", user, subject, 7, scope);
+    assert_int_equal(llm_request_parse(&r, dialect_named(dialect), s->request, strlen(s->request)), 0);
+    assert_int_equal(llm_answer_parse(&a, dialect_named(dialect), s->answer, strlen(s->answer), false), 0);
+    prefix_start(p, "t", "p", "k", subject, 7, scope);
     assert_int_equal(turn_match(p, scope, &r, &m), 0);
     struct turn_parts parts = {.request = &r, .match = &m, .answer = &a, .status = 200,
                                .answer_text = {(const uint8_t *)s->answer, strlen(s->answer)}};
@@ -46,22 +46,23 @@ static void seal(struct prefix *p, const struct step *s, uint8_t number, const c
         assert_int_equal(m.parent.hash[0], m.parent.turn[0]);
     assert_int_equal(turn_learn(p, &m, &a, m.found ? m.parent.conversation : id, id, id), 0);
     turn_done(&m);
-    chat_answer_done(&a);
-    chat_request_done(&r);
+    llm_answer_done(&a);
+    llm_request_done(&r);
     buf_wipe(&out);
 }
 
-static void play(const struct step *steps, size_t n) {
+static void play(const struct step *steps, size_t n, const char *dialect) {
     struct prefix *p;
     assert_int_equal(prefix_open(-1, &p), 0);
     for (size_t i = 0; i < n; i++) {
-        seal(p, &steps[i], (uint8_t)(i + 1), "k");
+        seal(p, &steps[i], (uint8_t)(i + 1), dialect);
         if (i % 2)
             prefix_commit(p);
     }
     prefix_close(p);
 }
-#define PLAY(s) play(s, sizeof(s) / sizeof *(s))
+#define PLAY_AS(s, dialect) play(s, sizeof(s) / sizeof *(s), dialect)
+#define PLAY(s) PLAY_AS(s, "openai.chat")
 
 #define ANSWER(m) "{\"choices\":[{\"message\":" m "}]}"
 #define A(text) "{\"role\":\"assistant\",\"content\":\"" text "\"}"
@@ -160,6 +161,56 @@ static void tools_and_params(void **state) {
     PLAY(steps);
 }
 
+/* Anthropic: the answer's content comes back under its role. */
+static void messages(void **state) {
+    (void)state;
+#define BLOCKS "[{\"type\":\"thinking\",\"signature\":\"s\"},{\"type\":\"tool_use\",\"input\":{\"a\":1}}]"
+#define ANTHROPIC(content) "{\"id\":\"m\",\"role\":\"assistant\",\"content\":" content ",\"stop_reason\":\"tool_use\"}"
+#define SAID(content) "{\"role\":\"assistant\",\"content\":" content "}"
+    static const struct step steps[] = {
+        {ASK(U("1")), ANTHROPIC(BLOCKS), 0, 0, "{\"messages\":[" U("1") "]," PARAMS "}"},
+        {ASK(U("1") "," SAID(BLOCKS) "," U("2")), ANTHROPIC("[{\"type\":\"text\",\"text\":\"b\"}]"), 1, 2, "{" REST "}"},
+        /* in another order of members: the same; a text in its short form: another message */
+        {ASK(U("1") ",{\"content\": " BLOCKS ",\"role\":\"assistant\"}," U("x")), ANTHROPIC("[]"), 1, 2,
+         "{\"messages\":[" U("x") "]}"},
+        {ASK(U("1") "," SAID(BLOCKS) "," U("2") "," A("b") "," U("3")), ANTHROPIC("[{}]"), 2, 3,
+         "{\"messages\":[" A("b") "," U("3") "]}"},
+        {ASK(U("1") "," SAID(BLOCKS) "," U("2") "," A("b") "," U("3") "," SAID("[{}]") "," U("4")), ANTHROPIC("[]"), 4, 6,
+         "{\"messages\":[" U("4") "]}"},
+    };
+    PLAY_AS(steps, "anthropic.messages");
+}
+
+/* Responses: the answer's items come back one after another, all of them or the first ones. */
+static void responses(void **state) {
+    (void)state;
+#define IN(items) "{\"model\":\"m\",\"input\":[" items "]}"
+#define OUT(items) "{\"output\":[" items "],\"status\":\"completed\"}"
+#define I1 "{\"type\":\"reasoning\",\"id\":\"r\"}"
+#define I2 "{\"type\":\"function_call\",\"call_id\":\"c\"}"
+#define RESULT "{\"type\":\"function_call_output\",\"call_id\":\"c\"}"
+    static const struct step steps[] = {
+        {IN(U("1")), OUT(I1 "," I2), 0, 0, "{\"messages\":[" U("1") "]," PARAMS "}"},
+        {IN(U("1") "," I1 "," I2 "," RESULT), OUT("{\"type\":\"message\"}"), 1, 3, "{\"messages\":[" RESULT "]}"},
+        {IN(U("1") "," I1 "," RESULT), OUT(""), 1, 2, "{\"messages\":[" RESULT "]}"},
+        {IN(U("1") "," I2 "," RESULT), OUT(""), 1, 1, "{\"messages\":[" I2 "," RESULT "]}"},
+        {IN(U("1") "," I1 "," I2 "," RESULT ",{\"type\":\"message\"}," U("2")), OUT(""), 2, 5, "{" REST "}"},
+        /* an input that is text has no history */
+        {"{\"model\":\"m\",\"input\":\"1\",\"previous_response_id\":\"r\"}", OUT(I1), 0, 0,
+         "{\"messages\":[],\"params\":{\"model\":\"m\",\"input\":\"1\",\"previous_response_id\":\"r\"}}"},
+    };
+    PLAY_AS(steps, "openai.responses");
+}
+
+static void completions(void **state) {
+    (void)state;
+    static const struct step steps[] = {
+        {"{\"prompt\":\"a\"}", "{\"choices\":[{\"text\":\"b\"}]}", 0, 0, "{\"messages\":[],\"params\":{\"prompt\":\"a\"}}"},
+        {"{\"prompt\":\"a\"}", "{\"choices\":[{\"text\":\"b\"}]}", 0, 0, "{\"messages\":[],\"params\":{\"prompt\":\"a\"}}"},
+    };
+    PLAY_AS(steps, "openai.completions");
+}
+
 static char *turn_of(const struct turn_parts *parts) {
     struct buf out;
     struct jv v;
@@ -177,7 +228,7 @@ static struct jv bytes(const char *text) {
 
 static void not_json(void **state) {
     (void)state;
-    struct chat_answer a = {0};
+    struct llm_answer a = {0};
     struct turn_parts t = {.answer = &a, .request_text = bytes("{\"mess"), .answer_text = bytes("<html>\n"),
                            .outcome = "cut", .status = 502};
     char *text = turn_of(&t);
@@ -199,6 +250,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows),   cmocka_unit_test(branches),         cmocka_unit_test(other_forms),
         cmocka_unit_test(choices), cmocka_unit_test(tools_and_params), cmocka_unit_test(not_json),
+        cmocka_unit_test(messages), cmocka_unit_test(responses), cmocka_unit_test(completions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,451 @@
+/*
+ * The counts of usage.h. Gateway workers run the scanner over each answer, the sealer reads the
+ * same names from an assembled one.
+ *
+ * Two layers. Lines: which bytes of a stream are an event's data (a terminal event is recognised by
+ * its `event:` line, else by its data). Cursor: a JSON text's nesting, with the open containers
+ * that matter named; it checks no grammar, since the bytes are forwarded whatever they are, but
+ * strings and brackets are kept apart in all that is JSON.
+ */
+#include "llm/usage.h"
+
+#include <string.h>
+
+#include "llm/scan.h"
+
+/* ---- names ---- */
+
+/* What an open container is. */
+enum place {
+    ELSEWHERE,
+    TOP,     /* the answer, or an event's data */
+    WRAPPED, /* the object that an event is about: `message`, `response` */
+    USAGE,
+    INPUT_DETAILS,
+    OUTPUT_DETAILS
+};
+
+static const struct {
+    enum place in;
+    const char *name;
+    enum usage_field field;
+} fields[] = {
+    {USAGE, "prompt_tokens", USAGE_INPUT},
+    {USAGE, "input_tokens", USAGE_INPUT},
+    {USAGE, "completion_tokens", USAGE_OUTPUT},
+    {USAGE, "output_tokens", USAGE_OUTPUT},
+    {USAGE, "prompt_cache_hit_tokens", USAGE_HIT},
+    {USAGE, "cache_read_input_tokens", USAGE_READ},
+    {USAGE, "cache_creation_input_tokens", USAGE_WRITTEN},
+    {INPUT_DETAILS, "cached_tokens", USAGE_CACHED},
+    {OUTPUT_DETAILS, "reasoning_tokens", USAGE_REASONING},
+};
+
+static const struct {
+    enum place in;
+    const char *name;
+    enum place is;
+} containers[] = {
+    {TOP, "usage", USAGE},
+    {WRAPPED, "usage", USAGE},
+    {USAGE, "prompt_tokens_details", INPUT_DETAILS},
+    {USAGE, "input_tokens_details", INPUT_DETAILS},
+    {USAGE, "completion_tokens_details", OUTPUT_DETAILS},
+    {USAGE, "output_tokens_details", OUTPUT_DETAILS},
+};
+
+static void result(const struct dialect *d, bool reported, uint16_t seen,
+                   const uint32_t count[USAGE_FIELDS], struct usage *ret) {
+    uint64_t input = count[USAGE_INPUT];
+    bool details = seen & 1u << USAGE_CACHED;
+    if (d->shape == DIALECT_MESSAGES)
+        input += (uint64_t)count[USAGE_READ] + count[USAGE_WRITTEN];
+    *ret = (struct usage){
+        .reported = reported,
+        .input = input > UINT32_MAX ? UINT32_MAX : (uint32_t)input,
+        .output = count[USAGE_OUTPUT],
+        .cached = details                        ? count[USAGE_CACHED]
+                  : d->shape == DIALECT_MESSAGES ? count[USAGE_READ]
+                                                 : count[USAGE_HIT],
+        .written = d->shape == DIALECT_MESSAGES ? count[USAGE_WRITTEN] : 0,
+        .reasoning = count[USAGE_REASONING],
+    };
+}
+
+static void read_fields(uint32_t count[USAGE_FIELDS], uint16_t *seen, enum place in,
+                        struct jv object) {
+    struct jv key, value;
+    for (size_t pos = 0; jv_each(object, &pos, &key, &value);) {
+        for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+            if (fields[i].in != in || !jv_equals(key, fields[i].name))
+                continue;
+            uint32_t n = jv_u32(value, 0);
+            if (n || jv_u32(value, 1) == 0) {
+                count[fields[i].field] = n;
+                *seen |= (uint16_t)(1u << fields[i].field);
+            }
+        }
+        for (size_t i = 0; in == USAGE && i < sizeof containers / sizeof *containers; i++)
+            if (containers[i].in == in && jv_is_object(value) && jv_equals(key, containers[i].name))
+                read_fields(count, seen, containers[i].is, value);
+    }
+}
+
+void usage_read(struct usage *ret, const struct dialect *dialect, struct jv object) {
+    uint32_t count[USAGE_FIELDS] = {0};
+    uint16_t seen = 0;
+    if (jv_is_object(object))
+        read_fields(count, &seen, USAGE, object);
+    result(dialect, jv_is_object(object), seen, count, ret);
+}
+
+/* ---- what events are ---- */
+
+enum mark { MARK_NONE, MARK_OTHER, MARK_ERROR, MARK_END };
+
+/* What an event's name, or its data's `type`, says. */
+static uint8_t mark_of(const struct usage_scan *s, const char *word, size_t len) {
+    static const char *const response[] = {"response.completed", "response.failed",
+                                           "response.incomplete", NULL};
+    static const char *const message[] = {"message_stop", NULL}, *const none[] = {NULL};
+    const char *const *end = s->dialect->end == DIALECT_END_RESPONSE  ? response
+                             : s->dialect->end == DIALECT_END_MESSAGE ? message
+                                                                      : none;
+    for (; *end; end++)
+        if (len == strlen(*end) && !memcmp(word, *end, len))
+            return MARK_END;
+    return len == 5 && !memcmp(word, "error", 5) ? MARK_ERROR : len ? MARK_OTHER : MARK_NONE;
+}
+
+/* ---- the cursor ---- */
+
+enum string { NO_STRING, ANY_STRING, KEY_STRING, TYPE_STRING };
+
+static bool key_is(const struct usage_scan *s, const char *name) {
+    return s->key_len == strlen(name) && !memcmp(s->key, name, s->key_len);
+}
+
+static enum place place_of(const struct usage_scan *s) {
+    return s->depth > 0 && s->depth <= USAGE_LEVELS ? s->place[s->depth - 1] : ELSEWHERE;
+}
+
+/* What an object is whose name was just read. */
+static enum place opens(const struct usage_scan *s) {
+    enum place in = place_of(s);
+    if (s->depth == 0)
+        return TOP;
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++)
+        if (containers[i].in == in && key_is(s, containers[i].name))
+            return containers[i].is;
+    if (s->stream && in == TOP &&
+        ((s->dialect->shape == DIALECT_MESSAGES && key_is(s, "message")) ||
+         (s->dialect->shape == DIALECT_RESPONSES && key_is(s, "response"))))
+        return WRAPPED;
+    return ELSEWHERE;
+}
+
+/* A stream's event has a member `error` that is not null. */
+static void note_error(struct usage_scan *s) {
+    s->failed |= s->stream && place_of(s) == TOP && key_is(s, "error");
+}
+
+static void open_container(struct usage_scan *s, bool object) {
+    enum place is = object ? opens(s) : ELSEWHERE;
+    if (is == USAGE)
+        s->reported = true;
+    if (object)
+        note_error(s);
+    if (s->depth < USAGE_LEVELS)
+        s->place[s->depth] = (uint8_t)is;
+    s->depth += s->depth < UINT32_MAX;
+    s->name_next = object;
+    s->key_len = 0;
+}
+
+static void begin_string(struct usage_scan *s) {
+    enum place in = place_of(s);
+    s->string = ANY_STRING;
+    if (in != ELSEWHERE && s->name_next) {
+        s->string = KEY_STRING;
+        s->key_len = 0;
+        return;
+    }
+    note_error(s);
+    if (in == TOP && key_is(s, "type")) {
+        s->string = TYPE_STRING;
+        s->word_len = 0;
+    }
+}
+
+/* A word that is too long is none that is looked for. */
+static void take_word(char *word, uint8_t *len, const uint8_t *p, size_t n) {
+    size_t room = USAGE_KEY - *len;
+    memcpy(word + *len, p, n < room ? n : room);
+    *len = (uint8_t)(*len + (n < room ? n : room));
+}
+
+static const uint8_t *step_string(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    const uint8_t *from = p;
+    if (s->escaped) {
+        s->escaped = false;
+        p++;
+    } else {
+        p = scan_for(p, e, '"', '\\');
+        s->escaped = p < e && *p == '\\';
+        p += s->escaped;
+    }
+    if (s->string == KEY_STRING)
+        take_word(s->key, &s->key_len, from, (size_t)(p - from));
+    else if (s->string == TYPE_STRING)
+        take_word(s->word, &s->word_len, from, (size_t)(p - from));
+    if (p < e && *p == '"' && !s->escaped) {
+        if (s->string == TYPE_STRING)
+            s->type = mark_of(s, s->word, s->word_len);
+        s->string = NO_STRING;
+        p++;
+    }
+    return p;
+}
+
+static void begin_number(struct usage_scan *s, uint8_t c) {
+    enum place in = place_of(s);
+    for (size_t i = 0; in >= USAGE && i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i].in == in && !s->name_next && key_is(s, fields[i].name)) {
+            s->field = (uint8_t)fields[i].field;
+            s->number = true;
+            s->bad = c == '-';
+            s->value = s->bad ? 0 : (uint64_t)(c - '0');
+        }
+    }
+}
+
+static void end_number(struct usage_scan *s) {
+    if (!s->bad && s->value <= UINT32_MAX) {
+        s->count[s->field] = (uint32_t)s->value;
+        s->seen |= (uint16_t)(1u << s->field);
+    }
+    s->number = false;
+}
+
+static void step_structure(struct usage_scan *s, uint8_t c) {
+    bool digit = c >= '0' && c <= '9';
+    if (s->number && (digit || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-')) {
+        s->bad |= !digit;
+        if (digit && s->value <= UINT32_MAX)
+            s->value = s->value * 10 + (uint64_t)(c - '0');
+        return;
+    }
+    if (s->number)
+        end_number(s);
+    if (c == '"') {
+        begin_string(s);
+    } else if (c == '{' || c == '[') {
+        open_container(s, c == '{');
+    } else if (c == '}' || c == ']') {
+        s->depth -= s->depth > 0;
+        s->name_next = false;
+        s->key_len = 0;
+    } else if (c == ',') {
+        s->name_next = true;
+        s->key_len = 0;
+    } else if (c == ':') {
+        s->name_next = false;
+    } else if (digit || c == '-') {
+        begin_number(s, c);
+    }
+}
+
+static void feed_json(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    while (p < e) {
+        if (s->string)
+            p = step_string(s, p, e);
+        else
+            step_structure(s, *p++);
+    }
+}
+
+static void begin_json(struct usage_scan *s) {
+    s->depth = 0;
+    s->string = NO_STRING;
+    s->escaped = s->name_next = s->number = false;
+    s->key_len = s->word_len = 0;
+}
+
+/* ---- events ---- */
+
+enum line { LINE_NAME, LINE_EVENT, LINE_DATA, LINE_OTHER };
+enum { DONE_LEN = 6, DONE_NOT };
+
+static void begin_event(struct usage_scan *s) {
+    begin_json(s);
+    s->event = s->type = MARK_NONE;
+    s->line = LINE_NAME;
+    s->name_len = s->done = 0;
+    s->data = false;
+}
+
+static void end_event(struct usage_scan *s) {
+    uint8_t mark = s->event ? s->event : s->type;
+    if (s->data && mark == MARK_ERROR)
+        s->failed = true;
+    if (s->data &&
+        (mark == MARK_END || (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
+        s->ended = true;
+    begin_event(s);
+}
+
+static void end_line(struct usage_scan *s) {
+    if (s->line == LINE_EVENT)
+        s->event = mark_of(s, s->word, s->word_len);
+    s->line = LINE_NAME;
+    s->name_len = 0;
+}
+
+static void begin_data(struct usage_scan *s) {
+    static const uint8_t lf[] = {'\n'};
+    if (s->data) { /* one more line of it: LF is white space, and no part of [DONE] */
+        feed_json(s, lf, lf + 1);
+        s->done = DONE_NOT;
+    }
+    s->data = true;
+}
+
+static void end_name(struct usage_scan *s) {
+    s->line = LINE_OTHER;
+    if (s->name_len == 4 && !memcmp(s->name, "data", 4)) {
+        s->line = LINE_DATA;
+        begin_data(s);
+    } else if (s->name_len == 5 && !memcmp(s->name, "event", 5)) {
+        s->line = LINE_EVENT;
+        s->word_len = 0;
+    }
+    s->space = s->line != LINE_OTHER;
+}
+
+static void step_name(struct usage_scan *s, uint8_t c) {
+    bool mark = c >= 0x80 && !s->begun; /* a byte order mark before the first line */
+    s->begun |= !mark;
+    if (c == ':')
+        end_name(s);
+    else if (!mark && s->name_len < sizeof s->name)
+        s->name[s->name_len++] = (char)c;
+}
+
+static void feed_data(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    static const char word[] = "[DONE]";
+    for (const uint8_t *q = p; q < e && s->done != DONE_NOT; q++) {
+        if (s->done < DONE_LEN && *q == (uint8_t)word[s->done])
+            s->done++;
+        else if (s->done < DONE_LEN || *q != ' ')
+            s->done = DONE_NOT;
+    }
+    feed_json(s, p, e);
+}
+
+/* Bytes of one event, line ends among them. */
+static void feed_lines(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    while (p < e) {
+        if (*p == '\n' || *p == '\r') {
+            end_line(s);
+            p++;
+            continue;
+        }
+        if (s->line == LINE_NAME) {
+            step_name(s, *p++);
+            continue;
+        }
+        if (s->space && *p == ' ')
+            p++;
+        s->space = false;
+        const uint8_t *end = scan_for(p, e, '\n', '\r');
+        if (s->line == LINE_DATA)
+            feed_data(s, p, end);
+        else if (s->line == LINE_EVENT)
+            take_word(s->word, &s->word_len, p, (size_t)(end - p));
+        p = end;
+    }
+}
+
+/* ---- what need not be looked into ---- */
+
+/* After the name and perhaps a space; NULL: the line has another name. */
+static const uint8_t *value_of(const uint8_t *p, const uint8_t *e, const char *name) {
+    size_t n = strlen(name);
+    if ((size_t)(e - p) <= n || memcmp(p, name, n) != 0)
+        return NULL;
+    p += n;
+    return p + (*p == ' ');
+}
+
+/* `"usage"` with a value other than null, wherever it is. */
+static bool says_usage(const uint8_t *p, const uint8_t *e) {
+    static const char name[] = "\"usage\"", null[] = ":null";
+    const size_t n = sizeof name - 1, m = sizeof null - 1;
+    while ((p = memmem(p, (size_t)(e - p), name, n))) {
+        p += n;
+        if ((size_t)(e - p) <= m || memcmp(p, null, m) != 0 || (p[m] != ',' && p[m] != '}'))
+            return true;
+    }
+    return false;
+}
+
+/* A whole event in one of the two common forms that says nothing of what is looked for: one line of
+ * data that is an object, before it perhaps a line with a name. */
+static bool is_ordinary(const struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    const uint8_t *at = value_of(p, e, "event:"), *from = p;
+    bool by_name =
+        s->dialect->end == DIALECT_END_MESSAGE || s->dialect->end == DIALECT_END_RESPONSE;
+    if (by_name) {
+        const uint8_t *end = at ? scan_for(at, e, '\n', '\r') : e;
+        if (end == e || *end == '\r' ||
+            mark_of(s, (const char *)at, (size_t)(end - at)) != MARK_OTHER)
+            return false;
+        from = end + 1;
+    }
+    at = value_of(from, e, "data:");
+    if (!at || at == e || *at != '{' || e[-2] != '\n' || scan_for(at, e, '\n', '\r') != e - 2)
+        return false;
+    return !says_usage(at, e) && !memmem(at, (size_t)(e - at), "\"error\"", 7);
+}
+
+/* ---- the scanner ---- */
+
+void usage_scan_init(struct usage_scan *s, const struct dialect *dialect, bool stream) {
+    memset(s, 0, sizeof *s);
+    s->dialect = dialect;
+    s->stream = stream;
+}
+
+static void feed_stream(struct usage_scan *s, const uint8_t *p, size_t n) {
+    while (n) {
+        enum sse_piece piece;
+        bool whole = !s->cut.open;
+        size_t used = sse_cut(&s->cut, p, n, &piece);
+        if (piece == SSE_END && whole && s->begun && is_ordinary(s, p, p + used)) {
+            begin_event(s);
+        } else if (piece != SSE_LATE) {
+            feed_lines(s, p, p + used);
+            if (piece == SSE_END)
+                end_event(s);
+        }
+        p += used;
+        n -= used;
+    }
+}
+
+void usage_scan_feed(struct usage_scan *s, const uint8_t *p, size_t n) {
+    if (s->stream)
+        feed_stream(s, p, n);
+    else
+        feed_json(s, p, p + n);
+}
+
+void usage_scan_done(struct usage_scan *s) {
+    end_line(s);
+    if (s->stream && s->depth == 0)
+        end_event(s);
+}
+
+void usage_scan_result(const struct usage_scan *s, struct usage *ret) {
+    result(s->dialect, s->reported, s->seen, s->count, ret);
+}
