@@ -12,17 +12,15 @@
 #include "control/config_int.h" /* config_array_add */
 #include "control/prices.h"
 
-struct texts { /* every string that was made for this publication */
-    char **at;
-    size_t count;
-};
-
 struct publication {
     const struct control_publisher *to;
     const struct config *config;
     uint64_t now_us;
     struct snapshot_data data;
-    struct texts texts;
+    struct {
+        void **at;
+        size_t count;
+    } pool; /* what was made for this publication, and goes with it */
     struct {
         struct snapshot_key *at;
         size_t count;
@@ -38,7 +36,7 @@ struct publication {
     struct {
         struct snapshot_pair *at;
         size_t count;
-    } project_tags, aliases;
+    } aliases;
     struct {
         struct snapshot_price_data *at;
         size_t count;
@@ -55,18 +53,21 @@ struct publication {
 #define ADD(array, item)                                                                           \
     config_array_add((struct config_array *)(void *)&(array), sizeof *(array).at, (item))
 
-/* ---- texts ---- */
+/* ---- memory that lives as long as the publication ---- */
 
-/* A copy that lives as long as the publication; NULL without memory. */
-static char *keep(struct publication *p, const char *text) {
+/* Takes what was allocated; NULL without memory. */
+static void *keep(struct publication *p, void *memory) {
     void *slot;
-    char *copy = strdup(text);
-    if (!copy || ADD(p->texts, &slot)) {
-        free(copy);
+    if (!memory || ADD(p->pool, &slot)) {
+        free(memory);
         return NULL;
     }
-    *(char **)slot = copy;
-    return copy;
+    *(void **)slot = memory;
+    return memory;
+}
+
+static char *keep_text(struct publication *p, const char *text) {
+    return keep(p, strdup(text));
 }
 
 /* "a,b*" */
@@ -80,7 +81,7 @@ static char *join(struct publication *p, const struct config_names *names) {
         memcpy(text + len, names->at[i].text, strlen(names->at[i].text) + 1);
         len += strlen(names->at[i].text);
     }
-    return keep(p, text);
+    return keep_text(p, text);
 }
 
 /* ---- projects and keys ---- */
@@ -94,17 +95,13 @@ static const struct config_project *configured(const struct config *c, const cha
 
 static int set_tags(struct publication *p, struct snapshot_project *project,
                     const struct config_project *c) {
-    void *item;
-    size_t first = p->project_tags.count;
-    for (size_t i = 0; i < c->tags.count; i++) {
-        if (ADD(p->project_tags, &item))
-            return ERR_NOMEM;
-        *(struct snapshot_pair *)item =
-            (struct snapshot_pair){c->tags.at[i].name, c->tags.at[i].text};
-    }
+    struct snapshot_pair *tags = keep(p, calloc(c->tags.count + 1, sizeof *tags));
+    if (!tags)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < c->tags.count; i++)
+        tags[i] = (struct snapshot_pair){c->tags.at[i].name, c->tags.at[i].text};
+    project->tags = tags;
     project->tag_count = (uint32_t)c->tags.count;
-    /* The array may still move: the place is kept as a number until all are there. */
-    project->tags = (const struct snapshot_pair *)(uintptr_t)first;
     return 0;
 }
 
@@ -117,9 +114,9 @@ static int add_project(void *arg, const struct control_project *own) {
         return ERR_NOMEM;
     struct snapshot_project *s = item;
     struct limits_set limits = own->terms.limits;
-    s->tenant = keep(p, own->tenant);
-    s->name = keep(p, own->name);
-    s->models = own->terms.models_set ? keep(p, own->terms.models) : c ? join(p, &c->models) : "";
+    s->tenant = keep_text(p, own->tenant);
+    s->name = keep_text(p, own->name);
+    s->models = own->terms.models_set ? keep_text(p, own->terms.models) : c ? join(p, &c->models) : "";
     if (!s->tenant || !s->name || !s->models)
         return ERR_NOMEM;
     if (c)
@@ -145,7 +142,7 @@ static int add_key(void *arg, const struct control_key *own) {
     k->expires_us = own->expires_us;
     k->limits = own->terms.limits;
     limits_inherit(&k->limits, &p->config->keys.limits);
-    *m = own->terms.models_set ? keep(p, own->terms.models) : p->key_default_models;
+    *m = own->terms.models_set ? keep_text(p, own->terms.models) : p->key_default_models;
     if (!*m)
         return ERR_NOMEM;
     return limits_entry(p->to->limits, LIMITS_KEY, own->tenant, own->id, p->now_us, &k->entry);
@@ -313,11 +310,6 @@ static int collect(struct publication *p, const struct config_credentials *crede
 }
 
 static void arrange(struct publication *p) {
-    for (size_t i = 0; i < p->projects.count; i++) {
-        struct snapshot_project *s = &p->projects.at[i];
-        if (s->tag_count)
-            s->tags = p->project_tags.at + (uintptr_t)s->tags;
-    }
     p->data = (struct snapshot_data){.keys = p->keys.at,
                                      .key_count = (uint32_t)p->keys.count,
                                      .key_models = p->key_models.at,
@@ -338,14 +330,13 @@ static void arrange(struct publication *p) {
 }
 
 static void publication_free(struct publication *p) {
-    for (size_t i = 0; i < p->texts.count; i++)
-        free(p->texts.at[i]);
-    free(p->texts.at);
+    for (size_t i = 0; i < p->pool.count; i++)
+        free(p->pool.at[i]);
+    free(p->pool.at);
     free(p->keys.at);
     free(p->key_models.at);
     free(p->models.at);
     free(p->projects.at);
-    free(p->project_tags.at);
     free(p->aliases.at);
     free(p->prices.at);
     free(p);

@@ -95,9 +95,14 @@ static bool find(const uint8_t *area, const struct snapshot_table *t, uint64_t h
         if (!get(area, t->buckets + ((hash + probe) & t->mask) * sizeof b, &b, sizeof b) ||
             !b.record)
             return false;
-        uint64_t at = t->records + (uint64_t)(b.record - 1) * record_bytes;
-        if (b.tag == tag && get(area, at, &ref, sizeof ref) && same(area, ref, name, len))
-            return get(area, at, out, record_bytes);
+        if (b.tag != tag)
+            continue;
+        /* The record and its texts come together, while its name is compared. */
+        __builtin_prefetch(area + b.record - 64);
+        for (size_t line = 64; line < record_bytes; line += 64)
+            __builtin_prefetch(area + b.record + line);
+        if (get(area, b.record, &ref, sizeof ref) && same(area, ref, name, len))
+            return get(area, b.record, out, record_bytes);
     }
     return false;
 }
@@ -166,10 +171,9 @@ static bool find_key(const uint8_t *area, const char *id, size_t len,
            find(area, &t, snapshot_hash(id, len), id, len, ret, sizeof *ret);
 }
 
-static bool find_project(const uint8_t *area, uint32_t index, struct snapshot_project_record *ret) {
-    struct snapshot_table t;
-    return index && GET_HEAD(area, projects, &t) && index <= t.count &&
-           get(area, t.records + (uint64_t)(index - 1) * sizeof *ret, ret, sizeof *ret);
+static bool project_of(const uint8_t *area, const struct snapshot_key_record *k,
+                       struct snapshot_project_record *ret) {
+    return k->project_record && get(area, k->project_record, ret, sizeof *ret);
 }
 
 static int look_key(const uint8_t *area, const void *ask, void *out) {
@@ -188,7 +192,7 @@ static int look_key(const uint8_t *area, const void *ask, void *out) {
     ret->expires_us = k.expires_us;
     ret->entry = k.entry;
     ret->limits = k.limits;
-    if (find_project(area, k.project_index, &p)) {
+    if (project_of(area, &k, &p)) {
         ret->project_entry = p.entry;
         ret->project_limits = p.limits;
     }
@@ -242,7 +246,7 @@ static int look_use(const uint8_t *area, const void *ask, void *out) {
     const size_t lens[2] = {u->model.len, resolved_len};
     if (!allows(area, k.models, names, lens))
         return ERR_DENIED;
-    if (find_project(area, k.project_index, &p) && !allows(area, p.models, names, lens))
+    if (project_of(area, &k, &p) && !allows(area, p.models, names, lens))
         return ERR_DENIED;
     return 0;
 }
@@ -267,7 +271,7 @@ static int look_tags(const uint8_t *area, const void *ask, void *out) {
     *ret->count = 0;
     if (!find_key(area, key->id, strlen(key->id), &k))
         return ERR_NOTFOUND;
-    if (!find_project(area, k.project_index, &p))
+    if (!project_of(area, &k, &p))
         return 0;
     for (uint32_t i = 0; i < p.tags.count && i < LIMIT_TAGS; i++) {
         struct snapshot_ref pair[2];
@@ -321,13 +325,12 @@ static int look_route(const uint8_t *area, const void *ask, void *out) {
     const struct wanted *w = ask;
     struct snapshot_route *ret = out;
     struct snapshot_route_record r;
-    struct snapshot_table routes, upstreams;
+    struct snapshot_table routes;
     struct snapshot_prefixes prefixes;
     size_t len;
     ret->count = 0;
     resolve(area, &w->model, ret->model, &len);
-    if (!GET_HEAD(area, routes, &routes) || !GET_HEAD(area, route_prefixes, &prefixes) ||
-        !GET_HEAD(area, upstreams, &upstreams))
+    if (!GET_HEAD(area, routes, &routes) || !GET_HEAD(area, route_prefixes, &prefixes))
         return ERR_NOTFOUND;
     if (!find(area, &routes, snapshot_hash(ret->model, len), ret->model, len, &r, sizeof r) &&
         !find_prefix(area, &prefixes, ret->model, len, &r, sizeof r))
@@ -336,8 +339,7 @@ static int look_route(const uint8_t *area, const void *ask, void *out) {
         struct snapshot_target_record t;
         struct snapshot_upstream_record u;
         if (!get(area, r.targets + (uint64_t)i * sizeof t, &t, sizeof t) ||
-            t.upstream >= upstreams.count ||
-            !get(area, upstreams.records + (uint64_t)t.upstream * sizeof u, &u, sizeof u))
+            !get(area, t.upstream, &u, sizeof u))
             break;
         if (u.dialects & w->dialect && !target_out(area, &t, &u, ret))
             break;
@@ -473,14 +475,14 @@ int snapshot_log(const struct snapshot *s, struct snapshot_log *ret) {
 
 static int look_provider(const uint8_t *area, const void *ask, void *out) {
     struct snapshot_provider *ret = out;
-    struct snapshot_table t;
     struct snapshot_upstream_record u;
+    uint32_t first;
     char credential[SNAPSHOT_CREDENTIAL] = "";
     (void)ask;
     GET_HEAD(area, provider, ret);
     ret->name[LIMIT_NAME - 1] = ret->credential[SNAPSHOT_CREDENTIAL - 1] = 0;
-    if (ret->name[0] || !GET_HEAD(area, upstreams, &t) || !t.count ||
-        !get(area, t.records, &u, sizeof u) || !text_out(area, u.name, ret->name, LIMIT_NAME))
+    if (ret->name[0] || !GET_HEAD(area, first_upstream, &first) || !first ||
+        !get(area, first, &u, sizeof u) || !text_out(area, u.name, ret->name, LIMIT_NAME))
         return 0;
     if (u.health.key_count && text_out(area, u.credentials[0], credential, sizeof credential))
         snprintf(ret->credential, sizeof ret->credential, "Bearer %.*s",

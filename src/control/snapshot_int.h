@@ -4,8 +4,9 @@
  * The layout of the snapshot's memory file, for snapshot.c (readers) and snapshot_write.c.
  *
  * A page of header, then two areas. An area begins with its tables; records, hash buckets and texts
- * lie behind, by offsets from the area's beginning. Every record begins with its name. The file is
- * sparse: what is not filled costs nothing.
+ * lie behind, by offsets from the area's beginning (0 = none). Every record begins with its name, and
+ * its texts lie right before it, so that looking one up touches two places: its bucket and it. The
+ * file is sparse: what is not filled costs nothing.
  */
 #include <stdatomic.h>
 
@@ -22,19 +23,19 @@ struct snapshot_list { /* of snapshot_ref */
     uint32_t at, count;
 };
 struct snapshot_bucket {
-    uint32_t record; /* index + 1; 0 = empty */
+    uint32_t record; /* 0 = empty */
     uint32_t tag;    /* the hash's upper half: most strangers are passed without a look at them */
 };
 struct snapshot_table {
-    uint32_t records, count; /* where they begin */
-    uint32_t buckets, mask;  /* mask + 1 buckets, a power of two */
+    uint32_t count;
+    uint32_t buckets, mask; /* mask + 1 buckets, a power of two */
 };
 
 struct snapshot_key_record {
     struct snapshot_ref name, tenant, project;
     struct snapshot_list models;
     uint64_t expires_us;
-    uint32_t entry, project_index; /* index + 1 in projects; 0 = none */
+    uint32_t entry, project_record; /* 0 = none */
     struct limits_set limits;
     uint8_t hash[32];
 };
@@ -57,7 +58,7 @@ struct snapshot_route_record {
 };
 struct snapshot_target_record {
     struct snapshot_ref model;
-    uint32_t upstream, weight;
+    uint32_t upstream, weight; /* the upstream's record */
 };
 struct snapshot_alias_record {
     struct snapshot_ref name, model;
@@ -77,8 +78,8 @@ struct snapshot_prefixes {
 };
 
 struct snapshot_area {
-    uint32_t used; /* bytes, this included */
-    uint32_t pad_;
+    uint32_t used;           /* bytes, this included */
+    uint32_t first_upstream; /* a record */
     struct snapshot_table keys, projects, upstreams, routes, aliases, prices, models;
     struct snapshot_prefixes route_prefixes, price_prefixes;
     struct snapshot_log log;

@@ -22,6 +22,7 @@ struct builder {
     uint8_t *area;
     uint32_t used;
     int rc; /* the first error; later steps do nothing */
+    uint32_t upstreams[LIMIT_PROVIDERS]; /* their records */
     struct {
         const char *text;
         struct snapshot_list list;
@@ -85,55 +86,52 @@ static struct snapshot_ref put_string(struct builder *b, const char *text) {
     return put_text(b, text ? text : "", text ? strlen(text) : 0);
 }
 
-/* A table of `count` records of this size; the caller fills them with table_put. */
-static void table_begin(struct builder *b, struct snapshot_table *t, uint32_t count,
-                        size_t record_bytes) {
+/* A table for at most `count` records. */
+static void table_begin(struct builder *b, struct snapshot_table *t, uint32_t count) {
     uint32_t buckets = 4;
     while (buckets < 2 * count)
         buckets *= 2;
-    t->records = room(b, (uint64_t)count * record_bytes);
     t->buckets = room(b, (uint64_t)buckets * sizeof(struct snapshot_bucket));
     t->mask = buckets - 1;
     t->count = 0;
 }
 
-/* The record begins with its name. ERR_USAGE: the table has one of this name. */
-static void table_put(struct builder *b, struct snapshot_table *t, const void *record,
-                      size_t record_bytes) {
-    struct snapshot_ref name, other;
-    if (b->rc)
-        return;
-    memcpy(&name, record, sizeof name);
-    uint64_t hash = snapshot_hash((const char *)b->area + name.at, name.len), at = hash & t->mask;
+/* The bucket that has the record of this name, or the empty one where it belongs. */
+static struct snapshot_bucket *bucket_of(const struct builder *b, const struct snapshot_table *t,
+                                         const char *name, size_t len) {
     struct snapshot_bucket *buckets = (struct snapshot_bucket *)(void *)(b->area + t->buckets);
+    uint64_t at = snapshot_hash(name, len) & t->mask;
     for (; buckets[at].record; at = (at + 1) & t->mask) {
-        memcpy(&other, b->area + t->records + (buckets[at].record - 1) * record_bytes,
-               sizeof other);
-        if (other.len == name.len &&
-            memcmp(b->area + other.at, b->area + name.at, name.len) == 0) {
-            b->rc = ERR_USAGE;
-            return;
-        }
+        struct snapshot_ref other;
+        memcpy(&other, b->area + buckets[at].record, sizeof other);
+        if (other.len == len && memcmp(b->area + other.at, name, len) == 0)
+            break;
     }
-    memcpy(b->area + t->records + t->count * record_bytes, record, record_bytes);
-    buckets[at] = (struct snapshot_bucket){++t->count, (uint32_t)(hash >> 32)};
+    return &buckets[at];
 }
 
-/* Index + 1 of the record of this name; 0 = none. */
-static uint32_t table_index(const struct builder *b, const struct snapshot_table *t,
-                            const char *name, size_t len, size_t record_bytes) {
-    const struct snapshot_bucket *buckets =
-        (const struct snapshot_bucket *)(const void *)(b->area + t->buckets);
-    struct snapshot_ref ref;
+/* The record begins with its name. ERR_USAGE: the table has one of this name. Returns its place. */
+static uint32_t table_put(struct builder *b, struct snapshot_table *t, const void *record,
+                          size_t record_bytes) {
+    struct snapshot_ref name;
+    uint32_t at = room(b, record_bytes);
     if (b->rc)
         return 0;
-    for (uint64_t at = snapshot_hash(name, len) & t->mask; buckets[at].record;
-         at = (at + 1) & t->mask) {
-        memcpy(&ref, b->area + t->records + (buckets[at].record - 1) * record_bytes, sizeof ref);
-        if (ref.len == len && memcmp(b->area + ref.at, name, len) == 0)
-            return buckets[at].record;
-    }
-    return 0;
+    memcpy(&name, record, sizeof name);
+    memcpy(b->area + at, record, record_bytes);
+    const char *text = (const char *)b->area + name.at;
+    struct snapshot_bucket *bucket = bucket_of(b, t, text, name.len);
+    if (bucket->record)
+        b->rc = ERR_USAGE;
+    *bucket = (struct snapshot_bucket){at, (uint32_t)(snapshot_hash(text, name.len) >> 32)};
+    t->count++;
+    return at;
+}
+
+/* The record of this name; 0 = none. */
+static uint32_t table_find(const struct builder *b, const struct snapshot_table *t,
+                           const char *name, size_t len) {
+    return b->rc ? 0 : bucket_of(b, t, name, len)->record;
 }
 
 /* "a,b*" -> refs. */
@@ -182,7 +180,7 @@ static struct snapshot_list put_tags(struct builder *b, const struct snapshot_pa
 
 static void put_projects(struct builder *b, struct snapshot_table *t,
                          const struct snapshot_data *d) {
-    table_begin(b, t, d->project_count, sizeof(struct snapshot_project_record));
+    table_begin(b, t, d->project_count);
     for (uint32_t i = 0; i < d->project_count && !b->rc; i++) {
         const struct snapshot_project *p = &d->projects[i];
         char name[2 * LIMIT_NAME];
@@ -198,29 +196,28 @@ static void put_projects(struct builder *b, struct snapshot_table *t,
 
 static void put_keys(struct builder *b, struct snapshot_area *head,
                      const struct snapshot_data *d) {
-    table_begin(b, &head->keys, d->key_count, sizeof(struct snapshot_key_record));
+    table_begin(b, &head->keys, d->key_count);
     for (uint32_t i = 0; i < d->key_count && !b->rc; i++) {
         const struct snapshot_key *k = &d->keys[i];
         char name[2 * LIMIT_NAME];
         int n = snprintf(name, sizeof name, "%s%c%s", k->tenant, 0, k->project);
         struct snapshot_key_record r = {
-            .name = put_string(b, k->id),
-            .tenant = put_string(b, k->tenant),
-            .project = put_string(b, k->project),
             .models = put_models(b, d->key_models ? d->key_models[i] : NULL),
             .expires_us = k->expires_us,
             .entry = k->entry,
-            .project_index = table_index(b, &head->projects, name, (size_t)n,
-                                         sizeof(struct snapshot_project_record)),
+            .project_record = table_find(b, &head->projects, name, (size_t)n),
             .limits = k->limits};
+        r.name = put_string(b, k->id);
+        r.tenant = put_string(b, k->tenant);
+        r.project = put_string(b, k->project);
         memcpy(r.hash, k->hash, sizeof r.hash);
         table_put(b, &head->keys, &r, sizeof r);
     }
 }
 
-static void put_upstreams(struct builder *b, struct snapshot_table *t,
+static void put_upstreams(struct builder *b, struct snapshot_area *head,
                           const struct snapshot_data *d) {
-    table_begin(b, t, d->upstream_count, sizeof(struct snapshot_upstream_record));
+    table_begin(b, &head->upstreams, d->upstream_count);
     for (uint32_t i = 0; i < d->upstream_count && !b->rc; i++) {
         const struct snapshot_upstream *u = &d->upstreams[i];
         struct snapshot_upstream_record r = {.name = put_string(b, u->name),
@@ -239,8 +236,9 @@ static void put_upstreams(struct builder *b, struct snapshot_table *t,
             b->rc = b->rc ? b->rc : ERR_LIMIT;
         for (uint32_t k = 0; k < u->health.key_count && !b->rc; k++)
             r.credentials[k] = put_string(b, u->credentials[k]);
-        table_put(b, t, &r, sizeof r);
+        b->upstreams[i] = table_put(b, &head->upstreams, &r, sizeof r);
     }
+    head->first_upstream = d->upstream_count ? b->upstreams[0] : 0;
 }
 
 /* Counts the patterns with a star among `count` names, and notes their lengths. */
@@ -257,8 +255,8 @@ static void put_routes(struct builder *b, struct snapshot_area *head,
     uint32_t prefixes = 0;
     for (uint32_t i = 0; i < d->route_count; i++)
         prefixes = note_prefixes(&head->route_prefixes, d->routes[i].model, prefixes);
-    table_begin(b, &head->routes, d->route_count - prefixes, sizeof(struct snapshot_route_record));
-    table_begin(b, &head->route_prefixes.table, prefixes, sizeof(struct snapshot_route_record));
+    table_begin(b, &head->routes, d->route_count - prefixes);
+    table_begin(b, &head->route_prefixes.table, prefixes);
     for (uint32_t i = 0; i < d->route_count && !b->rc; i++) {
         const struct snapshot_route_data *route = &d->routes[i];
         size_t len = strlen(route->model);
@@ -268,8 +266,10 @@ static void put_routes(struct builder *b, struct snapshot_area *head,
         r.targets = room(b, route->target_count * sizeof(struct snapshot_target_record));
         for (uint32_t k = 0; k < route->target_count && !b->rc; k++) {
             const struct snapshot_target_data *t = &route->targets[k];
-            struct snapshot_target_record to = {put_string(b, t->model), t->upstream, t->weight};
-            if (t->upstream >= d->upstream_count)
+            bool known = t->upstream < d->upstream_count;
+            struct snapshot_target_record to = {put_string(b, t->model),
+                                                known ? b->upstreams[t->upstream] : 0, t->weight};
+            if (!known)
                 b->rc = ERR_USAGE;
             memcpy(b->area + r.targets + k * sizeof to, &to, sizeof to);
         }
@@ -282,8 +282,8 @@ static void put_prices(struct builder *b, struct snapshot_area *head,
     uint32_t prefixes = 0;
     for (uint32_t i = 0; i < d->price_count; i++)
         prefixes = note_prefixes(&head->price_prefixes, d->prices[i].model, prefixes);
-    table_begin(b, &head->prices, d->price_count - prefixes, sizeof(struct snapshot_price_record));
-    table_begin(b, &head->price_prefixes.table, prefixes, sizeof(struct snapshot_price_record));
+    table_begin(b, &head->prices, d->price_count - prefixes);
+    table_begin(b, &head->price_prefixes.table, prefixes);
     for (uint32_t i = 0; i < d->price_count && !b->rc; i++) {
         size_t len = strlen(d->prices[i].model);
         bool prefix = pattern_is_prefix(d->prices[i].model, len);
@@ -297,7 +297,7 @@ static void put_prices(struct builder *b, struct snapshot_area *head,
 static void put_name(struct builder *b, struct snapshot_table *t, const char *name) {
     size_t len = strlen(name);
     struct snapshot_name_record r;
-    if (pattern_is_prefix(name, len) || table_index(b, t, name, len, sizeof r))
+    if (pattern_is_prefix(name, len) || table_find(b, t, name, len))
         return;
     r.name = put_text(b, name, len);
     table_put(b, t, &r, sizeof r);
@@ -305,15 +305,14 @@ static void put_name(struct builder *b, struct snapshot_table *t, const char *na
 
 static void put_names(struct builder *b, struct snapshot_area *head,
                       const struct snapshot_data *d) {
-    table_begin(b, &head->aliases, d->alias_count, sizeof(struct snapshot_alias_record));
+    table_begin(b, &head->aliases, d->alias_count);
     for (uint32_t i = 0; i < d->alias_count && !b->rc; i++) {
         struct snapshot_alias_record r = {put_string(b, d->aliases[i].name),
                                           put_string(b, d->aliases[i].text)};
         table_put(b, &head->aliases, &r, sizeof r);
     }
     table_begin(b, &head->models,
-                d->route_count + 2 * d->alias_count + d->price_count + d->model_count,
-                sizeof(struct snapshot_name_record));
+                d->route_count + 2 * d->alias_count + d->price_count + d->model_count);
     for (uint32_t i = 0; i < d->route_count; i++)
         put_name(b, &head->models, d->routes[i].model);
     for (uint32_t i = 0; i < d->alias_count; i++) {
@@ -365,7 +364,7 @@ static int fill(uint8_t *area, const struct snapshot_data *d) {
     sodium_memzero(area, head->used < SNAPSHOT_AREA_BYTES ? head->used : SNAPSHOT_AREA_BYTES);
     put_projects(&b, &head->projects, d);
     put_keys(&b, head, d);
-    put_upstreams(&b, &head->upstreams, d);
+    put_upstreams(&b, head, d);
     put_routes(&b, head, d);
     put_prices(&b, head, d);
     put_names(&b, head, d);
