@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <sodium.h>
@@ -352,19 +353,28 @@ static void survives_noise(void **state) {
     close(fd);
 }
 
+/* Processor time: other programs run on this machine as well. */
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static void is_quick(void **state) {
     (void)state;
-    enum { KEYS = 10000, ROUTES = 512, ROUNDS = 200000 };
+    enum { KEYS = 10000, ROUTES = 512, ROUNDS = 1000000 };
     int fd;
     const struct snapshot *s;
     static struct snapshot_key keys[KEYS], found;
     static struct snapshot_route_data routes[ROUTES];
-    static char names[ROUTES][16];
+    static char names[ROUTES][16], ids[KEYS][16];
     static struct snapshot_route r;
     const struct snapshot_upstream upstream = {.name = "a", .host = "h", .path = "", .dialects = 1};
     const struct snapshot_target_data target = {0, 1, NULL};
-    for (unsigned i = 0; i < KEYS; i++)
+    for (unsigned i = 0; i < KEYS; i++) {
         key_named(&keys[i], i);
+        memcpy(ids[i], keys[i].id, 12);
+    }
     for (unsigned i = 0; i < ROUTES; i++) {
         snprintf(names[i], sizeof names[i], i % 2 ? "model-%03u" : "m%03u-*", i);
         routes[i] = (struct snapshot_route_data){names[i], &target, 1};
@@ -374,12 +384,12 @@ static void is_quick(void **state) {
     assert_int_equal(snapshot_create(&fd), 0);
     assert_int_equal(snapshot_publish(fd, &d), 0);
     assert_int_equal(snapshot_map(fd, &s), 0);
-    uint64_t begin = clock_mono_ns(), key_ns, route_ns;
+    uint64_t begin = cpu_ns(), key_ns, route_ns;
     for (unsigned i = 0; i < ROUNDS; i++)
-        if (snapshot_find_key(s, keys[i * 7919u % KEYS].id, 12, &found))
+        if (snapshot_find_key(s, ids[i * 7919u % KEYS], 12, &found))
             fail();
-    key_ns = (clock_mono_ns() - begin) / ROUNDS;
-    begin = clock_mono_ns();
+    key_ns = (cpu_ns() - begin) / ROUNDS;
+    begin = cpu_ns();
     for (unsigned i = 0; i < ROUNDS; i++) {
         char model[24];
         unsigned n = i * 7u % ROUTES;
@@ -389,7 +399,7 @@ static void is_quick(void **state) {
         if (snapshot_route(s, model, strlen(model), 1, &r))
             fail();
     }
-    route_ns = (clock_mono_ns() - begin) / ROUNDS;
+    route_ns = (cpu_ns() - begin) / ROUNDS;
     print_message("%d keys: %llu ns a key; %d routes: %llu ns a route\n", KEYS,
                   (unsigned long long)key_ns, ROUTES, (unsigned long long)route_ns);
     assert_true(key_ns < 5000 && route_ns < 5000); /* 200 is the aim; machines may be busy */
