@@ -75,7 +75,9 @@ enum limits_refusal {
     LIMITS_TOKENS,        /* tokens of this minute; 429 */
     LIMITS_TOKENS_EVER,   /* this one request is larger than a minute's tokens; 429, no retry */
     LIMITS_CONCURRENCY,   /* 429 */
-    LIMITS_BUDGET_DAY,    /* the budgets: 429 with x-should-retry: false */
+    /* The budgets: retry_after_ms to the end of the day or month, 429 with x-should-retry: false; one
+     * second when only what is reserved in flight stands in the way. */
+    LIMITS_BUDGET_DAY,
     LIMITS_BUDGET_MONTH,
     LIMITS_TOKENS_DAY,
     LIMITS_TOKENS_MONTH,

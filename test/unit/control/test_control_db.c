@@ -9,15 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include <sodium.h>
 #include <sqlite3.h>
 
 #include "base/err.h"
 #include "control/control_db.h"
-#include "control/dialect.h"
-#include "control/publish.h"
-
-#define NOON (1795564800ull * 1000000 + 43200ull * 1000000) /* 2026-11-25T12:00:00Z */
 
 static char folder[64], path[128];
 
@@ -212,120 +207,6 @@ static void migrates(void **state) {
     }
 }
 
-static const char yaml[] = "providers:\n"
-                           "  a: {url: \"https://a.example/v\", keys: [{env: CONTROL_A}], "
-                           "models: [m1], dialect: [openai, deepseek]}\n"
-                           "  b: {url: \"http://b:8000\"}\n"
-                           "routes:\n"
-                           "  - {model: m1, providers: [{name: a, weight: 2}], fallback: [b]}\n"
-                           "  - {model: \"m*\", providers: [{name: b, model: other}]}\n"
-                           "aliases: {fast: m1}\n"
-                           "projects:\n"
-                           "  team: {models: [m1], limits: {concurrency: 7, budget_day: 2}, "
-                           "tags: {team: x}}\n"
-                           "keys: {limits: {requests_per_minute: 100, tokens_per_minute: 5000}}\n"
-                           "prices: {models: {m1: {input: 2, output: 8}}}\n"
-                           "log: {session_id: {header: X-Session-ID}}\n";
-
-static void publishes(void **state) {
-    (void)state;
-    char usage[160], why[CONFIG_WHY] = "", credential[SNAPSHOT_CREDENTIAL];
-    static struct snapshot_route r;
-    struct control_publisher to;
-    struct config *c = config_new();
-    struct config_credentials *cs;
-    struct control_db *db;
-    struct control_terms terms;
-    const struct snapshot *s;
-    struct snapshot_key key;
-    struct cost_price price;
-    struct snapshot_log log;
-    struct snapshot_source tags[LIMIT_TAGS];
-    struct health_ticket ticket;
-    struct health *worker;
-    uint8_t hash[32] = {1};
-    uint64_t retry;
-    uint32_t n, entry;
-    snprintf(usage, sizeof usage, "%s/usage.bin", folder);
-    assert_int_equal(snapshot_create(&to.snapshot_fd), 0);
-    assert_int_equal(snapshot_map(to.snapshot_fd, &s), 0);
-    assert_int_equal(limits_open(usage, NOON, &to.limits, NULL), 0);
-    assert_int_equal(health_create(&to.health), 0);
-    assert_int_equal(config_parse(c, "f", yaml, strlen(yaml), why), 0);
-    assert_int_equal(config_complete(c, why), 0);
-    setenv("CONTROL_A", "sk-a", 1);
-    assert_int_equal(config_credentials_load(c, NULL, &cs, why), 0);
-    assert_int_equal(control_db_open(path, true, &db), 0);
-    control_terms_init(&terms);
-    terms.limits.requests_per_minute = 0; /* its own word: no limit */
-    terms.limits.budget_day = 9;
-    assert_int_equal(control_db_key_create(db, "publish22222", hash, "team", 5, &terms), 0);
-    control_terms_init(&terms);
-    terms.limits.concurrency = 3;
-    assert_int_equal(control_db_project_update(db, "team", 5, &terms), 0);
-    assert_int_equal(control_publish(&to, c, cs, db, NOON), 0);
-
-    assert_int_equal(snapshot_find_key(s, "publish22222", 12, &key), 0);
-    assert_int_equal(key.limits.requests_per_minute, 0);
-    assert_int_equal(key.limits.tokens_per_minute, 5000);
-    assert_int_equal(key.limits.budget_day, 9);
-    assert_int_equal(key.limits.budget_month, 0);
-    assert_int_equal(key.project_limits.concurrency, 3);
-    assert_int_equal(key.project_limits.budget_day, 2000000000);
-    assert_int_equal(limits_entry(to.limits, LIMITS_KEY, "default", "publish22222", NOON, &entry), 0);
-    assert_int_equal(entry, key.entry);
-    assert_int_not_equal(key.project_entry, LIMITS_NONE);
-    assert_int_not_equal(key.project_entry, key.entry);
-    assert_int_equal(snapshot_may_use(s, &key, "fast", 4), 0);
-    assert_int_equal(snapshot_may_use(s, &key, "m2", 2), ERR_DENIED);
-    assert_int_equal(snapshot_project_tags(s, &key, tags, &n), 0);
-    assert_int_equal(n, 1);
-
-    assert_int_equal(snapshot_route(s, "fast", 4, DIALECT_OPENAI, &r), 0);
-    assert_int_equal(r.count, 2);
-    assert_string_equal(r.to[0].host, "a.example");
-    assert_string_equal(r.to[0].path, "/v");
-    assert_string_equal(r.to[1].host, "b:8000");
-    assert_int_equal(r.pick[0].weight, 2);
-    assert_int_equal(r.pick[1].weight, 0);
-    assert_int_equal(r.to[0].first_byte_ms, 600000);
-    assert_int_equal(health_map(health_fd(to.health), &worker), 0);
-    assert_int_equal(health_claim(worker), 0);
-    assert_int_equal(health_choose(worker, r.pick, r.count, 0, NOON, &ticket, &retry), 0);
-    assert_int_equal(ticket.candidate, 0);
-    assert_int_equal(snapshot_credential(s, r.to[0].provider, ticket.key, credential), 0);
-    assert_string_equal(credential, "sk-a");
-    health_done(worker, &ticket, 401, 0, NOON);
-    assert_int_equal(health_choose(worker, r.pick, r.count, 0, NOON, &ticket, &retry), 0);
-    assert_int_equal(ticket.candidate, 1);
-    assert_int_equal(ticket.key, HEALTH_NO_KEY);
-    health_done(worker, &ticket, 200, 0, NOON);
-    assert_int_equal(snapshot_route(s, "mx", 2, DIALECT_OPENAI, &r), 0);
-    assert_string_equal(r.to[0].model, "other");
-
-    assert_int_equal(snapshot_price(s, "m1", 2, &price), 0);
-    assert_int_equal(price.cached_input, 2000000000);
-    assert_int_equal(snapshot_price(s, "gpt-4o-2024-11-20", 17, &price), 0);
-    assert_int_equal(price.output, 10000000000);
-    assert_int_equal(snapshot_price(s, "claude-sonnet-4-5-20250929", 26, &price), 0);
-    assert_int_equal(price.cache_write, 3750000000);
-    assert_int_equal(snapshot_log(s, &log), 0);
-    assert_string_equal(log.session_id.key, "x-session-id");
-
-    /* Revoked: gone at the next publication, and the entries stay who they are. */
-    assert_int_equal(control_db_key_revoke(db, "publish22222", 6), 0);
-    assert_int_equal(control_publish(&to, c, cs, db, NOON), 0);
-    assert_int_equal(snapshot_find_key(s, "publish22222", 12, &key), ERR_NOTFOUND);
-    control_db_close(db);
-    config_credentials_free(cs);
-    config_free(c);
-    health_close(worker);
-    health_close(to.health);
-    limits_close(to.limits);
-    close(to.snapshot_fd);
-    unlink(usage);
-}
-
 static void names(void **state) {
     (void)state;
     assert_true(control_name_valid("shop-1.eu_west"));
@@ -348,8 +229,7 @@ int main(void) {
         cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(keeps_terms),
         cmocka_unit_test(migrates),
-        cmocka_unit_test(publishes),
         cmocka_unit_test(names),
     };
-    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
