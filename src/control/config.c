@@ -1,6 +1,7 @@
 /*
- * Reads the YAML configuration of config.h, in the command line's process, with libyaml, and completes
- * it. The fields are in config_fields.c, the walk in config_read.c, references in config_check.c.
+ * Reads the YAML configuration of config.h, in the command line's process, with libyaml, and
+ * completes it. The fields are in config_fields.c, the walk in config_read.c, references in
+ * config_check.c.
  */
 #include "control/config.h"
 
@@ -137,8 +138,8 @@ bool config_url_split(const char *url, bool *ret_tls, char host[SNAPSHOT_HOST],
 
 static int add_name(struct config_names *names, const char *text) {
     void *item;
-    int rc = config_array_add((struct config_array *)(void *)names, sizeof(struct config_name),
-                              &item);
+    int rc =
+        config_array_add((struct config_array *)(void *)names, sizeof(struct config_name), &item);
     if (!rc)
         copy_text(((struct config_name *)item)->text, LIMIT_MODEL, text);
     return rc;
@@ -219,8 +220,9 @@ int config_complete(struct config *c, char why[CONFIG_WHY]) {
     bool brief = c->upstream.url[0] != 0;
     int rc = 0;
     if (brief && c->providers.count) {
-        snprintf(why, CONFIG_WHY, "\"upstream\" is short for one provider; with \"providers\" "
-                                  "leave it out");
+        snprintf(why, CONFIG_WHY,
+                 "\"upstream\" is short for one provider; with \"providers\" "
+                 "leave it out");
         return ERR_USAGE;
     }
     if (brief)
@@ -230,8 +232,9 @@ int config_complete(struct config *c, char why[CONFIG_WHY]) {
         bool tls;
         if (config_url_split(c->providers.at[i].url, &tls, host, path))
             continue;
-        snprintf(why, CONFIG_WHY, "the URL of %s must be as https://host:port/path, with no user "
-                                  "and no query in it",
+        snprintf(why, CONFIG_WHY,
+                 "the URL of %s must be as https://host:port/path, with no user "
+                 "and no query in it",
                  c->providers.at[i].name);
         return ERR_USAGE;
     }

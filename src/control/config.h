@@ -1,13 +1,14 @@
 #ifndef CONTROL_CONFIG_H
 #define CONTROL_CONFIG_H
 /*
- * The configuration: one YAML file, read strictly. An unknown or repeated field, a value of the wrong
- * kind or out of range, a reference that leads nowhere is an error with line and column, and names the
- * nearest that exists. doc/configuration.md says what each field means, examples/full.yaml shows them.
+ * The configuration: one YAML file, read strictly. An unknown or repeated field, a value of the
+ * wrong kind or out of range, a reference that leads nowhere is an error with line and column, and
+ * names the nearest that exists. doc/configuration.md says what each field means,
+ * examples/full.yaml shows them.
  *
- *   config_new, config_load, then what the command line says instead (into `upstream`, `listen`, ...),
- *   then config_complete; config_credentials_load where the providers' keys are needed (the supervisor
- *   only, control/config_credentials.h); control_publish (control/publish.h).
+ *   config_new, config_load, then what the command line says instead (into `upstream`, `listen`,
+ * ...), then config_complete; config_credentials_load where the providers' keys are needed (the
+ * supervisor only, control/config_credentials.h); control_publish (control/publish.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,7 +74,7 @@ struct config_provider {
 };
 
 struct config_target {
-    char name[LIMIT_NAME]; /* of the provider */
+    char name[LIMIT_NAME];   /* of the provider */
     char model[LIMIT_MODEL]; /* as the provider knows it; "" = as it was asked for */
     uint64_t weight;
     struct config_mark mark;
@@ -114,12 +115,12 @@ struct config_tag {
 };
 
 struct config {
-    char listen[CONFIG_ADDRESS];  /* "address:port", "" = not set */
+    char listen[CONFIG_ADDRESS]; /* "address:port", "" = not set */
     char console[CONFIG_ADDRESS];
     struct {
-        char url[CONFIG_URL];             /* "" = not set */
-        char name[LIMIT_NAME];            /* as in the clear columns */
-        char credential_env[LIMIT_NAME];  /* the variable that holds the provider's key */
+        char url[CONFIG_URL];            /* "" = not set */
+        char name[LIMIT_NAME];           /* as in the clear columns */
+        char credential_env[LIMIT_NAME]; /* the variable that holds the provider's key */
         char credential_file[CONFIG_PATH];
         char models[CONFIG_LIST][LIMIT_MODEL]; /* names that may stand in clear columns */
         size_t model_count;
@@ -183,8 +184,9 @@ struct config *config_new(void);
 void config_free(struct config *c); /* NULL-safe */
 
 /*
- * Reads the file into c, over what is there. On failure `why` has "FILE:LINE:COLUMN: sentence" and c
- * is in no useful state. ERR_NOTFOUND: no such file; ERR_SYNTAX; ERR_LIMIT: larger than 1 MiB; ERR_IO.
+ * Reads the file into c, over what is there. On failure `why` has "FILE:LINE:COLUMN: sentence" and
+ * c is in no useful state. ERR_NOTFOUND: no such file; ERR_SYNTAX; ERR_LIMIT: larger than 1 MiB;
+ * ERR_IO.
  */
 int config_load(struct config *c, const char *path, char why[CONFIG_WHY]);
 /* The same from memory; `name` stands for the file in `why`. */
@@ -192,19 +194,20 @@ int config_parse(struct config *c, const char *name, const void *text, size_t le
                  char why[CONFIG_WHY]);
 
 /*
- * Writes out what is implied: `upstream` becomes the one provider with a route for every model (and is
- * empty afterwards), and without `routes` each provider gets those of its models (without models:
- * everything else). Once, after the command line had its say. ERR_USAGE with `why`: upstream and providers, or a bad URL.
+ * Writes out what is implied: `upstream` becomes the one provider with a route for every model (and
+ * is empty afterwards), and without `routes` each provider gets those of its models (without
+ * models: everything else). Once, after the command line had its say. ERR_USAGE with `why`:
+ * upstream and providers, or a bad URL.
  */
 int config_complete(struct config *c, char why[CONFIG_WHY]);
 
-/* A URL's parts: host with its port if that is not the scheme's, path without the last '/'. False when
- * it is no http or https URL, or has more in it (a user, a query). */
+/* A URL's parts: host with its port if that is not the scheme's, path without the last '/'. False
+ * when it is no http or https URL, or has more in it (a user, a query). */
 bool config_url_split(const char *url, bool *ret_tls, char host[SNAPSHOT_HOST],
                       char path[SNAPSHOT_PATH]);
 
-/* The effective configuration as YAML that config_parse reads again. No secret is in it: keys are named
- * by where they come from. */
+/* The effective configuration as YAML that config_parse reads again. No secret is in it: keys are
+ * named by where they come from. */
 int config_describe(const struct config *c, struct buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * What the fields alone do not say: names that must exist, routes that nothing can reach, fallbacks
- * that speak another dialect, sources that would put a secret into a clear column. Each complaint has
- * the line of what it complains about.
+ * that speak another dialect, sources that would put a secret into a clear column. Each complaint
+ * has the line of what it complains about.
  */
 #include <stdio.h>
 #include <string.h>
@@ -62,8 +62,9 @@ static int no_provider(struct config_reading *r, const struct config *c, struct 
 
 static int check_key_source(struct config_reading *r, const struct config_key_source *k) {
     if ((k->env[0] != 0) + (k->file[0] != 0) + (k->credential[0] != 0) != 1)
-        return config_wrong(r, k->mark, "a key comes from one of \"env\", \"file\" and "
-                                        "\"credential\"");
+        return config_wrong(r, k->mark,
+                            "a key comes from one of \"env\", \"file\" and "
+                            "\"credential\"");
     if (k->env[0] && strchr(k->env, '='))
         return config_wrong(r, k->mark, "\"%s\" is no name for a variable", k->env);
     if (k->credential[0] && !plain_name(k->credential))
@@ -85,7 +86,8 @@ static int check_provider(struct config_reading *r, const struct config_provider
                             p->name);
     if (p->timeouts.first_byte_ms > p->timeouts.total_ms ||
         p->timeouts.connect_ms > p->timeouts.total_ms)
-        return config_wrong(r, p->mark, "a timeout of \"%s\" is longer than its \"total\"", p->name);
+        return config_wrong(r, p->mark, "a timeout of \"%s\" is longer than its \"total\"",
+                            p->name);
     for (size_t i = 0; i < p->models.count; i++) {
         int rc = check_pattern(r, p->models.at[i].mark, p->models.at[i].text);
         if (!rc && strchr(p->models.at[i].text, '*'))
@@ -300,9 +302,9 @@ static int check_prices(struct config_reading *r, const struct config *c) {
     if (letters != 3 || c->prices.currency[3])
         return config_wrong(r, c->prices.mark, "\"currency\" must be three letters, as in USD");
     const char *d = c->prices.as_of;
-    if (d[0] && (strlen(d) != 10 || strspn(d, "0123456789") != 4 || d[4] != '-' ||
-                 strspn(d + 5, "0123456789") != 2 || d[7] != '-' ||
-                 strspn(d + 8, "0123456789") != 2))
+    if (d[0] &&
+        (strlen(d) != 10 || strspn(d, "0123456789") != 4 || d[4] != '-' ||
+         strspn(d + 5, "0123456789") != 2 || d[7] != '-' || strspn(d + 8, "0123456789") != 2))
         return config_wrong(r, c->prices.mark, "\"as_of\" must be a date, as in 2026-01-31");
     for (size_t i = 0; i < c->prices.models.count; i++) {
         int rc = check_pattern(r, c->prices.models.at[i].mark, c->prices.models.at[i].name);
@@ -316,7 +318,7 @@ static int check_prices(struct config_reading *r, const struct config *c) {
 
 static int check_source(struct config_reading *r, const struct config_source *s,
                         struct config_mark at, const char *called) {
-    static const char *const secret[] = {"authorization", "api-key", "apikey", "cookie",
+    static const char *const secret[] = {"authorization", "api-key",  "apikey", "cookie",
                                          "secret",        "password", "token"};
     if ((s->header[0] != 0) + (s->metadata[0] != 0) != 1)
         return config_wrong(r, at, "\"%s\" comes from one of \"header\" and \"metadata\"", called);

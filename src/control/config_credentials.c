@@ -42,8 +42,8 @@ static bool clean(char text[LIMIT_CREDENTIAL]) {
     return n > 0;
 }
 
-static int from_env(const struct config_credentials *before, const char *provider,
-                    struct entry *e, char why[CONFIG_WHY]) {
+static int from_env(const struct config_credentials *before, const char *provider, struct entry *e,
+                    char why[CONFIG_WHY]) {
     char *value = getenv(e->env);
     if (value) {
         size_t n = strlen(value);
@@ -68,7 +68,8 @@ static int from_file(const char *provider, const char *path, mode_t strangers, s
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
     if (fd < 0) {
         rc = err_from_errno(errno);
-        return wrong(why, rc, provider, path, rc == ERR_NOTFOUND ? "is not there" : "cannot be read");
+        return wrong(why, rc, provider, path,
+                     rc == ERR_NOTFOUND ? "is not there" : "cannot be read");
     }
     if (fstat(fd, &st))
         rc = wrong(why, ERR_IO, provider, path, "cannot be read");
@@ -112,7 +113,8 @@ static int fetch(const struct config_credentials *before, const struct config_pr
         rc = from_file(p->name, path, 007, e, why);
     }
     if (!rc && !clean(e->text))
-        rc = wrong(why, ERR_SYNTAX, p->name, place, "is empty, or no printable text without blanks");
+        rc =
+            wrong(why, ERR_SYNTAX, p->name, place, "is empty, or no printable text without blanks");
     return rc;
 }
 

@@ -15,8 +15,8 @@
 
 struct config_credentials;
 
-/* For every provider of c (after config_complete). `before` (borrowed, may be NULL): those in force so
- * far. ERR_NOTFOUND, ERR_DENIED (others can read it), ERR_SYNTAX, ERR_IO, with `why`. */
+/* For every provider of c (after config_complete). `before` (borrowed, may be NULL): those in force
+ * so far. ERR_NOTFOUND, ERR_DENIED (others can read it), ERR_SYNTAX, ERR_IO, with `why`. */
 int config_credentials_load(const struct config *c, const struct config_credentials *before,
                             struct config_credentials **ret, char why[CONFIG_WHY]);
 /* The key of c->providers.at[provider].keys.at[key]; borrowed until the free. */

@@ -1,6 +1,7 @@
 /*
- * The effective configuration as YAML, along the same tables as the reader, so that it can print what
- * a file can say and nothing else. The struct holds no secret: a provider's keys are names of places.
+ * The effective configuration as YAML, along the same tables as the reader, so that it can print
+ * what a file can say and nothing else. The struct holds no secret: a provider's keys are names of
+ * places.
  */
 #include <string.h>
 

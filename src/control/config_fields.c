@@ -16,31 +16,37 @@
 /* Each table is for one struct, named by TYPE while it is written. */
 #define AT(member) offsetof(TYPE, member)
 #define ROOM(member) sizeof(((TYPE *)0)->member)
-#define TEXT(label, member) {.name = label, .kind = CONFIG_TEXT, .offset = AT(member), .room = ROOM(member)}
-#define FLAG(label, member) {.name = label, .kind = CONFIG_FLAG, .offset = AT(member)}
+#define TEXT(label, member)                                                                        \
+    { .name = label, .kind = CONFIG_TEXT, .offset = AT(member), .room = ROOM(member) }
+#define FLAG(label, member)                                                                        \
+    { .name = label, .kind = CONFIG_FLAG, .offset = AT(member) }
 #define NUMBER(label, member, low, high)                                                           \
-    {.name = label, .kind = CONFIG_NUMBER, .offset = AT(member), .min = low, .max = high}
+    { .name = label, .kind = CONFIG_NUMBER, .offset = AT(member), .min = low, .max = high }
 #define SIZE(label, member, low, high)                                                             \
-    {.name = label, .kind = CONFIG_SIZE, .offset = AT(member), .min = low, .max = high}
+    { .name = label, .kind = CONFIG_SIZE, .offset = AT(member), .min = low, .max = high }
 #define TIME(label, member, low, high)                                                             \
-    {.name = label, .kind = CONFIG_DURATION, .offset = AT(member), .min = low, .max = high}
+    { .name = label, .kind = CONFIG_DURATION, .offset = AT(member), .min = low, .max = high }
 #define MONEY(label, member)                                                                       \
-    {.name = label, .kind = CONFIG_MONEY, .offset = AT(member), .max = PRICE_MAX}
+    { .name = label, .kind = CONFIG_MONEY, .offset = AT(member), .max = PRICE_MAX }
 #define RULE(label, member, strict, lenient)                                                       \
-    {.name = label, .kind = CONFIG_RULE, .offset = AT(member), .words = {strict, lenient}}
+    {                                                                                              \
+        .name = label, .kind = CONFIG_RULE, .offset = AT(member), .words = { strict, lenient }     \
+    }
 #define TEXTS(label, member, counter)                                                              \
-    {.name = label, .kind = CONFIG_TEXTS, .offset = AT(member), .room = ROOM(member[0]),            \
-     .count_offset = AT(counter)}
+    {                                                                                              \
+        .name = label, .kind = CONFIG_TEXTS, .offset = AT(member), .room = ROOM(member[0]),        \
+        .count_offset = AT(counter)                                                                \
+    }
 #define NAMES(label, member, most)                                                                 \
-    {.name = label, .kind = CONFIG_NAMES, .offset = AT(member), .room = most}
+    { .name = label, .kind = CONFIG_NAMES, .offset = AT(member), .room = most }
 #define PAIRS(label, member, most)                                                                 \
-    {.name = label, .kind = CONFIG_PAIRS, .offset = AT(member), .room = most}
+    { .name = label, .kind = CONFIG_PAIRS, .offset = AT(member), .room = most }
 #define ITEMS(label, member, most, schema)                                                         \
-    {.name = label, .kind = CONFIG_ITEMS, .offset = AT(member), .room = most, .sub = schema}
+    { .name = label, .kind = CONFIG_ITEMS, .offset = AT(member), .room = most, .sub = schema }
 #define MAP(label, member, most, schema)                                                           \
-    {.name = label, .kind = CONFIG_MAP, .offset = AT(member), .room = most, .sub = schema}
+    { .name = label, .kind = CONFIG_MAP, .offset = AT(member), .room = most, .sub = schema }
 #define SECTION(label, member, schema)                                                             \
-    {.name = label, .kind = CONFIG_SECTION, .offset = AT(member), .sub = schema}
+    { .name = label, .kind = CONFIG_SECTION, .offset = AT(member), .sub = schema }
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 #define PRICE_MAX (1000000ull * 1000000000) /* a million units for a million tokens */
@@ -48,7 +54,7 @@
 /* ---- limits: the same names as everywhere (control/limits.h) ---- */
 #define TYPE struct limits_set
 #define LIMIT(member, type, most)                                                                  \
-    {.name = #member, .kind = type, .offset = AT(member), .min = 1, .max = most, .none = true}
+    { .name = #member, .kind = type, .offset = AT(member), .min = 1, .max = most, .none = true }
 static const struct config_field limits_table[] = {
     LIMIT(requests_per_minute, CONFIG_NUMBER, LIMITS_MINUTE_MAX),
     LIMIT(tokens_per_minute, CONFIG_NUMBER, LIMITS_MINUTE_MAX),
@@ -58,8 +64,8 @@ static const struct config_field limits_table[] = {
     LIMIT(tokens_day, CONFIG_NUMBER, LIMITS_SPENT_MAX),
     LIMIT(tokens_month, CONFIG_NUMBER, LIMITS_SPENT_MAX),
 };
-static const struct config_schema limits_schema = {"limits", limits_table, COUNT(limits_table), 0,
-                                                   0, 0, NULL};
+static const struct config_schema limits_schema = {
+    "limits", limits_table, COUNT(limits_table), 0, 0, 0, NULL};
 #undef TYPE
 
 /* ---- providers ---- */
@@ -80,8 +86,8 @@ static const struct config_field timeouts_table[] = {
     TIME("idle", timeouts.idle_ms, 10, 24 * HOUR_MS),
     TIME("total", timeouts.total_ms, 10, 24 * HOUR_MS),
 };
-static const struct config_schema timeouts_schema = {"timeouts", timeouts_table,
-                                                     COUNT(timeouts_table), 0, 0, 0, NULL};
+static const struct config_schema timeouts_schema = {
+    "timeouts", timeouts_table, COUNT(timeouts_table), 0, 0, 0, NULL};
 static const struct config_field provider_table[] = {
     {.name = "dialect", .kind = CONFIG_DIALECTS, .offset = AT(dialects)},
     TEXT("url", url),
@@ -94,8 +100,8 @@ static const struct config_field provider_table[] = {
     TIME("eject_for", eject_for_ms, SECOND_MS, HOUR_MS),
 };
 static const struct config_schema provider_schema = {
-    "providers", provider_table, COUNT(provider_table), sizeof(TYPE), ROOM(name),
-    AT(mark),    config_provider_defaults};
+    "providers", provider_table, COUNT(provider_table),   sizeof(TYPE),
+    ROOM(name),  AT(mark),       config_provider_defaults};
 #undef TYPE
 
 void config_provider_defaults(void *item) {
@@ -129,8 +135,8 @@ static const struct config_field route_table[] = {
     ITEMS("providers", providers, LIMIT_CANDIDATES, &target_schema),
     NAMES("fallback", fallback, LIMIT_CANDIDATES),
 };
-static const struct config_schema route_schema = {"routes", route_table, COUNT(route_table),
-                                                  sizeof(TYPE), 0, AT(mark), NULL};
+static const struct config_schema route_schema = {
+    "routes", route_table, COUNT(route_table), sizeof(TYPE), 0, AT(mark), NULL};
 #undef TYPE
 
 /* ---- projects and keys ---- */
@@ -144,8 +150,8 @@ static void project_defaults(void *item) {
     ((struct config_project *)item)->limits = LIMITS_SET_INHERIT;
 }
 static const struct config_schema project_schema = {
-    "projects", project_table, COUNT(project_table), sizeof(TYPE), ROOM(name),
-    AT(mark),   project_defaults};
+    "projects", project_table, COUNT(project_table), sizeof(TYPE),
+    ROOM(name), AT(mark),      project_defaults};
 #undef TYPE
 
 /* ---- prices ---- */
@@ -180,8 +186,8 @@ static const struct config_field tag_table[] = {
     TEXT("header", source.header),
     TEXT("metadata", source.metadata),
 };
-static const struct config_schema tag_schema = {"tags", tag_table, COUNT(tag_table), sizeof(TYPE),
-                                                ROOM(name), AT(mark), NULL};
+static const struct config_schema tag_schema = {
+    "tags", tag_table, COUNT(tag_table), sizeof(TYPE), ROOM(name), AT(mark), NULL};
 #undef TYPE
 
 /* ---- the file ---- */
@@ -220,7 +226,8 @@ static const struct config_field log_table[] = {
     SECTION("trace_id", log.trace_id, &trace_schema),
     MAP("tags", log.tags, LIMIT_TAGS, &tag_schema),
 };
-#define PART(word, table) {word, table, COUNT(table), 0, 0, 0, NULL}
+#define PART(word, table)                                                                          \
+    { word, table, COUNT(table), 0, 0, 0, NULL }
 static const struct config_schema upstream_schema = PART("upstream", upstream_table);
 static const struct config_schema tls_schema = PART("tls", tls_table);
 static const struct config_schema gateway_schema = PART("gateway", gateway_table);
@@ -231,7 +238,8 @@ static const struct config_schema prices_schema = {
 static const struct config_schema log_schema = PART("log", log_table);
 
 /* These tables are for struct config itself, so they begin at its beginning. */
-#define OWN(label, schema) {.name = label, .kind = CONFIG_SECTION, .offset = 0, .sub = schema}
+#define OWN(label, schema)                                                                         \
+    { .name = label, .kind = CONFIG_SECTION, .offset = 0, .sub = schema }
 static const struct config_field top_table[] = {
     TEXT("listen", listen),
     TEXT("console", console),

@@ -2,15 +2,15 @@
 #define CONTROL_CONFIG_INT_H
 /*
  * How the configuration's fields are described: tables that one reader (config_read.c), one printer
- * (config_describe.c) and config_free walk along. A table entry says the field's name, its kind, and
- * where its value lies in the struct that the table is for.
+ * (config_describe.c) and config_free walk along. A table entry says the field's name, its kind,
+ * and where its value lies in the struct that the table is for.
  */
 #include <yaml.h>
 
 #include "control/config.h"
 
 enum config_kind {
-    CONFIG_SECTION,  /* a map of known fields: `sub` */
+    CONFIG_SECTION, /* a map of known fields: `sub` */
     CONFIG_TEXT,
     CONFIG_FLAG,
     CONFIG_NUMBER,   /* min..max; `none` where max_word is set */
@@ -22,7 +22,7 @@ enum config_kind {
     CONFIG_NAMES,    /* a list of texts in a struct config_names */
     CONFIG_PAIRS,    /* a map of texts in a struct config_pairs */
     CONFIG_ITEMS,    /* a list of maps: `sub`, in a growing array */
-    CONFIG_MAP,      /* a map by names of maps: `sub`, in a growing array of structs with a name first */
+    CONFIG_MAP, /* a map by names of maps: `sub`, in a growing array of structs with a name first */
     CONFIG_DIALECTS, /* a word or a list of words -> bits */
 };
 
@@ -44,9 +44,9 @@ struct config_schema {
     const char *where; /* the word before the dot in messages; "" = top level */
     const struct config_field *fields;
     size_t count;
-    size_t bytes;       /* of the struct; entries of ITEMS and MAP */
-    size_t name_room;   /* MAP: of the name, which is first in the struct */
-    size_t mark_offset; /* of a struct config_mark; SECTION: 0 = none */
+    size_t bytes;                 /* of the struct; entries of ITEMS and MAP */
+    size_t name_room;             /* MAP: of the name, which is first in the struct */
+    size_t mark_offset;           /* of a struct config_mark; SECTION: 0 = none */
     void (*defaults)(void *item); /* NULL = zeros */
 };
 

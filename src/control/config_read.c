@@ -1,6 +1,6 @@
 /*
- * Walks a YAML document along the tables of config_fields.c, so nothing that a table does not name is
- * accepted, and the depth of the walk is the tables', whatever the document's aliases say.
+ * Walks a YAML document along the tables of config_fields.c, so nothing that a table does not name
+ * is accepted, and the depth of the walk is the tables', whatever the document's aliases say.
  */
 #include <stdio.h>
 #include <string.h>
@@ -45,8 +45,8 @@ static int each_entry(struct config_reading *r, yaml_node_t *value, const struct
     if (value->type != YAML_SEQUENCE_NODE)
         return config_wrong(r, config_mark_of(value), "\"%s\" must be a list: %s", f->name,
                             f->kind == CONFIG_ITEMS ? "- name: value" : "[one, two]");
-    for (yaml_node_item_t *i = value->data.sequence.items.start;
-         i < value->data.sequence.items.top; i++, index++) {
+    for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
+         i++, index++) {
         yaml_node_t *entry = yaml_document_get_node(r->document, *i);
         if (index == (f->kind == CONFIG_TEXTS ? (size_t)CONFIG_LIST : f->room))
             return too_many(r, entry, f);
@@ -59,8 +59,8 @@ static int each_entry(struct config_reading *r, yaml_node_t *value, const struct
 
 static int take_fixed_text(struct config_reading *r, yaml_node_t *entry,
                            const struct config_field *f, void *base, size_t index) {
-    int rc = config_take_text(r, entry, f->name, (char *)base + f->offset + index * f->room,
-                              f->room);
+    int rc =
+        config_take_text(r, entry, f->name, (char *)base + f->offset + index * f->room, f->room);
     if (!rc)
         *(size_t *)(void *)((char *)base + f->count_offset) = index + 1;
     return rc;
@@ -89,8 +89,8 @@ static int take_name(struct config_reading *r, yaml_node_t *entry, const struct 
 static int add_item(struct config_reading *r, const struct config_field *f, void *base,
                     const yaml_node_t *at, char **ret) {
     void *item;
-    int rc = add(r, (struct config_array *)(void *)((char *)base + f->offset), f->sub->bytes,
-                 &item);
+    int rc =
+        add(r, (struct config_array *)(void *)((char *)base + f->offset), f->sub->bytes, &item);
     if (rc)
         return rc;
     if (f->sub->defaults)
@@ -145,7 +145,8 @@ static int take_named(struct config_reading *r, const struct config_field *f, vo
     struct config_array *a = (struct config_array *)(void *)((char *)base + f->offset);
     char *item;
     for (size_t i = 0; i < a->count; i++)
-        if (config_scalar(key) && strcmp((char *)a->at + i * f->sub->bytes, config_scalar(key)) == 0)
+        if (config_scalar(key) &&
+            strcmp((char *)a->at + i * f->sub->bytes, config_scalar(key)) == 0)
             return twice(r, key);
     int rc = add_item(r, f, base, key, &item);
     if (!rc)

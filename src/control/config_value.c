@@ -1,6 +1,6 @@
 /*
- * Single values of the configuration: each is taken out of a YAML scalar by its kind, or refused with
- * its place and what it must be.
+ * Single values of the configuration: each is taken out of a YAML scalar by its kind, or refused
+ * with its place and what it must be.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -58,9 +58,9 @@ struct unit {
 static const struct unit *units_of(enum config_kind kind, size_t *ret_count,
                                    const char **ret_must) {
     static const struct unit plain[] = {{"", 1}};
-    static const struct unit sizes[] = {
-        {"", 1},         {"K", 1u << 10},   {"KiB", 1u << 10}, {"M", 1u << 20},
-        {"MiB", 1u << 20}, {"G", 1u << 30}, {"GiB", 1u << 30}};
+    static const struct unit sizes[] = {{"", 1},          {"K", 1u << 10},   {"KiB", 1u << 10},
+                                        {"M", 1u << 20},  {"MiB", 1u << 20}, {"G", 1u << 30},
+                                        {"GiB", 1u << 30}};
     static const struct unit times[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
     *ret_must = "a number";
     *ret_count = 1;
@@ -161,8 +161,8 @@ int config_take_dialects(struct config_reading *r, yaml_node_t *value, const cha
     *ret = 0;
     if (value->type != YAML_SEQUENCE_NODE)
         return take_dialect(r, value, name, ret);
-    for (yaml_node_item_t *i = value->data.sequence.items.start;
-         i < value->data.sequence.items.top; i++) {
+    for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top;
+         i++) {
         int rc = take_dialect(r, yaml_document_get_node(r->document, *i), name, ret);
         if (rc)
             return rc;

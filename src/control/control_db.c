@@ -1,6 +1,6 @@
 /*
- * Control data in SQLite. Runs in the command line (which writes) and in the supervisor (which reads,
- * at the start and when it is told to). Connections live for one piece of work.
+ * Control data in SQLite. Runs in the command line (which writes) and in the supervisor (which
+ * reads, at the start and when it is told to). Connections live for one piece of work.
  *
  * A rollback journal that is truncated, not a write-ahead log: one file, nothing of a revoked key's
  * row left beside it, and a reader needs no shared memory file.
@@ -231,9 +231,10 @@ static int change(struct control_db *db, const char *sql, const char *kinds, ...
 /* In a transaction: the project exists afterwards. */
 static int need_project(struct control_db *db, const char *project, uint64_t now_us) {
     int64_t count = 0;
-    int rc = change(db, "INSERT INTO projects(tenant, name, created_us) VALUES(?, ?, ?)"
-                        " ON CONFLICT DO NOTHING", "ttn",
-                    CONTROL_TENANT, project, now_us);
+    int rc = change(db,
+                    "INSERT INTO projects(tenant, name, created_us) VALUES(?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    "ttn", CONTROL_TENANT, project, now_us);
     if (!rc)
         rc = ask_number(db, "SELECT count(*) FROM projects", &count);
     return rc ? rc : count > LIMIT_PROJECTS ? ERR_FULL : 0;
@@ -262,16 +263,16 @@ int control_db_key_create(struct control_db *db, const char *id,
     if (!rc)
         rc = need_project(db, project, created_us);
     if (!rc)
-        rc = change(db, "INSERT INTO keys(id, hash, tenant, project, created_us, expires_us,"
-                        " revoked_us, " TERMS ") VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rc = change(db,
+                    "INSERT INTO keys(id, hash, tenant, project, created_us, expires_us,"
+                    " revoked_us, " TERMS ") VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
                     "thttnn*", id, hash, CONTROL_TENANT, project, created_us, terms->expires_us,
                     terms);
     return end_transaction(db, rc);
 }
 
-int control_db_key_add(struct control_db *db, const char *id,
-                       const uint8_t hash[APIKEY_HASH_BYTES], const char *project,
-                       uint64_t created_us, uint64_t expires_us) {
+int control_db_key_add(struct control_db *db, const char *id, const uint8_t hash[APIKEY_HASH_BYTES],
+                       const char *project, uint64_t created_us, uint64_t expires_us) {
     struct control_terms terms;
     control_terms_init(&terms);
     terms.expires_us = expires_us;
@@ -282,8 +283,9 @@ int control_db_key_update(struct control_db *db, const char *id,
                           const struct control_terms *terms) {
     if (!control_models_valid(terms->models))
         return ERR_USAGE;
-    int rc = change(db, "UPDATE keys SET expires_us = ?, (" TERMS ") = (?, ?, ?, ?, ?, ?, ?, ?)"
-                        " WHERE id = ? AND revoked_us = 0",
+    int rc = change(db,
+                    "UPDATE keys SET expires_us = ?, (" TERMS ") = (?, ?, ?, ?, ?, ?, ?, ?)"
+                    " WHERE id = ? AND revoked_us = 0",
                     "n*t", terms->expires_us, terms, id);
     if (!rc && sqlite3_changes(db->sql) == 0)
         rc = ERR_NOTFOUND;
@@ -299,15 +301,17 @@ int control_db_project_update(struct control_db *db, const char *project, uint64
         return rc;
     rc = need_project(db, project, now_us);
     if (!rc)
-        rc = change(db, "UPDATE projects SET (" TERMS ") = (?, ?, ?, ?, ?, ?, ?, ?)"
-                        " WHERE tenant = ? AND name = ?",
+        rc = change(db,
+                    "UPDATE projects SET (" TERMS ") = (?, ?, ?, ?, ?, ?, ?, ?)"
+                    " WHERE tenant = ? AND name = ?",
                     "*tt", terms, CONTROL_TENANT, project);
     return end_transaction(db, rc);
 }
 
 int control_db_key_revoke(struct control_db *db, const char *id, uint64_t now_us) {
-    int rc = change(db, "UPDATE keys SET revoked_us = iif(revoked_us = 0, ?, revoked_us) WHERE id = ?",
-                    "nt", now_us, id);
+    int rc =
+        change(db, "UPDATE keys SET revoked_us = iif(revoked_us = 0, ?, revoked_us) WHERE id = ?",
+               "nt", now_us, id);
     if (!rc && sqlite3_changes(db->sql) == 0)
         rc = ERR_NOTFOUND;
     return rc;
@@ -334,8 +338,8 @@ static int column_name(sqlite3_stmt *s, int column, char out[LIMIT_NAME]) {
 static int column_terms(sqlite3_stmt *s, int first, struct control_terms *t) {
     control_terms_init(t);
     t->models_set = sqlite3_column_type(s, first) != SQLITE_NULL;
-    if (t->models_set && (column_text(s, first, t->models, sizeof t->models) ||
-                          !control_models_valid(t->models)))
+    if (t->models_set &&
+        (column_text(s, first, t->models, sizeof t->models) || !control_models_valid(t->models)))
         return ERR_CORRUPT;
     for (int i = 0; i < LIMITS_FIELDS; i++) {
         if (sqlite3_column_type(s, first + 1 + i) == SQLITE_NULL)
@@ -348,7 +352,8 @@ static int column_terms(sqlite3_stmt *s, int first, struct control_terms *t) {
     return 0;
 }
 
-#define KEY_COLUMNS "SELECT id, tenant, project, created_us, expires_us, revoked_us, hash, " TERMS " FROM keys"
+#define KEY_COLUMNS                                                                                \
+    "SELECT id, tenant, project, created_us, expires_us, revoked_us, hash, " TERMS " FROM keys"
 
 static int take_key(sqlite3_stmt *s, struct control_key *k) {
     const void *hash = sqlite3_column_blob(s, 6);
@@ -457,9 +462,8 @@ static int add_live_key(void *arg, const struct control_key *key) {
     struct live_keys *l = arg;
     if (l->count == l->room) {
         uint32_t more_room = l->room ? l->room * 2 : 64;
-        struct snapshot_key *more = more_room <= 2 * LIMIT_KEYS
-                                        ? reallocarray(l->keys, more_room, sizeof *more)
-                                        : NULL;
+        struct snapshot_key *more =
+            more_room <= 2 * LIMIT_KEYS ? reallocarray(l->keys, more_room, sizeof *more) : NULL;
         if (!more)
             return ERR_NOMEM;
         l->keys = more;

@@ -1,11 +1,11 @@
 #ifndef CONTROL_COST_H
 #define CONTROL_COST_H
 /*
- * What an exchange costs: tokens times price, in nano of the price table's currency (control/money.h).
- * Pure, exact integer arithmetic; linked by the gateway.
+ * What an exchange costs: tokens times price, in nano of the price table's currency
+ * (control/money.h). Pure, exact integer arithmetic; linked by the gateway.
  *
- * The counts are in the shape of OpenAI's usage: `input` holds everything that was read, `cached` and
- * `cache_write` are the parts of it that have prices of their own. From the dialects:
+ * The counts are in the shape of OpenAI's usage: `input` holds everything that was read, `cached`
+ * and `cache_write` are the parts of it that have prices of their own. From the dialects:
  *
  *   OpenAI     input = prompt_tokens (input_tokens), cached = prompt_tokens_details.cached_tokens,
  *              cache_write = ...cache_write_tokens where there is one, output = completion_tokens,

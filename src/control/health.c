@@ -1,6 +1,6 @@
 /*
- * The table of health.h. Choosing and reporting run in gateway workers (memory operations only), the
- * rest in the supervisor.
+ * The table of health.h. Choosing and reporting run in gateway workers (memory operations only),
+ * the rest in the supervisor.
  *
  * A provider's state is one word: until when it is ejected, how many failures in a row, whether a
  * probe is under way; a key's state is one word as well. Both change by compare-and-swap, from one
@@ -22,7 +22,7 @@
 #include "control/slots.h"
 
 #define HEALTH_MAGIC 0x31746c6873736873ull /* "shsshlt1" */
-#define BUSY_RETRY_MS 1000 /* a place comes free when some request ends: a guess */
+#define BUSY_RETRY_MS 1000                 /* a place comes free when some request ends: a guess */
 #define FINGERPRINT 16
 
 /* until (ms since 1970) << 20 | probe << 16 | failures */
@@ -47,7 +47,8 @@ struct file {
     uint64_t magic, bytes;
     struct slots slots;
     struct provider providers[HEALTH_PROVIDERS];
-    _Atomic uint32_t in_flight[HEALTH_PROVIDERS][LIMIT_WORKER_SLOTS]; /* one writer each: the owner */
+    _Atomic uint32_t
+        in_flight[HEALTH_PROVIDERS][LIMIT_WORKER_SLOTS]; /* one writer each: the owner */
 };
 
 struct supervisor { /* its own memory: who may be replaced */
@@ -166,8 +167,7 @@ int health_provider(struct health *h, const char *name, uint16_t *ret_number) {
             found = i;
         /* One that the configuration lost may be replaced, not by the very next one: workers may
          * still be choosing from the snapshot before. */
-        if (!made || (h->own->named[i] + 1 < h->own->publication &&
-                      in_flight(h, (uint16_t)i) == 0))
+        if (!made || (h->own->named[i] + 1 < h->own->publication && in_flight(h, (uint16_t)i) == 0))
             spare = i;
     }
     if (strlen(name) >= LIMIT_NAME)
@@ -387,7 +387,10 @@ int health_choose(struct health *h, const struct health_candidate *list, size_t 
         c.last_resort = true;
     }
     *ret_retry_ms = c.retry_ms;
-    return seen[BUSY] ? ERR_FULL : seen[EJECTED] ? ERR_PEER : seen[NO_KEY] ? ERR_DENIED : ERR_NOTFOUND;
+    return seen[BUSY]      ? ERR_FULL
+           : seen[EJECTED] ? ERR_PEER
+           : seen[NO_KEY]  ? ERR_DENIED
+                           : ERR_NOTFOUND;
 }
 
 /* ---- worker: what came of it ---- */
@@ -448,8 +451,8 @@ void health_done(struct health *h, struct health_ticket *t, int status, uint64_t
         note_key(p, t->key, HEALTH_KEY_OUT, status, 0);
     else if (status == 429 && retry_after_ms)
         note_key(p, t->key, HEALTH_KEY_PARKED, status,
-                 now_ms + (retry_after_ms < HEALTH_RETRY_MAX_MS ? retry_after_ms
-                                                                : HEALTH_RETRY_MAX_MS));
+                 now_ms +
+                     (retry_after_ms < HEALTH_RETRY_MAX_MS ? retry_after_ms : HEALTH_RETRY_MAX_MS));
     atomic_fetch_sub(&h->file->in_flight[t->provider][h->slot], 1);
     memset(t, 0, sizeof *t);
 }

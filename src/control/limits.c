@@ -2,13 +2,14 @@
  * The gateway worker's side of limits.h: admitting, settling and releasing. Linked into the module;
  * memory operations only.
  *
- * Two kinds of words. Heads are shared: each is period and value in one word and changes by a single
- * compare-and-swap. Cells have one writer, the owner of the slot: a request first adds itself to its
- * own cell and then sums up everybody's, so of two that race for the last place at least one sees the
- * other (all of these are sequentially consistent), and a place is never given twice.
+ * Two kinds of words. Heads are shared: each is period and value in one word and changes by a
+ * single compare-and-swap. Cells have one writer, the owner of the slot: a request first adds
+ * itself to its own cell and then sums up everybody's, so of two that race for the last place at
+ * least one sees the other (all of these are sequentially consistent), and a place is never given
+ * twice.
  *
- * The order at the end of a request is: count what was spent, then give the reservation back. A worker
- * that dies in between has counted, and its cells are cleared with its slot.
+ * The order at the end of a request is: count what was spent, then give the reservation back. A
+ * worker that dies in between has counted, and its cells are cleared with its slot.
  */
 #include "control/limits.h"
 
@@ -29,7 +30,8 @@
 #define CONCURRENCY_TRIES 4
 
 const struct limits_field limits_fields[LIMITS_FIELDS] = {
-#define FIELD(member, money, max) {#member, offsetof(struct limits_set, member), money, max}
+#define FIELD(member, money, max)                                                                  \
+    { #member, offsetof(struct limits_set, member), money, max }
     FIELD(requests_per_minute, false, LIMITS_MINUTE_MAX),
     FIELD(tokens_per_minute, false, LIMITS_MINUTE_MAX),
     FIELD(concurrency, false, CELL_REQUESTS_MAX),
@@ -48,9 +50,9 @@ void limits_inherit(struct limits_set *own, const struct limits_set *from) {
 }
 
 const char *limits_refusal_name(enum limits_refusal r) {
-    static const char *const names[] = {"admitted",      "requests_per_minute", "tokens_per_minute",
-                                        "request_size",  "concurrency",         "budget_day",
-                                        "budget_month",  "tokens_day",          "tokens_month"};
+    static const char *const names[] = {"admitted",     "requests_per_minute", "tokens_per_minute",
+                                        "request_size", "concurrency",         "budget_day",
+                                        "budget_month", "tokens_day",          "tokens_month"};
     return (size_t)r < sizeof names / sizeof names[0] ? names[r] : "unknown";
 }
 
@@ -68,8 +70,7 @@ static uint32_t month_of_day(uint64_t day) {
 
 uint32_t limits_period(enum limits_spent which, uint64_t now_us) {
     uint64_t day = now_us / DAY_US;
-    return which == SPENT_COST_DAY || which == SPENT_TOKENS_DAY ? (uint32_t)day
-                                                                : month_of_day(day);
+    return which == SPENT_COST_DAY || which == SPENT_TOKENS_DAY ? (uint32_t)day : month_of_day(day);
 }
 
 static uint64_t period_left_ms(enum limits_spent which, uint64_t now_us) {
@@ -108,8 +109,9 @@ int limits_map(int usage_fd, int live_fd, struct limits **ret) {
     t->usage_fd = usage_fd;
     t->live_fd = live_fd;
     t->slot = LIMIT_WORKER_SLOTS;
-    if (!rc && (t->usage->header.magic != LIMITS_MAGIC || t->usage->header.entries != LIMITS_ENTRIES ||
-                t->live->magic != LIMITS_MAGIC || t->live->bytes != sizeof *t->live))
+    if (!rc &&
+        (t->usage->header.magic != LIMITS_MAGIC || t->usage->header.entries != LIMITS_ENTRIES ||
+         t->live->magic != LIMITS_MAGIC || t->live->bytes != sizeof *t->live))
         rc = ERR_CORRUPT;
     if (rc) {
         if (usage)
@@ -177,7 +179,8 @@ static bool window_take(_Atomic uint64_t *w, uint64_t minute, uint64_t n, uint64
     uint64_t old = atomic_load_explicit(w, memory_order_relaxed);
     for (;;) {
         uint64_t m = old >> WINDOW_SHIFT, count = old & WINDOW_COUNT;
-        if (m != minute && m != minute + 1) { /* the next minute: another worker read the clock later */
+        if (m != minute &&
+            m != minute + 1) { /* the next minute: another worker read the clock later */
             m = minute;
             count = 0;
         }
@@ -336,8 +339,8 @@ static enum limits_refusal take_minute(struct asking *a, int i) {
             return refuse(a, i, LIMITS_REQUESTS, reset_ms);
     }
     if (l->tokens_per_minute) {
-        bool ok = window_take(&h->tokens, now_minute, a->tokens, l->tokens_per_minute, &minute,
-                              &count);
+        bool ok =
+            window_take(&h->tokens, now_minute, a->tokens, l->tokens_per_minute, &minute, &count);
         uint64_t reset_ms = ((minute + 1) * MINUTE_US - a->now_us) / 1000 + 1;
         note_left(&a->state->tokens, l->tokens_per_minute, count, reset_ms);
         if (!ok) {
@@ -354,7 +357,8 @@ enum limits_refusal limits_admit(struct limits *t, const struct limits_ask *ask,
                                  struct limits_ticket *ret_ticket, struct limits_state *ret_state) {
     struct asking a = {.t = t,
                        .now_us = ask->now_us,
-                       .tokens = ask->tokens < RESERVE_TOKENS_MAX ? ask->tokens : RESERVE_TOKENS_MAX,
+                       .tokens =
+                           ask->tokens < RESERVE_TOKENS_MAX ? ask->tokens : RESERVE_TOKENS_MAX,
                        .cost = ask->cost < RESERVE_COST_MAX ? ask->cost : RESERVE_COST_MAX,
                        .entry = {ask->key, ask->project},
                        .limits = {ask->key_limits, ask->project_limits},

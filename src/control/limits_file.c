@@ -1,10 +1,10 @@
 /*
  * The supervisor's side of limits.h: the file on disk, who has which entry, new days, dead workers.
  *
- * Which entry is whose is an index in the supervisor's own memory, made from the heads when the file
- * is opened: a table that only one program reads cannot be torn by another. Workers know entries by
- * the numbers in the snapshot. The file is filled on disk when it is made, so a full disk is an error
- * here and not a signal in a worker.
+ * Which entry is whose is an index in the supervisor's own memory, made from the heads when the
+ * file is opened: a table that only one program reads cannot be torn by another. Workers know
+ * entries by the numbers in the snapshot. The file is filled on disk when it is made, so a full
+ * disk is an error here and not a signal in a worker.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +26,10 @@
 _Static_assert(BUCKETS > 2 * LIMITS_ENTRIES, "probing ends soon");
 
 struct limits_index {
-    uint32_t bucket[BUCKETS]; /* entry number, 0 = empty */
-    uint32_t named[LIMITS_ENTRIES + 1];   /* the publication that named the entry last */
-    uint64_t left_us[LIMITS_ENTRIES + 1]; /* since when publications leave it out, 0 = they do not */
+    uint32_t bucket[BUCKETS];           /* entry number, 0 = empty */
+    uint32_t named[LIMITS_ENTRIES + 1]; /* the publication that named the entry last */
+    uint64_t
+        left_us[LIMITS_ENTRIES + 1]; /* since when publications leave it out, 0 = they do not */
     uint32_t publication;
     uint32_t next_free; /* no free entry below it */
     uint64_t rolled_day;
@@ -201,8 +202,8 @@ int limits_tick(struct limits *t, uint64_t now_us) {
 
 /* The whole file is the supervisor's for its life; beyond the bytes of worker slots. */
 static int lock_file(int fd) {
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LIMIT_WORKER_SLOTS,
-                      .l_len = 1};
+    struct flock l = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LIMIT_WORKER_SLOTS, .l_len = 1};
     if (fcntl(fd, F_SETLK, &l) == 0)
         return 0;
     return errno == EACCES || errno == EAGAIN ? ERR_EXISTS : err_from_errno(errno);
@@ -233,7 +234,8 @@ static int make_file(const char *path, uint64_t set_aside_ever, int *ret_fd) {
     if (fd < 0)
         return err_from_errno(errno);
     head.check = header_check(&head);
-    int e = posix_fallocate(fd, 0, (off_t)sizeof(struct limits_usage_file)), rc = e ? err_from_errno(e) : 0;
+    int e = posix_fallocate(fd, 0, (off_t)sizeof(struct limits_usage_file)),
+        rc = e ? err_from_errno(e) : 0;
     if (!rc && pwrite(fd, &head, sizeof head, 0) != sizeof head)
         rc = ERR_IO;
     if (!rc)

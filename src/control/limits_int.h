@@ -13,7 +13,13 @@
 #define LIMITS_GROUP 8 /* worker slots whose cells of one entry lie together */
 
 /* What is counted for a day or a month; in the order of limits_head.spent. */
-enum limits_spent { SPENT_COST_DAY, SPENT_COST_MONTH, SPENT_TOKENS_DAY, SPENT_TOKENS_MONTH, SPENTS };
+enum limits_spent {
+    SPENT_COST_DAY,
+    SPENT_COST_MONTH,
+    SPENT_TOKENS_DAY,
+    SPENT_TOKENS_MONTH,
+    SPENTS
+};
 
 struct limits_head { /* 128 bytes; the first half is the supervisor's, the second the workers' */
     uint8_t id[LIMITS_ID_BYTES]; /* hash of kind, tenant and name; zero = free */
@@ -28,7 +34,7 @@ _Static_assert(sizeof(struct limits_head) == 128, "heads do not share cache line
 struct limits_usage_header {
     uint64_t magic, bytes, entries;
     uint64_t set_aside_ever;
-    uint64_t check; /* over the four before it */
+    uint64_t check;             /* over the four before it */
     _Atomic uint64_t ticked_us; /* wall clock of the last limits_tick */
 };
 

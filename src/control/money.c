@@ -33,8 +33,8 @@ bool money_parse(const char *text, uint64_t *ret_nano) {
 }
 
 void money_format(char out[MONEY_TEXT], uint64_t nano) {
-    int n = snprintf(out, MONEY_TEXT, "%" PRIu64 ".%09" PRIu64, nano / MONEY_NANO,
-                     nano % MONEY_NANO);
+    int n =
+        snprintf(out, MONEY_TEXT, "%" PRIu64 ".%09" PRIu64, nano / MONEY_NANO, nano % MONEY_NANO);
     while (out[n - 1] == '0')
         out[--n] = 0;
     if (out[n - 1] == '.')

@@ -1,8 +1,9 @@
 #ifndef CONTROL_PRICES_H
 #define CONTROL_PRICES_H
 /*
- * The public prices of well-known models, compiled in, so that costs and budgets work without a price
- * table of one's own. `prices` in the configuration replaces single models, or all (`defaults: false`).
+ * The public prices of well-known models, compiled in, so that costs and budgets work without a
+ * price table of one's own. `prices` in the configuration replaces single models, or all
+ * (`defaults: false`).
  */
 #include <stddef.h>
 

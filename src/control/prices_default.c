@@ -1,23 +1,29 @@
 /*
- * Public list prices in USD for a million tokens, as the providers' pages gave them on the day beside
- * each block. Standard tier, not batch, flex, priority or regional. Where a model costs more above a
- * prompt length the lower, usual price is here; where it costs more at some hours, the higher. Cache
- * writes are those of the shortest retention. Replace what is old in the configuration.
+ * Public list prices in USD for a million tokens, as the providers' pages gave them on the day
+ * beside each block. Standard tier, not batch, flex, priority or regional. Where a model costs more
+ * above a prompt length the lower, usual price is here; where it costs more at some hours, the
+ * higher. Cache writes are those of the shortest retention. Replace what is old in the
+ * configuration.
  */
 #include "control/prices.h"
 
 /* Dollars and thousandths, so that the table reads as the pages do: 2.50 is USD(2, 500). */
-#define USD(whole, thousandths) ((whole) * 1000000000ull + (thousandths) * 1000000ull)
+#define USD(whole, thousandths) ((whole)*1000000000ull + (thousandths)*1000000ull)
 
-#define P(name, in, cached, write, out) {name, {in, cached, write, out}}
+#define P(name, in, cached, write, out)                                                            \
+    {                                                                                              \
+        name, {                                                                                    \
+            in, cached, write, out                                                                 \
+        }                                                                                          \
+    }
 /* No price of its own for what is written into a cache: it is input. */
 #define Q(name, in, cached, out) P(name, in, cached, in, out)
 
 const char prices_default_as_of[] = "2026-11-18";
 
 const struct price_default prices_default[] = {
-    /* developers.openai.com/api/docs/models/gpt-6.2-sol, and the release of 2026-11-17; Astra's cache
-     * writes by OpenAI's rule of 1.25 times input */
+    /* developers.openai.com/api/docs/models/gpt-6.2-sol, and the release of 2026-11-17; Astra's
+     * cache writes by OpenAI's rule of 1.25 times input */
     P("gpt-6.2-astra", USD(8, 0), USD(0, 400), USD(10, 0), USD(40, 0)),
     P("gpt-6.2-sol", USD(2, 0), USD(0, 100), USD(2, 500), USD(10, 0)),
     /* developers.openai.com/api/docs/models, 2026-11-05 */
@@ -26,8 +32,8 @@ const struct price_default prices_default[] = {
     P("gpt-6-astra", USD(10, 0), USD(1, 0), USD(12, 500), USD(50, 0)),
     P("gpt-6-sol", USD(2, 0), USD(0, 200), USD(2, 500), USD(10, 0)),
     P("gpt-6-luna", USD(0, 100), USD(0, 10), USD(0, 125), USD(0, 500)),
-    /* developers.openai.com/api/docs/models/gpt-5.6-luna and siblings, after the cuts of 2026-07-30;
-     * writes are 1.25 times input */
+    /* developers.openai.com/api/docs/models/gpt-5.6-luna and siblings, after the cuts of
+     * 2026-07-30; writes are 1.25 times input */
     P("gpt-5.6", USD(4, 0), USD(0, 400), USD(5, 0), USD(20, 0)),
     P("gpt-5.6-sol", USD(4, 0), USD(0, 400), USD(5, 0), USD(20, 0)),
     P("gpt-5.6-terra", USD(2, 0), USD(0, 200), USD(2, 500), USD(12, 0)),

@@ -116,7 +116,9 @@ static int add_project(void *arg, const struct control_project *own) {
     struct limits_set limits = own->terms.limits;
     s->tenant = keep_text(p, own->tenant);
     s->name = keep_text(p, own->name);
-    s->models = own->terms.models_set ? keep_text(p, own->terms.models) : c ? join(p, &c->models) : "";
+    s->models = own->terms.models_set ? keep_text(p, own->terms.models)
+                : c                   ? join(p, &c->models)
+                                      : "";
     if (!s->tenant || !s->name || !s->models)
         return ERR_NOMEM;
     if (c)
@@ -124,8 +126,9 @@ static int add_project(void *arg, const struct control_project *own) {
     limits_inherit(&limits, &none);
     s->limits = limits;
     int rc = c ? set_tags(p, s, c) : 0;
-    return rc ? rc : limits_entry(p->to->limits, LIMITS_PROJECT, own->tenant, own->name, p->now_us,
-                                  &s->entry);
+    return rc ? rc
+              : limits_entry(p->to->limits, LIMITS_PROJECT, own->tenant, own->name, p->now_us,
+                             &s->entry);
 }
 
 static int add_key(void *arg, const struct control_key *own) {
@@ -280,8 +283,7 @@ static void set_log(struct publication *p) {
     p->log.session_id = source("", &c->log.session_id);
     p->log.trace_id = source("", &c->log.trace_id);
     for (size_t i = 0; i < c->log.tags.count && i < LIMIT_TAGS; i++)
-        p->log.tags[p->log.tag_count++] =
-            source(c->log.tags.at[i].name, &c->log.tags.at[i].source);
+        p->log.tags[p->log.tag_count++] = source(c->log.tags.at[i].name, &c->log.tags.at[i].source);
 }
 
 /* ---- all of it ---- */

@@ -12,13 +12,13 @@
  *   to the gateway: SH_SNAPSHOT_FD = snapshot_reader_fd, SH_USAGE_FD and SH_LIVE_FD = limits_fds,
  *   SH_HEALTH_FD = health_fd
  * Once a second: limits_tick, health_reap. When keys changed: control_publish (an expired key needs
- * none, the gateway looks at the time). On SIGHUP: a new struct config, config_load, config_complete,
- * config_credentials_load(new, old credentials), health_restore_keys, control_publish; if any fails,
- * the old ones stay in force. nginx itself is reloaded only when its own configuration differs (the
- * providers' addresses, tls, workers, listen).
+ * none, the gateway looks at the time). On SIGHUP: a new struct config, config_load,
+ * config_complete, config_credentials_load(new, old credentials), health_restore_keys,
+ * control_publish; if any fails, the old ones stay in force. nginx itself is reloaded only when its
+ * own configuration differs (the providers' addresses, tls, workers, listen).
  *
- * What a limit is: the key's own word (control_db), else `keys` of the configuration; the project's own
- * word, else `projects` of the configuration. Both hold at once.
+ * What a limit is: the key's own word (control_db), else `keys` of the configuration; the project's
+ * own word, else `projects` of the configuration. Both hold at once.
  */
 #include "control/config.h"
 #include "control/config_credentials.h"

@@ -1,10 +1,11 @@
 #ifndef CONTROL_SLOTS_H
 #define CONTROL_SLOTS_H
 /*
- * Worker slots of a shared memory file: each gateway worker owns one number for its life, by a POSIX
- * record lock on the byte of that number, so that the kernel gives it up when the worker dies, however
- * it dies. What a worker counts for itself (requests in flight) lies in cells that only the owner of
- * the slot writes; when a slot changes hands its cells are cleared, so a killed worker leaks nothing.
+ * Worker slots of a shared memory file: each gateway worker owns one number for its life, by a
+ * POSIX record lock on the byte of that number, so that the kernel gives it up when the worker
+ * dies, however it dies. What a worker counts for itself (requests in flight) lies in cells that
+ * only the owner of the slot writes; when a slot changes hands its cells are cleared, so a killed
+ * worker leaks nothing.
  *
  * A record lock is lost when its process closes any descriptor of the file: a worker keeps the one
  * that it was given, and never closes it.
@@ -15,7 +16,7 @@
 
 #include "base/limits.h"
 
-struct slots { /* in the shared file; all zero to begin with */
+struct slots {             /* in the shared file; all zero to begin with */
     _Atomic uint32_t high; /* slots 0..high-1 were ever claimed */
     _Atomic uint8_t taken[LIMIT_WORKER_SLOTS];
 };

@@ -2,22 +2,22 @@
 #define CONTROL_SNAPSHOT_H
 /*
  * The control snapshot: what gateway workers must know to admit, route and price a request (API-key
- * hashes and limits, projects, providers with their credentials, routes, prices, what may be logged),
- * published by the supervisor in a memory file and mapped read-only by the workers. A new version is
- * in force at the next request: a revoked key stops at once, without a reload.
+ * hashes and limits, projects, providers with their credentials, routes, prices, what may be
+ * logged), published by the supervisor in a memory file and mapped read-only by the workers. A new
+ * version is in force at the next request: a revoked key stops at once, without a reload.
  *
  * Two areas of equal size and a version number in the header: version v lives in area v % 2. The
  * writer fills the other area, then stores the new version with release order. A reader loads the
- * version, copies what it needs out of the area, and loads the version again: unchanged, the copy is
- * whole; changed, it copies again. The writer waits at least SNAPSHOT_GRACE_MS between two
+ * version, copies what it needs out of the area, and loads the version again: unchanged, the copy
+ * is whole; changed, it copies again. The writer waits at least SNAPSHOT_GRACE_MS between two
  * publications, so a second copy does. No reader keeps a pointer into the file.
  *
  * The file holds credentials: it is never on a disk, is left out of core files, and only the
  * supervisor and the gateway have its descriptor.
  *
  * A request in the gateway:
- *   snapshot_find_key -> hash and expiry -> snapshot_may_use -> limits_admit (control/limits.h, with
- *   the key's entries and limits; snapshot_price for the estimate) -> snapshot_route ->
+ *   snapshot_find_key -> hash and expiry -> snapshot_may_use -> limits_admit (control/limits.h,
+ * with the key's entries and limits; snapshot_price for the estimate) -> snapshot_route ->
  *   health_choose over route.pick (control/health.h) -> snapshot_credential of the ticket's key ->
  *   the attempt -> health_done, and health_choose again for a fallback -> limits_settle with
  *   cost_of(snapshot_price) -> limits_release.
@@ -42,19 +42,19 @@
 #define SNAPSHOT_CURRENCY 8
 
 struct snapshot_key {
-    char id[LIMIT_NAME];    /* as in the clear columns: the public id */
-    uint8_t hash[32];       /* SHA-256 of the secret part's characters */
+    char id[LIMIT_NAME]; /* as in the clear columns: the public id */
+    uint8_t hash[32];    /* SHA-256 of the secret part's characters */
     char tenant[LIMIT_NAME];
     char project[LIMIT_NAME];
-    uint64_t expires_us;    /* 0 = never */
-    uint32_t entry;         /* of limits_entry; 0 = not counted */
+    uint64_t expires_us; /* 0 = never */
+    uint32_t entry;      /* of limits_entry; 0 = not counted */
     struct limits_set limits;
     uint32_t project_entry; /* read only: filled from the project */
     struct limits_set project_limits;
 };
 
 struct snapshot_provider {
-    char name[LIMIT_NAME];       /* as in the clear columns */
+    char name[LIMIT_NAME];                /* as in the clear columns */
     char credential[SNAPSHOT_CREDENTIAL]; /* the value of Authorization, "" = send none */
 };
 
@@ -88,7 +88,8 @@ struct snapshot_project {
 };
 
 struct snapshot_upstream {
-    const char *name, *host, *path; /* host with ":port" if not the scheme's; path without last '/' */
+    const char *name, *host,
+        *path; /* host with ":port" if not the scheme's; path without last '/' */
     bool tls, isolate_by_user;
     uint32_t dialects;
     uint32_t connect_ms, first_byte_ms, idle_ms, total_ms;
@@ -99,7 +100,8 @@ struct snapshot_upstream {
 struct snapshot_target_data {
     uint32_t upstream; /* index in snapshot_data.upstreams */
     uint16_t weight;   /* 0 = a fallback */
-    const char *model; /* the name that the provider knows it by; NULL or "" = as it was asked for */
+    const char
+        *model; /* the name that the provider knows it by; NULL or "" = as it was asked for */
 };
 struct snapshot_route_data {
     const char *model; /* control/pattern.h */
@@ -128,7 +130,7 @@ struct snapshot_data {
     uint32_t price_count;
     const char *const *models; /* more names that may stand in clear columns */
     uint32_t model_count;
-    const char *currency; /* of prices and budgets; NULL = "" */
+    const char *currency;           /* of prices and budgets; NULL = "" */
     const struct snapshot_log *log; /* NULL = log nothing of that kind */
 };
 
@@ -136,14 +138,15 @@ struct snapshot;
 
 int snapshot_create(int *ret_fd);
 /* The next version. Sleeps for what is left of the grace after the version before. ERR_LIMIT: more
- * than LIMIT_KEYS keys, or more than fits; ERR_USAGE: keys not sorted or not distinct, or a reference
- * that leads nowhere. The version before stays in force then. */
+ * than LIMIT_KEYS keys, or more than fits; ERR_USAGE: keys not sorted or not distinct, or a
+ * reference that leads nowhere. The version before stays in force then. */
 int snapshot_publish(int fd, const struct snapshot_data *data);
 /* A descriptor of the same file that cannot be mapped for writing, to hand to the gateway. */
 int snapshot_reader_fd(int fd, int *ret_fd);
 
 /* ---- gateway worker ---- */
-/* Maps it read-only; ERR_VERSION or ERR_CORRUPT when it is no snapshot. Lives as long as the worker. */
+/* Maps it read-only; ERR_VERSION or ERR_CORRUPT when it is no snapshot. Lives as long as the
+ * worker. */
 int snapshot_map(int fd, const struct snapshot **ret);
 /* 0 = nothing was published yet. */
 uint64_t snapshot_version(const struct snapshot *s);
@@ -179,17 +182,18 @@ struct snapshot_route { /* large: the caller's request memory, not a stack that 
     struct health_candidate pick[LIMIT_CANDIDATES]; /* for health_choose */
     struct snapshot_target to[LIMIT_CANDIDATES];    /* to[ticket.candidate] */
 };
-/* Where a request for this model in this dialect (a bit of control/dialect.h) may go: an alias first,
- * then the route of the whole name, then the one of the longest beginning. ERR_NOTFOUND: no route
- * (404, model_not_found); ERR_UNSUPPORTED: a route, but no provider of it speaks this dialect. */
+/* Where a request for this model in this dialect (a bit of control/dialect.h) may go: an alias
+ * first, then the route of the whole name, then the one of the longest beginning. ERR_NOTFOUND: no
+ * route (404, model_not_found); ERR_UNSUPPORTED: a route, but no provider of it speaks this
+ * dialect. */
 int snapshot_route(const struct snapshot *s, const char *model, size_t len, uint32_t dialect,
                    struct snapshot_route *ret);
-/* The credential itself; the caller puts it into the dialect's header ("Authorization: Bearer ..." or
- * "x-api-key: ...") and wipes it. `key` is ticket.key of health_choose. */
+/* The credential itself; the caller puts it into the dialect's header ("Authorization: Bearer ..."
+ * or "x-api-key: ...") and wipes it. `key` is ticket.key of health_choose. */
 int snapshot_credential(const struct snapshot *s, const char *provider, uint8_t key,
                         char ret[SNAPSHOT_CREDENTIAL]);
-/* By the whole name, then without a date at its end ("-2026-01-31", "-20260131", "-latest"), then by
- * the longest beginning. */
+/* By the whole name, then without a date at its end ("-2026-01-31", "-20260131", "-latest"), then
+ * by the longest beginning. */
 int snapshot_price(const struct snapshot *s, const char *model, size_t len, struct cost_price *ret);
 int snapshot_currency(const struct snapshot *s, char ret[SNAPSHOT_CURRENCY]);
 /* May this name stand in clear columns (it is in the configuration or the price table)? */

@@ -4,9 +4,9 @@
  * The layout of the snapshot's memory file, for snapshot.c (readers) and snapshot_write.c.
  *
  * A page of header, then two areas. An area begins with its tables; records, hash buckets and texts
- * lie behind, by offsets from the area's beginning (0 = none). Every record begins with its name, and
- * its texts lie right before it, so that looking one up touches two places: its bucket and it. The
- * file is sparse: what is not filled costs nothing.
+ * lie behind, by offsets from the area's beginning (0 = none). Every record begins with its name,
+ * and its texts lie right before it, so that looking one up touches two places: its bucket and it.
+ * The file is sparse: what is not filled costs nothing.
  */
 #include <stdatomic.h>
 
@@ -40,7 +40,7 @@ struct snapshot_key_record {
     uint8_t hash[32];
 };
 struct snapshot_project_record {
-    struct snapshot_ref name; /* tenant NUL project */
+    struct snapshot_ref name;          /* tenant NUL project */
     struct snapshot_list models, tags; /* tags: name, text, name, text, ... */
     uint32_t entry, pad_;
     struct limits_set limits;
@@ -96,7 +96,8 @@ struct snapshot {
     uint8_t areas[2][SNAPSHOT_AREA_BYTES];
 };
 
-/* FNV-1a, step by step: the hash of every beginning of a name comes on the way to the whole one's. */
+/* FNV-1a, step by step: the hash of every beginning of a name comes on the way to the whole one's.
+ */
 #define SNAPSHOT_HASH_BEGIN 0xcbf29ce484222325ull
 static inline uint64_t snapshot_hash_step(uint64_t h, char c) {
     return (h ^ (uint8_t)c) * 0x100000001b3ull;

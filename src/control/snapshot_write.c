@@ -1,6 +1,6 @@
 /*
- * The writer of the snapshot, in the supervisor. It fills the area that no reader looks at, texts and
- * records one behind the other, and then makes it the newest.
+ * The writer of the snapshot, in the supervisor. It fills the area that no reader looks at, texts
+ * and records one behind the other, and then makes it the newest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 struct builder {
     uint8_t *area;
     uint32_t used;
-    int rc; /* the first error; later steps do nothing */
+    int rc;                              /* the first error; later steps do nothing */
     uint32_t upstreams[LIMIT_PROVIDERS]; /* their records */
     struct {
         const char *text;
@@ -194,8 +194,7 @@ static void put_projects(struct builder *b, struct snapshot_table *t,
     }
 }
 
-static void put_keys(struct builder *b, struct snapshot_area *head,
-                     const struct snapshot_data *d) {
+static void put_keys(struct builder *b, struct snapshot_area *head, const struct snapshot_data *d) {
     table_begin(b, &head->keys, d->key_count);
     for (uint32_t i = 0; i < d->key_count && !b->rc; i++) {
         const struct snapshot_key *k = &d->keys[i];

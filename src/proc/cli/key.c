@@ -1,7 +1,7 @@
 /*
- * `safehouse key`: API keys of applications and their limits. Writes D/control/control.db and has the
- * running supervisor, if any, publish it, so that a key works, or stops, before the command ends. The
- * secret is printed once, at its making, and kept nowhere.
+ * `safehouse key`: API keys of applications and their limits. Writes D/control/control.db and has
+ * the running supervisor, if any, publish it, so that a key works, or stops, before the command
+ * ends. The secret is printed once, at its making, and kept nowhere.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -49,8 +49,9 @@ static int say_created(const char *text, const char *id, const char *project,
         return print_terms_json(o, terms) ? CLI_DONE : CLI_INTERNAL;
     }
     printf("%s\n", text);
-    fprintf(stderr, "This is key %s of project %s%s%s. It is shown this once; keep it where your "
-                    "application finds it.%s\n",
+    fprintf(stderr,
+            "This is key %s of project %s%s%s. It is shown this once; keep it where your "
+            "application finds it.%s\n",
             id, project, expires_us ? ", good until " : "", expires_us ? when : "",
             running ? "" : " It works once `safehouse up` runs.");
     return CLI_DONE;
@@ -68,7 +69,8 @@ static int create(int argc, char **argv) {
     bool json = false, running = false;
     const struct cli_option options[] = {
         {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
-        {"--project", "P", .text = &project, .help = "whose key it is (default " CONTROL_PROJECT ")"},
+        {"--project", "P", .text = &project,
+         .help = "whose key it is (default " CONTROL_PROJECT ")"},
         {"--expires", "WHEN", .text = &said.expires,
          .help = "30d, 12h, 45m, 2027-01-31; default never"},
         KEY_TERMS_OPTIONS(said),
@@ -149,7 +151,8 @@ static int list_project(void *arg, const struct control_project *p) {
 static int list(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse key list [--dir D] [--project P] [--projects] [--json]",
-        "Lists the API keys with their limits, never their secrets. A limit that is not shown is as\n"
+        "Lists the API keys with their limits, never their secrets. A limit that is not shown is "
+        "as\n"
         "the configuration says."};
     const char *dir = CLI_DIR_DEFAULT;
     struct listing l = {.now_us = clock_wall_us()};
@@ -231,7 +234,8 @@ static int update(int argc, char **argv) {
         "safehouse key update ID [--dir D] [--expires WHEN] [--json]\n"
         "       " KEY_TERMS_SYNOPSIS "\n"
         "       safehouse key update --project P ...",
-        "Changes what a key, or a whole project, may do; what is not named stays as it is. In force\n"
+        "Changes what a key, or a whole project, may do; what is not named stays as it is. In "
+        "force\n"
         "before the command ends."};
     const char *dir = CLI_DIR_DEFAULT, *project = NULL;
     struct key_terms said = {0};
@@ -264,7 +268,8 @@ static int update(int argc, char **argv) {
         return code;
     const char *what = project ? project : id;
     if (json)
-        return cli_print_json(json_pack("{s:s, s:b}", project ? "project" : "id", what, "updated", 1))
+        return cli_print_json(
+                   json_pack("{s:s, s:b}", project ? "project" : "id", what, "updated", 1))
                    ? CLI_DONE
                    : CLI_INTERNAL;
     printf("%s %s is changed%s\n", project ? "project" : "key", what,
@@ -304,7 +309,7 @@ static int revoke(int argc, char **argv) {
         return code;
     if (json)
         return cli_print_json(json_pack("{s:s, s:b}", "id", text, "revoked", 1)) ? CLI_DONE
-                                                                                : CLI_INTERNAL;
+                                                                                 : CLI_INTERNAL;
     printf("key %s is revoked%s\n", text, running ? " and stopped working" : "");
     return CLI_DONE;
 }

@@ -17,15 +17,13 @@
 #define SECOND_US 1000000ull
 
 /* In the order of limits_fields. */
-static const char *const names[LIMITS_FIELDS] = {"rpm",          "tpm",        "concurrency",
-                                                 "budget-day",   "budget-month", "tokens-day",
-                                                 "tokens-month"};
+static const char *const names[LIMITS_FIELDS] = {
+    "rpm", "tpm", "concurrency", "budget-day", "budget-month", "tokens-day", "tokens-month"};
 
 void key_time_format(char out[32], uint64_t us) {
     time_t t = (time_t)(us / SECOND_US);
     struct tm parts;
-    if (us == 0 || !gmtime_r(&t, &parts) ||
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+    if (us == 0 || !gmtime_r(&t, &parts) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         memcpy(out, "-", 2);
 }
 
@@ -78,8 +76,9 @@ static int take_limit(const char *text, size_t i, uint64_t *ret) {
             money_format(most, f->max);
         else
             snprintf(most, sizeof most, "%" PRIu64, f->max);
-        return cli_fail(CLI_USAGE, "none takes the limit away, default leaves it to the "
-                                   "configuration",
+        return cli_fail(CLI_USAGE,
+                        "none takes the limit away, default leaves it to the "
+                        "configuration",
                         "--%s must be %s above 0 and up to %s, not %.40s", names[i],
                         f->money ? "an amount" : "a number", most, text);
     }
@@ -144,8 +143,8 @@ static json_t *models_json(const char *models) {
     json_t *list = json_array();
     if (list && !*models)
         json_array_append_new(list, json_string("*"));
-    for (const char *p = models; list && *p; p += p[strcspn(p, ",")] ? strcspn(p, ",") + 1
-                                                                     : strcspn(p, ","))
+    for (const char *p = models; list && *p;
+         p += p[strcspn(p, ",")] ? strcspn(p, ",") + 1 : strcspn(p, ","))
         json_array_append_new(list, json_stringn(p, strcspn(p, ",")));
     return list;
 }

@@ -83,8 +83,7 @@ static void says_what_is_wrong(void **state) {
          "f.yaml:1:1: there is no field \"quite_another\"; the fields here are listen, console, "
          "behind_tls_proxy, sandbox, unencrypted_swap, upstream, providers, "
          "routes, aliases, projects, keys, prices, log, tls, gateway, vault"},
-        {"listen: a:1\nlisten: b:2\n",
-         "f.yaml:2:1: \"listen\" stands here for the second time"},
+        {"listen: a:1\nlisten: b:2\n", "f.yaml:2:1: \"listen\" stands here for the second time"},
         {"behind_tls_proxy: yes\n", "f.yaml:1:19: \"behind_tls_proxy\" must be false or true"},
         {"sandbox: off\n", "f.yaml:1:10: \"sandbox\" must be required or best-effort"},
         {"gateway: {workers: 0}\n", "f.yaml:1:20: \"workers\" must be between 1 and 64"},
@@ -144,47 +143,48 @@ static void survives_odd_files(void **state) {
     config_free(c);
 }
 
-static const char full[] = "providers:\n"
-                           "  deepseek:\n"
-                           "    dialect: [openai, deepseek, anthropic]\n"
-                           "    url: https://api.deepseek.com/\n"
-                           "    keys:\n"
-                           "      - env: DEEPSEEK_API_KEY\n"
-                           "      - {file: /run/keys/deepseek}\n"
-                           "    models: [deepseek-flash, deepseek-v4-pro]\n"
-                           "    max_concurrency: 500\n"
-                           "    isolate_by_user: true\n"
-                           "    timeouts: {connect: 5s, first_byte: 10m, idle: 90s, total: 1h}\n"
-                           "    eject_after: 0\n"
-                           "    eject_for: 1500ms\n"
-                           "  openai:\n"
-                           "    url: https://api.openai.com:8443/proxy\n"
-                           "    keys: [credential: openai]\n"
-                           "routes:\n"
-                           "  - model: deepseek-flash\n"
-                           "    providers:\n"
-                           "      - {name: deepseek, weight: 3}\n"
-                           "      - {name: openai, model: flash-like}\n"
-                           "  - {model: \"gpt-*\", providers: [name: openai], fallback: [deepseek]}\n"
-                           "aliases: {fast: deepseek-flash}\n"
-                           "projects:\n"
-                           "  shop:\n"
-                           "    models: [fast, \"gpt-*\"]\n"
-                           "    limits: {requests_per_minute: 100, budget_day: 12.50, concurrency: none}\n"
-                           "    tags: {team: web}\n"
-                           "  empty: {}\n"
-                           "keys:\n"
-                           "  limits: {tokens_per_minute: 1000}\n"
-                           "prices:\n"
-                           "  currency: EUR\n"
-                           "  as_of: 2026-11-01\n"
-                           "  models:\n"
-                           "    deepseek-flash: {input: 0.15, cached_input: 0.003, output: 0.6}\n"
-                           "log:\n"
-                           "  session_id: {header: X-Session-Id}\n"
-                           "  trace_id: {metadata: trace}\n"
-                           "  tags:\n"
-                           "    feature: {header: X-Feature}\n";
+static const char full[] =
+    "providers:\n"
+    "  deepseek:\n"
+    "    dialect: [openai, deepseek, anthropic]\n"
+    "    url: https://api.deepseek.com/\n"
+    "    keys:\n"
+    "      - env: DEEPSEEK_API_KEY\n"
+    "      - {file: /run/keys/deepseek}\n"
+    "    models: [deepseek-flash, deepseek-v4-pro]\n"
+    "    max_concurrency: 500\n"
+    "    isolate_by_user: true\n"
+    "    timeouts: {connect: 5s, first_byte: 10m, idle: 90s, total: 1h}\n"
+    "    eject_after: 0\n"
+    "    eject_for: 1500ms\n"
+    "  openai:\n"
+    "    url: https://api.openai.com:8443/proxy\n"
+    "    keys: [credential: openai]\n"
+    "routes:\n"
+    "  - model: deepseek-flash\n"
+    "    providers:\n"
+    "      - {name: deepseek, weight: 3}\n"
+    "      - {name: openai, model: flash-like}\n"
+    "  - {model: \"gpt-*\", providers: [name: openai], fallback: [deepseek]}\n"
+    "aliases: {fast: deepseek-flash}\n"
+    "projects:\n"
+    "  shop:\n"
+    "    models: [fast, \"gpt-*\"]\n"
+    "    limits: {requests_per_minute: 100, budget_day: 12.50, concurrency: none}\n"
+    "    tags: {team: web}\n"
+    "  empty: {}\n"
+    "keys:\n"
+    "  limits: {tokens_per_minute: 1000}\n"
+    "prices:\n"
+    "  currency: EUR\n"
+    "  as_of: 2026-11-01\n"
+    "  models:\n"
+    "    deepseek-flash: {input: 0.15, cached_input: 0.003, output: 0.6}\n"
+    "log:\n"
+    "  session_id: {header: X-Session-Id}\n"
+    "  trace_id: {metadata: trace}\n"
+    "  tags:\n"
+    "    feature: {header: X-Feature}\n";
 
 static void check_full(const struct config *c) {
     assert_int_equal(c->providers.count, 2);
@@ -339,7 +339,8 @@ static void checks_references(void **state) {
          "f.yaml:2:16: \"dialect\" must be openai, deepseek or anthropic"},
         {"providers:\n  a: {dialect: openai}\n", "f.yaml:2:3: provider \"a\" has no \"url\""},
         {"providers:\n  a: {url: \"http://u:p@h\"}\n",
-         "f.yaml:2:3: the URL of \"a\" must be as https://host:port/path, with no user and no query "
+         "f.yaml:2:3: the URL of \"a\" must be as https://host:port/path, with no user and no "
+         "query "
          "in it"},
         {"providers:\n  a: {url: \"http://a\"}\n  a: {url: \"http://b\"}\n",
          "f.yaml:3:3: \"a\" stands here for the second time"},
@@ -367,7 +368,8 @@ static void checks_references(void **state) {
          "f.yaml:7:16: fallback \"b\" speaks none of the dialects of this route's providers"},
         {TWO "routes:\n  - model: x\n    providers: [name: a]\n    fallback: [cc]\n",
          "f.yaml:7:16: there is no provider \"cc\""},
-        {TWO "routes:\n  - {model: x, providers: [name: a]}\n  - {model: x, providers: [name: b]}\n",
+        {TWO
+         "routes:\n  - {model: x, providers: [name: a]}\n  - {model: x, providers: [name: b]}\n",
          "f.yaml:6:5: nothing reaches this route: \"x\" has one in line 5"},
         {TWO "routes:\n  - {model: \"x*y\", providers: [name: b]}\n",
          "f.yaml:5:5: in \"x*y\" the star must be the last character"},
@@ -402,7 +404,8 @@ static void checks_references(void **state) {
          "f.yaml:2:15: the header \"Authorization\" may hold a secret and is never logged"},
         {"log:\n  tags:\n    t: {header: X-Auth-Token}\n",
          "f.yaml:3:5: the header \"X-Auth-Token\" may hold a secret and is never logged"},
-        {"log:\n  tags:\n    t: {header: \"X: Y\"}\n", "f.yaml:3:5: \"X: Y\" is no name for a header"},
+        {"log:\n  tags:\n    t: {header: \"X: Y\"}\n",
+         "f.yaml:3:5: \"X: Y\" is no name for a header"},
         {"log:\n  trace_id: {header: a, metadata: b}\n",
          "f.yaml:2:13: \"trace_id\" comes from one of \"header\" and \"metadata\""},
     };
@@ -425,8 +428,9 @@ static void write_file(const char *path, const char *text, mode_t mode) {
 }
 
 /* Loads the one key of a provider; its text or NULL. */
-static struct config_credentials *load_key(const char *source, const struct config_credentials *before,
-                                           int want, char why[CONFIG_WHY]) {
+static struct config_credentials *load_key(const char *source,
+                                           const struct config_credentials *before, int want,
+                                           char why[CONFIG_WHY]) {
     struct config *c;
     struct config_credentials *cs = NULL;
     char text[512];
@@ -516,14 +520,10 @@ static void finds_the_nearest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_every_field),
-        cmocka_unit_test(says_what_is_wrong),
-        cmocka_unit_test(survives_odd_files),
-        cmocka_unit_test(reads_the_large_parts),
-        cmocka_unit_test(completes),
-        cmocka_unit_test(checks_references),
-        cmocka_unit_test(fetches_keys),
-        cmocka_unit_test(reads_the_example),
+        cmocka_unit_test(reads_every_field),  cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(survives_odd_files), cmocka_unit_test(reads_the_large_parts),
+        cmocka_unit_test(completes),          cmocka_unit_test(checks_references),
+        cmocka_unit_test(fetches_keys),       cmocka_unit_test(reads_the_example),
         cmocka_unit_test(finds_the_nearest),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

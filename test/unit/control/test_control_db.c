@@ -60,8 +60,7 @@ static void keeps_keys(void **state) {
     assert_int_equal(control_db_key_revoke(db, "cccccccccccc", 50), 0);
     assert_int_equal(control_db_key_revoke(db, "zzzzzzzzzzzz", 50), ERR_NOTFOUND);
     assert_int_equal(control_db_keys(db, NULL, collect, list), 0);
-    assert_string_equal(list,
-                        "bbbbbbbbbbbb:shop:0 aaaaaaaaaaaa:shop:0 cccccccccccc:default:40 ");
+    assert_string_equal(list, "bbbbbbbbbbbb:shop:0 aaaaaaaaaaaa:shop:0 cccccccccccc:default:40 ");
     list[0] = 0;
     assert_int_equal(control_db_keys(db, "default", collect, list), 0);
     assert_string_equal(list, "cccccccccccc:default:40 ");
@@ -169,7 +168,8 @@ static void make_version_1(const char *file) {
     assert_int_equal(
         sqlite3_exec(
             sql,
-            "CREATE TABLE projects(tenant TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT "
+            "CREATE TABLE projects(tenant TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER "
+            "NOT "
             "NULL, PRIMARY KEY(tenant, name)) WITHOUT ROWID, STRICT;"
             "CREATE TABLE keys(id TEXT PRIMARY KEY, hash BLOB NOT NULL, tenant TEXT NOT NULL,"
             " project TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,"

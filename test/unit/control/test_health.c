@@ -354,8 +354,8 @@ static void survives_kill_9(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chooses_by_weight),   cmocka_unit_test(ejects_and_probes),
-        cmocka_unit_test(takes_keys_out),      cmocka_unit_test(numbers_last),
+        cmocka_unit_test(chooses_by_weight),     cmocka_unit_test(ejects_and_probes),
+        cmocka_unit_test(takes_keys_out),        cmocka_unit_test(numbers_last),
         cmocka_unit_test(several_workers_agree), cmocka_unit_test(survives_kill_9),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, setup, NULL);

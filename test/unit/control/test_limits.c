@@ -591,8 +591,7 @@ static void survives_kill_9(void **state) {
             assert_int_equal(usage.cost_reserved, 0);
             /* Each of the killed was in the middle of at most one. */
             assert_true(usage.cost_day >= shared->ended && usage.cost_day <= shared->begun);
-            assert_true(usage.tokens_month >= shared->ended &&
-                        usage.tokens_month <= shared->begun);
+            assert_true(usage.tokens_month >= shared->ended && usage.tokens_month <= shared->begun);
             assert_true(usage.requests_minute >= shared->ended &&
                         usage.requests_minute <= shared->begun);
             /* A reservation of 3 for a use of 1 may have stayed until the minute's end. */
@@ -649,9 +648,17 @@ static void money_and_cost(void **state) {
                 {"12.5", 12500000000},
                 {"0.000000001", 1},
                 {"18446744073.709551615", UINT64_MAX}};
-    static const char *const bad[] = {"",    ".5",  "5.",          "-1",
-                                      "1e3", "1,5", "0.0000000001", "18446744073.709551616",
-                                      "1 ",  " 1",  "99999999999999999999999"};
+    static const char *const bad[] = {"",
+                                      ".5",
+                                      "5.",
+                                      "-1",
+                                      "1e3",
+                                      "1,5",
+                                      "0.0000000001",
+                                      "18446744073.709551616",
+                                      "1 ",
+                                      " 1",
+                                      "99999999999999999999999"};
     char text[MONEY_TEXT];
     uint64_t v;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -666,7 +673,8 @@ static void money_and_cost(void **state) {
     struct cost_price p = {2500000000, 1250000000, 3125000000, 10000000000};
     struct cost_tokens u = {.input = 1000, .cached = 300, .output = 500};
     assert_int_equal(cost_of(&p, &u), 700 * 2500 + 300 * 1250 + 500 * 10000);
-    u = (struct cost_tokens){.input = 10, .cached = 4, .cache_write = 3, .output = 1, .reasoning = 2};
+    u = (struct cost_tokens){
+        .input = 10, .cached = 4, .cache_write = 3, .output = 1, .reasoning = 2};
     assert_int_equal(cost_of(&p, &u), 3 * 2500 + 4 * 1250 + 3 * 3125 + 3 * 10000);
     /* Parts that exceed the whole are billed once. */
     u = (struct cost_tokens){.input = 10, .cached = 40, .cache_write = 30};
@@ -683,18 +691,12 @@ static void money_and_cost(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lets_exactly_n_pass),
-        cmocka_unit_test(tells_what_is_left),
-        cmocka_unit_test(keeps_concurrency),
-        cmocka_unit_test(a_killed_worker_leaks_nothing),
-        cmocka_unit_test(keeps_budgets),
-        cmocka_unit_test(begins_new_days_and_months),
-        cmocka_unit_test(is_kept_over_restarts),
-        cmocka_unit_test(sets_damaged_files_aside),
-        cmocka_unit_test(survives_kill_9),
-        cmocka_unit_test(is_quick),
-        cmocka_unit_test(gives_entries_away_late),
-        cmocka_unit_test(money_and_cost),
+        cmocka_unit_test(lets_exactly_n_pass),     cmocka_unit_test(tells_what_is_left),
+        cmocka_unit_test(keeps_concurrency),       cmocka_unit_test(a_killed_worker_leaks_nothing),
+        cmocka_unit_test(keeps_budgets),           cmocka_unit_test(begins_new_days_and_months),
+        cmocka_unit_test(is_kept_over_restarts),   cmocka_unit_test(sets_damaged_files_aside),
+        cmocka_unit_test(survives_kill_9),         cmocka_unit_test(is_quick),
+        cmocka_unit_test(gives_entries_away_late), cmocka_unit_test(money_and_cost),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, setup, teardown);
 }

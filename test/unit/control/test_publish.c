@@ -102,7 +102,8 @@ static void publishes(void **state) {
     assert_int_equal(key.limits.budget_month, 0);
     assert_int_equal(key.project_limits.concurrency, 3);
     assert_int_equal(key.project_limits.budget_day, 2000000000);
-    assert_int_equal(limits_entry(to.limits, LIMITS_KEY, "default", "publish22222", NOON, &entry), 0);
+    assert_int_equal(limits_entry(to.limits, LIMITS_KEY, "default", "publish22222", NOON, &entry),
+                     0);
     assert_int_equal(entry, key.entry);
     assert_int_not_equal(key.project_entry, LIMITS_NONE);
     assert_int_not_equal(key.project_entry, key.entry);
@@ -169,12 +170,16 @@ static _Noreturn void request_in_a_jail(const struct snapshot *s, struct limits 
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
         syscall(SYS_exit, 2);
     for (int i = 0; i < 1000; i++) {
-        if (snapshot_find_key(s, "jailed222222", 12, &key) ||
-            snapshot_may_use(s, &key, "m-x", 3) || snapshot_price(s, "m-x", 3, &price))
+        if (snapshot_find_key(s, "jailed222222", 12, &key) || snapshot_may_use(s, &key, "m-x", 3) ||
+            snapshot_price(s, "m-x", 3, &price))
             syscall(SYS_exit, 3);
-        struct limits_ask ask = {.key = key.entry, .project = key.project_entry,
-                                 .key_limits = &key.limits, .project_limits = &key.project_limits,
-                                 .tokens = 100, .cost = 200, .now_us = NOON};
+        struct limits_ask ask = {.key = key.entry,
+                                 .project = key.project_entry,
+                                 .key_limits = &key.limits,
+                                 .project_limits = &key.project_limits,
+                                 .tokens = 100,
+                                 .cost = 200,
+                                 .now_us = NOON};
         if (limits_admit(l, &ask, &ticket, &left) != LIMITS_ADMITTED)
             syscall(SYS_exit, i == 500 ? 0 : 4); /* the key's limit, to the request */
         if (snapshot_route(s, "m-x", 3, DIALECT_OPENAI, &r) ||

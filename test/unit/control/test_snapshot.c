@@ -148,10 +148,19 @@ static int publish_full(int fd, unsigned turn) {
         {"default", "project2", 10, {0}, "gpt-*", NULL, 0}};
     const char *credentials[2] = {credential, "second"};
     const struct snapshot_upstream upstreams[] = {
-        {.name = "a", .host = host, .path = "/v", .tls = true, .dialects = 3, .connect_ms = turn,
+        {.name = "a",
+         .host = host,
+         .path = "/v",
+         .tls = true,
+         .dialects = 3,
+         .connect_ms = turn,
          .health = {.provider = 5, .key_count = 2, .keys = {7, 8}, .max_concurrency = turn},
          .credentials = credentials},
-        {.name = "b", .host = "b", .path = "", .dialects = 4, .isolate_by_user = true,
+        {.name = "b",
+         .host = "b",
+         .path = "",
+         .dialects = 4,
+         .isolate_by_user = true,
          .health = {.provider = 6}}};
     const struct snapshot_target_data both[] = {{0, 70, model}, {1, 30, NULL}};
     const struct snapshot_target_data spare[] = {{1, 1, NULL}, {0, 0, NULL}};
@@ -164,8 +173,9 @@ static int publish_full(int fd, unsigned turn) {
     const struct snapshot_log log = {.session_id = {"", "x-session", SNAPSHOT_HEADER},
                                      .tags = {{"feature", "f", SNAPSHOT_METADATA}},
                                      .tag_count = 1};
-    const struct snapshot_data d = {keys, 2, {"", ""}, models, projects, 2, upstreams, 2, routes, 4,
-                                    aliases, 1, prices, 3, known, 1, "USD", &log};
+    const struct snapshot_data d = {keys,      2, {"", ""}, models, projects, 2,
+                                    upstreams, 2, routes,   4,      aliases,  1,
+                                    prices,    3, known,    1,      "USD",    &log};
     return snapshot_publish(fd, &d);
 }
 
@@ -241,9 +251,15 @@ static void routes_and_prices(void **state) {
     static const struct {
         const char *model;
         uint64_t input;
-    } priced[] = {{"gpt-4o", 1},          {"gpt-4o-2024-05-13", 9}, {"gpt-4o-2024-11-20", 1},
-                  {"gpt-4o-latest", 1},   {"gpt-4o-20241120", 1},   {"gpt-4o-mini", 5},
-                  {"gpt-", 5},            {"claude", 0},            {"-2024-11-20", 0}};
+    } priced[] = {{"gpt-4o", 1},
+                  {"gpt-4o-2024-05-13", 9},
+                  {"gpt-4o-2024-11-20", 1},
+                  {"gpt-4o-latest", 1},
+                  {"gpt-4o-20241120", 1},
+                  {"gpt-4o-mini", 5},
+                  {"gpt-", 5},
+                  {"claude", 0},
+                  {"-2024-11-20", 0}};
     for (size_t i = 0; i < sizeof priced / sizeof priced[0]; i++) {
         int rc = snapshot_price(s, priced[i].model, strlen(priced[i].model), &price);
         assert_int_equal(rc, priced[i].input ? 0 : ERR_NOTFOUND);
@@ -262,7 +278,8 @@ static void routes_and_prices(void **state) {
 
     /* A publication that does not fit its own references leaves the old one in force. */
     struct snapshot_target_data nowhere = {4, 1, NULL};
-    struct snapshot_route_data route = {"x", &nowhere, 1}, twice[2] = {{"y", NULL, 0}, {"y", NULL, 0}};
+    struct snapshot_route_data route = {"x", &nowhere, 1},
+                               twice[2] = {{"y", NULL, 0}, {"y", NULL, 0}};
     struct snapshot_data bad = {.routes = &route, .route_count = 1};
     assert_int_equal(snapshot_publish(fd, &bad), ERR_USAGE);
     bad.routes = twice;
@@ -331,7 +348,8 @@ static void survives_noise(void **state) {
     memcpy(whole, area, used);
     for (int round = 0; round < 20000; round++) {
         for (int i = 0; i < 8; i++) {
-            uint32_t noise = randombytes_uniform(3) ? randombytes_random() : randombytes_uniform(64);
+            uint32_t noise =
+                randombytes_uniform(3) ? randombytes_random() : randombytes_uniform(64);
             size_t at = randombytes_uniform((uint32_t)(used - 4));
             memcpy((uint8_t *)area + (round % 2 ? at & ~3u : at % 512), &noise, 4);
         }
@@ -379,8 +397,12 @@ static void is_quick(void **state) {
         snprintf(names[i], sizeof names[i], i % 2 ? "model-%03u" : "m%03u-*", i);
         routes[i] = (struct snapshot_route_data){names[i], &target, 1};
     }
-    struct snapshot_data d = {.keys = keys, .key_count = KEYS, .upstreams = &upstream,
-                              .upstream_count = 1, .routes = routes, .route_count = ROUTES};
+    struct snapshot_data d = {.keys = keys,
+                              .key_count = KEYS,
+                              .upstreams = &upstream,
+                              .upstream_count = 1,
+                              .routes = routes,
+                              .route_count = ROUTES};
     assert_int_equal(snapshot_create(&fd), 0);
     assert_int_equal(snapshot_publish(fd, &d), 0);
     assert_int_equal(snapshot_map(fd, &s), 0);
