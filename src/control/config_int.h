@@ -77,7 +77,7 @@ int config_read_section(struct config_reading *r, yaml_node_t *map,
 
 /* config_value.c: single values. */
 struct config_mark config_mark_of(const yaml_node_t *n);
-const char *config_scalar(const yaml_node_t *n); /* NULL = not a scalar */
+const char *config_scalar(const yaml_node_t *n); /* NULL = not a scalar, or a NUL in it */
 int config_take_text(struct config_reading *r, const yaml_node_t *value, const char *name,
                      char *out, size_t room);
 int config_take_number(struct config_reading *r, const yaml_node_t *value,

@@ -31,7 +31,8 @@ struct config_mark config_mark_of(const yaml_node_t *n) {
 }
 
 const char *config_scalar(const yaml_node_t *n) {
-    return n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+    const char *s = n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+    return s && strlen(s) == n->data.scalar.length ? s : NULL; /* "listen\\0..." is not "listen" */
 }
 
 /* A text that fits, with nothing in it that could end a line elsewhere. */

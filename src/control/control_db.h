@@ -76,8 +76,7 @@ int control_db_project_update(struct control_db *db, const char *project, uint64
 /* ERR_NOTFOUND; revoking a revoked key again is fine and keeps the first time. */
 int control_db_key_revoke(struct control_db *db, const char *id, uint64_t now_us);
 
-/* Calls fn for each key, oldest first, of one project or (NULL) of all. A nonzero return ends it.
- */
+/* Calls fn for each key, oldest first, of one project or (NULL) of all. Nonzero ends it. */
 typedef int control_key_fn(void *arg, const struct control_key *key);
 int control_db_keys(struct control_db *db, const char *project, control_key_fn *fn, void *arg);
 /* ERR_NOTFOUND. */

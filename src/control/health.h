@@ -24,8 +24,7 @@
 
 #include "base/limits.h"
 
-/* Providers and keys of the table: twice what is configured, as old ones stay while requests end.
- */
+/* Twice what can be configured: old ones stay while requests end. */
 #define HEALTH_PROVIDERS (2 * LIMIT_PROVIDERS)
 #define HEALTH_KEYS (2 * LIMIT_PROVIDER_KEYS)
 #define HEALTH_RETRY_MAX_MS (3600u * 1000) /* the longest that a Retry-After parks a key */

@@ -27,6 +27,9 @@
  * what was spent plus what is reserved in flight reaches it, so it is overshot by the requests in
  * flight at most, and only by what their estimates were too low.
  *
+ * What a killed worker had in flight is cleared with its slot (at the next tick, or when the slot
+ * is claimed anew); tokens that it had reserved stay in their minute until that ends.
+ *
  * A power failure loses what was counted since the last limits_tick (one second) of minutes, days
  * and months; a crash of programs loses nothing, for the page cache has it.
  */
@@ -42,8 +45,7 @@
 
 /* Ceilings of what can be counted; the configuration and the command line refuse larger limits. */
 #define LIMITS_MINUTE_MAX ((1ull << 36) - 1) /* requests or tokens of a minute */
-#define LIMITS_SPENT_MAX ((1ull << 56) - 1)  /* nano or tokens of a day or month: 72 057 594 units \
-                                              */
+#define LIMITS_SPENT_MAX ((1ull << 56) - 1)  /* nano (72 057 594 units) or tokens of a month */
 
 /* 0 = no limit. Money in nano (control/money.h). */
 struct limits_set {
@@ -71,8 +73,7 @@ static inline uint64_t *limits_field_of(struct limits_set *s, size_t i) {
 /* Every field of `own` that says LIMITS_INHERIT gets the one of `from`. */
 void limits_inherit(struct limits_set *own, const struct limits_set *from);
 
-/* Which limit refused. limits_refusal_name gives the code for an error body: "requests_per_minute".
- */
+/* Which limit refused; limits_refusal_name gives the code for an error body. */
 enum limits_refusal {
     LIMITS_ADMITTED,
     LIMITS_REQUESTS,    /* requests of this minute; 429 */
@@ -146,8 +147,8 @@ struct limits_opened {
  * has it. *ret_how may be NULL. */
 int limits_open(const char *path, uint64_t now_us, struct limits **ret,
                 struct limits_opened *ret_how);
-void limits_close(
-    struct limits *t); /* NULL-safe; also of a worker's mapping (leaves descriptors) */
+/* NULL-safe; also of a worker's mapping (its descriptors stay open). */
+void limits_close(struct limits *t);
 /* Borrowed, CLOEXEC. */
 void limits_fds(const struct limits *t, int *ret_usage_fd, int *ret_live_fd);
 

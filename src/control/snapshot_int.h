@@ -96,8 +96,7 @@ struct snapshot {
     uint8_t areas[2][SNAPSHOT_AREA_BYTES];
 };
 
-/* FNV-1a, step by step: the hash of every beginning of a name comes on the way to the whole one's.
- */
+/* FNV-1a, step by step: on the way to a name's hash are those of all its beginnings. */
 #define SNAPSHOT_HASH_BEGIN 0xcbf29ce484222325ull
 static inline uint64_t snapshot_hash_step(uint64_t h, char c) {
     return (h ^ (uint8_t)c) * 0x100000001b3ull;

@@ -38,8 +38,7 @@ int key_terms_take(const struct key_terms *said, uint64_t now_us, struct control
 void key_time_format(char out[32], uint64_t us);
 /* "rpm=100 budget-day=12.5 models=a,b", "-" when nothing is said. */
 void key_terms_print(const struct control_terms *terms);
-/* Adds "models" (a list) and "limits" (an object; null = no limit) to o, as far as they are said.
- */
+/* Adds "models" (a list) and "limits" (an object; null = no limit) to o, if they are said. */
 bool key_terms_json(json_t *o, const struct control_terms *terms);
 
 #endif

@@ -101,6 +101,8 @@ static void says_what_is_wrong(void **state) {
         {"upstream: 1\n", "f.yaml:1:11: \"upstream\" must have fields, as in \"name: value\""},
         {"- a\n", "f.yaml:1:1: the file must have fields, as in \"name: value\""},
         {"listen:\n", "f.yaml:1:8: \"listen\" must be a text"},
+        {"\"listen\\0x\": a:1\n", "f.yaml:1:1: a field's name must be a plain word"},
+        {"listen: \"a\\0b\"\n", "f.yaml:1:9: \"listen\" must be a text"},
         {"listen: \"a\\nb\"\n", "f.yaml:1:9: \"listen\" has a control character in it"},
         {"? [a]\n: b\n", "f.yaml:1:3: a field's name must be a plain word"},
         {"listen: a:1\n---\nlisten: b:1\n",
