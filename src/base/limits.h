@@ -14,6 +14,16 @@
 #define LIMIT_MODEL 128                  /* a model's name */
 #define LIMIT_SUBJECT_NAME 512           /* `user` and its kin */
 #define LIMIT_KEYS 65536                 /* API keys of one installation */
+#define LIMIT_PROJECTS 4096              /* projects of one installation */
+#define LIMIT_PROVIDERS 64               /* providers of one configuration */
+#define LIMIT_PROVIDER_KEYS 16           /* credentials of one provider */
+#define LIMIT_CREDENTIAL 512             /* one of them, with NUL */
+#define LIMIT_ROUTES 1024                /* routes of one configuration, aliases as well */
+#define LIMIT_CANDIDATES 16              /* providers and fallbacks of one route */
+#define LIMIT_PRICES 1024                /* models with a price */
+#define LIMIT_ALLOWED_MODELS 64          /* models that one key or project may use */
+#define LIMIT_TAGS 16                    /* tags of one interaction */
+#define LIMIT_WORKER_SLOTS 128           /* gateway workers at one time, leaving ones included */
 #define LIMIT_SQL (256u << 10)           /* a statement */
 #define LIMIT_REASON 1024                /* why somebody reads */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */

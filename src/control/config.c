@@ -1,259 +1,43 @@
 /*
- * Reads the YAML configuration of config.h, in the command line's process, with libyaml.
- *
- * The fields are one table: path, kind, place in struct config, bounds. The document's tree is walked
- * along the table, so nothing that the table does not name is accepted, and the depth of the walk is
- * the table's, whatever the document's aliases say.
+ * Reads the YAML configuration of config.h, in the command line's process, with libyaml, and
+ * completes it. The fields are in config_fields.c, the walk in config_read.c, references in
+ * config_check.c.
  */
 #include "control/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <yaml.h>
 
-#include "base/buf.h"
 #include "base/err.h"
-#include "control/nearest.h"
+#include "control/config_int.h"
+#include "control/dialect.h"
 
 #define CONFIG_FILE_BYTES (1u << 20)
+#define UPSTREAM_NAME "upstream" /* of the one provider, when nobody named it */
 
-enum kind { KIND_SECTION, KIND_TEXT, KIND_FLAG, KIND_NUMBER, KIND_SIZE, KIND_RULE, KIND_LIST };
-
-struct field {
-    const char *section; /* "" = top level */
-    const char *name;
-    enum kind kind;
-    size_t offset;
-    size_t room;         /* text, list entry: bytes with NUL */
-    size_t count_offset; /* list */
-    uint64_t min, max;   /* numbers and sizes */
-    const char *words[2]; /* rule: strict, lenient */
-};
-
-#define AT(member) offsetof(struct config, member)
-#define ROOM(member) sizeof(((struct config *)0)->member)
-#define TEXT(section, name, member) {section, name, KIND_TEXT, AT(member), ROOM(member), 0, 0, 0, {0}}
-#define LIST(section, name, member, count)                                                         \
-    {section, name, KIND_LIST, AT(member), ROOM(member[0]), AT(count), 0, 0, {0}}
-#define SECTION(name) {"", name, KIND_SECTION, 0, 0, 0, 0, 0, {0}}
-
-static const struct field fields[] = {
-    TEXT("", "listen", listen),
-    TEXT("", "console", console),
-    {"", "behind_tls_proxy", KIND_FLAG, AT(behind_tls_proxy), 0, 0, 0, 0, {0}},
-    {"", "sandbox", KIND_RULE, AT(sandbox), 0, 0, 0, 0, {"required", "best-effort"}},
-    {"", "unencrypted_swap", KIND_RULE, AT(unencrypted_swap), 0, 0, 0, 0, {"refuse", "accept"}},
-    SECTION("upstream"),
-    TEXT("upstream", "url", upstream.url),
-    TEXT("upstream", "name", upstream.name),
-    TEXT("upstream", "credential_env", upstream.credential_env),
-    TEXT("upstream", "credential_file", upstream.credential_file),
-    LIST("upstream", "models", upstream.models, upstream.model_count),
-    SECTION("tls"),
-    TEXT("tls", "certificate", tls.certificate),
-    TEXT("tls", "key", tls.key),
-    SECTION("gateway"),
-    {"gateway", "workers", KIND_NUMBER, AT(gateway.workers), 0, 0, 1, 64, {0}},
-    {"gateway", "max_body", KIND_SIZE, AT(gateway.max_body), 0, 0, 1024, LIMIT_REQUEST_BODY, {0}},
-    {"gateway", "ring_size", KIND_SIZE, AT(gateway.ring_size), 0, 0, 16u << 20, 1ull << 36, {0}},
-    SECTION("vault"),
-    LIST("vault", "replica", vault.replica, vault.replica_count),
-};
-#define FIELDS (sizeof fields / sizeof fields[0])
-
-struct reading {
-    struct config *config;
-    const char *name;
-    char *why;
-    yaml_document_t *document;
-};
-
-struct config *config_new(void) {
-    struct config *c = calloc(1, sizeof *c);
-    if (c)
-        c->gateway.max_body = LIMIT_REQUEST_BODY;
-    return c;
+/* Texts longer than it are cut on purpose: they were checked before. */
+static void copy_text(char *out, size_t room, const char *text) {
+    size_t n = strnlen(text, room - 1);
+    memcpy(out, text, n);
+    out[n] = 0;
 }
 
-void config_free(struct config *c) {
-    free(c);
-}
+/* ---- reading ---- */
 
-__attribute__((format(printf, 3, 4))) static int wrong(struct reading *r, yaml_mark_t mark,
-                                                      const char *fmt, ...) {
-    int n = snprintf(r->why, CONFIG_WHY, "%s:%zu:%zu: ", r->name, mark.line + 1, mark.column + 1);
-    if (n > 0 && n < CONFIG_WHY) {
-        va_list ap;
-        va_start(ap, fmt);
-        vsnprintf(r->why + n, (size_t)(CONFIG_WHY - n), fmt, ap);
-        va_end(ap);
-    }
-    return ERR_SYNTAX;
-}
-
-static const char *scalar(const yaml_node_t *n) {
-    return n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
-}
-
-static int unknown(struct reading *r, const yaml_node_t *key, const char *section) {
-    const char *names[FIELDS + 1];
-    size_t n = 0;
-    for (size_t i = 0; i < FIELDS; i++)
-        if (strcmp(fields[i].section, section) == 0)
-            names[n++] = fields[i].name;
-    names[n] = NULL;
-    const char *near = nearest_name(scalar(key), names);
-    const char *dot = section[0] ? "." : "";
-    if (near)
-        return wrong(r, key->start_mark, "there is no field \"%s%s%.60s\"; did you mean \"%s\"?",
-                     section, dot, scalar(key), near);
-    char all[256] = "";
-    for (size_t i = 0, len = 0; i < n && len < sizeof all; i++)
-        len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", names[i]);
-    return wrong(r, key->start_mark, "there is no field \"%s%s%.60s\"; the fields here are %s",
-                 section, dot, scalar(key), all);
-}
-
-/* A text that fits, with nothing in it that could end a line elsewhere. */
-static int take_text(struct reading *r, const yaml_node_t *value, const char *name, char *out,
-                     size_t room) {
-    const char *s = scalar(value);
-    if (!s || value->data.scalar.length == 0)
-        return wrong(r, value->start_mark, "\"%s\" must be a text", name);
-    if (value->data.scalar.length >= room)
-        return wrong(r, value->start_mark, "\"%s\" is longer than %zu bytes", name, room - 1);
-    for (size_t i = 0; i < value->data.scalar.length; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-            return wrong(r, value->start_mark, "\"%s\" has a control character in it", name);
-    memcpy(out, s, value->data.scalar.length + 1);
-    return 0;
-}
-
-/* "33554432", and for sizes also "32MiB", "32M". */
-static int take_number(struct reading *r, const yaml_node_t *value, const struct field *f,
-                       uint64_t *ret) {
-    const char *s = scalar(value);
-    char *end = NULL;
-    errno = 0;
-    unsigned long long v = s && s[0] >= '0' && s[0] <= '9' ? strtoull(s, &end, 10) : 0;
-    if (!end || errno)
-        return wrong(r, value->start_mark, "\"%s\" must be a number", f->name);
-    static const struct {
-        const char *name;
-        unsigned shift;
-    } units[] = {{"", 0}, {"K", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
-    size_t i = 0, known = f->kind == KIND_SIZE ? sizeof units / sizeof units[0] : 1;
-    while (i < known && strcmp(end, units[i].name) != 0)
-        i++;
-    if (i == known)
-        return wrong(r, value->start_mark, "\"%s\" must be a number%s", f->name,
-                     f->kind == KIND_SIZE ? " of bytes, KiB, MiB or GiB" : "");
-    if (v > UINT64_MAX >> units[i].shift || v << units[i].shift < f->min ||
-        v << units[i].shift > f->max)
-        return wrong(r, value->start_mark, "\"%s\" must be between %llu and %llu", f->name,
-                     (unsigned long long)f->min, (unsigned long long)f->max);
-    *ret = v << units[i].shift;
-    return 0;
-}
-
-static int take_list(struct reading *r, yaml_node_t *value, const struct field *f) {
-    char *base = (char *)r->config + f->offset;
-    size_t *count = (size_t *)(void *)((char *)r->config + f->count_offset);
-    if (value->type != YAML_SEQUENCE_NODE)
-        return wrong(r, value->start_mark, "\"%s\" must be a list: [one, two]", f->name);
-    *count = 0;
-    for (yaml_node_item_t *i = value->data.sequence.items.start;
-         i < value->data.sequence.items.top; i++) {
-        yaml_node_t *entry = yaml_document_get_node(r->document, *i);
-        if (*count == CONFIG_LIST)
-            return wrong(r, entry->start_mark, "\"%s\" has more than %d entries", f->name,
-                         CONFIG_LIST);
-        int rc = take_text(r, entry, f->name, base + *count * f->room, f->room);
-        if (rc)
-            return rc;
-        (*count)++;
-    }
-    return 0;
-}
-
-static int take_word(struct reading *r, const yaml_node_t *value, const struct field *f,
-                     const char *zero, const char *one, bool *ret) {
-    const char *s = scalar(value);
-    if (!s || (strcmp(s, zero) != 0 && strcmp(s, one) != 0))
-        return wrong(r, value->start_mark, "\"%s\" must be %s or %s", f->name, zero, one);
-    *ret = strcmp(s, one) == 0;
-    return 0;
-}
-
-static int take_section(struct reading *r, yaml_node_t *map, const char *section);
-
-static int take_value(struct reading *r, yaml_node_t *value, const struct field *f) {
-    char *place = (char *)r->config + f->offset;
-    bool word = false;
-    int rc = ERR_INTERNAL;
-    switch (f->kind) {
-    case KIND_SECTION:
-        return take_section(r, value, f->name);
-    case KIND_TEXT:
-        return take_text(r, value, f->name, place, f->room);
-    case KIND_LIST:
-        return take_list(r, value, f);
-    case KIND_NUMBER:
-    case KIND_SIZE:
-        return take_number(r, value, f, (uint64_t *)(void *)place);
-    case KIND_FLAG:
-        rc = take_word(r, value, f, "false", "true", &word);
-        if (!rc)
-            *(bool *)place = word;
-        return rc;
-    case KIND_RULE:
-        rc = take_word(r, value, f, f->words[0], f->words[1], &word);
-        if (!rc)
-            *(enum config_rule *)(void *)place = word ? CONFIG_LENIENT : CONFIG_STRICT;
-        return rc;
-    }
-    return rc;
-}
-
-static int take_section(struct reading *r, yaml_node_t *map, const char *section) {
-    bool seen[FIELDS] = {false};
-    if (map->type != YAML_MAPPING_NODE)
-        return wrong(r, map->start_mark, "%s%s%s must have fields, as in \"name: value\"",
-                     section[0] ? "\"" : "", section[0] ? section : "the file",
-                     section[0] ? "\"" : "");
-    for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
-        yaml_node_t *key = yaml_document_get_node(r->document, p->key);
-        yaml_node_t *value = yaml_document_get_node(r->document, p->value);
-        if (!scalar(key))
-            return wrong(r, key->start_mark, "a field's name must be a plain word");
-        size_t i = 0;
-        while (i < FIELDS && (strcmp(fields[i].section, section) != 0 ||
-                              strcmp(fields[i].name, scalar(key)) != 0))
-            i++;
-        if (i == FIELDS)
-            return unknown(r, key, section);
-        if (seen[i])
-            return wrong(r, key->start_mark, "\"%s\" stands here for the second time",
-                         fields[i].name);
-        seen[i] = true;
-        int rc = take_value(r, value, &fields[i]);
-        if (rc)
-            return rc;
-    }
-    return 0;
+static int no_yaml(struct config_reading *r, const yaml_parser_t *p) {
+    struct config_mark at = {(uint32_t)p->problem_mark.line + 1,
+                             (uint32_t)p->problem_mark.column + 1};
+    return config_wrong(r, at, "%s", p->problem ? p->problem : "no YAML");
 }
 
 int config_parse(struct config *c, const char *name, const void *text, size_t len,
                  char why[CONFIG_WHY]) {
     yaml_parser_t parser;
     yaml_document_t document;
-    struct reading r = {.config = c, .name = name, .why = why, .document = &document};
+    struct config_reading r = {.name = name, .why = why, .document = &document};
     if (!yaml_parser_initialize(&parser)) {
         snprintf(why, CONFIG_WHY, "%s: out of memory", name);
         return ERR_NOMEM;
@@ -261,21 +45,24 @@ int config_parse(struct config *c, const char *name, const void *text, size_t le
     yaml_parser_set_input_string(&parser, text, len);
     int rc = 0;
     if (!yaml_parser_load(&parser, &document)) {
-        rc = wrong(&r, parser.problem_mark, "%s", parser.problem ? parser.problem : "no YAML");
+        rc = no_yaml(&r, &parser);
         goto out;
     }
     yaml_node_t *root = yaml_document_get_root_node(&document);
     if (root) /* an empty file leaves everything at its default */
-        rc = take_section(&r, root, "");
+        rc = config_read_section(&r, root, &config_schema, NULL, c);
     yaml_document_delete(&document);
     if (!rc && root && !yaml_parser_load(&parser, &document))
-        rc = wrong(&r, parser.problem_mark, "%s", parser.problem ? parser.problem : "no YAML");
+        rc = no_yaml(&r, &parser);
     else if (!rc && root) {
         root = yaml_document_get_root_node(&document);
         if (root)
-            rc = wrong(&r, root->start_mark, "a second document begins here; one is enough");
+            rc = config_wrong(&r, config_mark_of(root),
+                              "a second document begins here; one is enough");
         yaml_document_delete(&document);
     }
+    if (!rc)
+        rc = config_check(&r, c);
 out:
     yaml_parser_delete(&parser);
     return rc;
@@ -311,5 +98,149 @@ int config_load(struct config *c, const char *path, char why[CONFIG_WHY]) {
     else
         rc = config_parse(c, path, text.p, text.len, why);
     buf_wipe(&text);
+    return rc;
+}
+
+/* ---- completing ---- */
+
+bool config_url_split(const char *url, bool *ret_tls, char host[SNAPSHOT_HOST],
+                      char path[SNAPSHOT_PATH]) {
+    bool tls = strncmp(url, "https://", 8) == 0;
+    if (!tls && strncmp(url, "http://", 7) != 0)
+        return false;
+    const char *h = url + (tls ? 8 : 7), *standard = tls ? ":443" : ":80";
+    size_t n = strcspn(h, "/"), path_len = strlen(h + n);
+    const char *port = memchr(h, ']', n); /* of an IPv6 address the port comes behind */
+    port = memchr(port ? port : h, ':', n - (size_t)(port ? port - h : 0));
+    if (n == 0 || n >= SNAPSHOT_HOST || path_len >= SNAPSHOT_PATH || port == h)
+        return false;
+    if (strspn(h, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") < n ||
+        strspn(h + n, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~/") <
+            path_len ||
+        strstr(h + n, ".."))
+        return false;
+    if (port) {
+        size_t port_len = n - (size_t)(port - h);
+        if (port_len < 2 || port_len > 6 || strspn(port + 1, "0123456789") < port_len - 1)
+            return false;
+        if (port_len == strlen(standard) && memcmp(port, standard, port_len) == 0)
+            n -= port_len;
+    }
+    while (path_len && h[strcspn(h, "/") + path_len - 1] == '/')
+        path_len--;
+    memcpy(path, h + strcspn(h, "/"), path_len);
+    path[path_len] = 0;
+    memcpy(host, h, n);
+    host[n] = 0;
+    *ret_tls = tls;
+    return true;
+}
+
+static int add_name(struct config_names *names, const char *text) {
+    void *item;
+    int rc =
+        config_array_add((struct config_array *)(void *)names, sizeof(struct config_name), &item);
+    if (!rc)
+        copy_text(((struct config_name *)item)->text, LIMIT_MODEL, text);
+    return rc;
+}
+
+static int add_key(struct config_provider *p, const char *env, const char *file) {
+    void *item;
+    int rc = config_array_add((struct config_array *)(void *)&p->keys,
+                              sizeof(struct config_key_source), &item);
+    if (rc)
+        return rc;
+    struct config_key_source *k = item;
+    copy_text(k->env, sizeof k->env, env);
+    copy_text(k->file, sizeof k->file, file);
+    return 0;
+}
+
+static int upstream_to_provider(struct config *c) {
+    void *item;
+    int rc = config_array_add((struct config_array *)(void *)&c->providers,
+                              sizeof(struct config_provider), &item);
+    if (rc)
+        return rc;
+    struct config_provider *p = item;
+    config_provider_defaults(p);
+    p->dialects = DIALECT_ALL; /* the client's path decides; what it does not know it will refuse */
+    copy_text(p->name, sizeof p->name, c->upstream.name[0] ? c->upstream.name : UPSTREAM_NAME);
+    copy_text(p->url, sizeof p->url, c->upstream.url);
+    if (c->upstream.credential_env[0])
+        rc = add_key(p, c->upstream.credential_env, "");
+    else if (c->upstream.credential_file[0])
+        rc = add_key(p, "", c->upstream.credential_file);
+    for (size_t i = 0; i < c->upstream.model_count && !rc; i++)
+        rc = add_name(&p->models, c->upstream.models[i]);
+    memset(&c->upstream, 0, sizeof c->upstream);
+    return rc;
+}
+
+static int add_target(struct config *c, const char *model, const char *provider) {
+    struct config_route *r = NULL;
+    void *item;
+    int rc = 0;
+    for (size_t i = 0; i < c->routes.count && !r; i++)
+        if (strcmp(c->routes.at[i].model, model) == 0)
+            r = &c->routes.at[i];
+    if (!r) {
+        rc = config_array_add((struct config_array *)(void *)&c->routes, sizeof *r, &item);
+        if (rc)
+            return rc;
+        r = item;
+        copy_text(r->model, sizeof r->model, model);
+    }
+    if (r->providers.count == LIMIT_CANDIDATES || c->routes.count > LIMIT_ROUTES)
+        return ERR_LIMIT;
+    rc = config_array_add((struct config_array *)(void *)&r->providers,
+                          sizeof(struct config_target), &item);
+    if (rc)
+        return rc;
+    struct config_target *t = item;
+    copy_text(t->name, sizeof t->name, provider);
+    t->weight = 1;
+    return 0;
+}
+
+static int imply_routes(struct config *c, bool everything) {
+    int rc = 0;
+    for (size_t i = 0; i < c->providers.count && !rc; i++) {
+        const struct config_provider *p = &c->providers.at[i];
+        if (everything || !p->models.count)
+            rc = add_target(c, "*", p->name);
+        for (size_t k = 0; k < p->models.count && !everything && !rc; k++)
+            rc = add_target(c, p->models.at[k].text, p->name);
+    }
+    return rc;
+}
+
+int config_complete(struct config *c, char why[CONFIG_WHY]) {
+    bool brief = c->upstream.url[0] != 0;
+    int rc = 0;
+    if (brief && c->providers.count) {
+        snprintf(why, CONFIG_WHY,
+                 "\"upstream\" is short for one provider; with \"providers\" "
+                 "leave it out");
+        return ERR_USAGE;
+    }
+    if (brief)
+        rc = upstream_to_provider(c);
+    for (size_t i = 0; i < c->providers.count && !rc; i++) {
+        char host[SNAPSHOT_HOST], path[SNAPSHOT_PATH];
+        bool tls;
+        if (config_url_split(c->providers.at[i].url, &tls, host, path))
+            continue;
+        snprintf(why, CONFIG_WHY,
+                 "the URL of %s must be as https://host:port/path, with no user "
+                 "and no query in it",
+                 c->providers.at[i].name);
+        return ERR_USAGE;
+    }
+    if (!rc && !c->routes.count)
+        rc = imply_routes(c, brief);
+    if (rc)
+        snprintf(why, CONFIG_WHY, "completing the configuration: %s", err_text(rc));
     return rc;
 }

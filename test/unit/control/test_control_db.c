@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/err.h"
 #include "control/control_db.h"
@@ -59,8 +60,7 @@ static void keeps_keys(void **state) {
     assert_int_equal(control_db_key_revoke(db, "cccccccccccc", 50), 0);
     assert_int_equal(control_db_key_revoke(db, "zzzzzzzzzzzz", 50), ERR_NOTFOUND);
     assert_int_equal(control_db_keys(db, NULL, collect, list), 0);
-    assert_string_equal(list,
-                        "bbbbbbbbbbbb:shop:0 aaaaaaaaaaaa:shop:0 cccccccccccc:default:40 ");
+    assert_string_equal(list, "bbbbbbbbbbbb:shop:0 aaaaaaaaaaaa:shop:0 cccccccccccc:default:40 ");
     list[0] = 0;
     assert_int_equal(control_db_keys(db, "default", collect, list), 0);
     assert_string_equal(list, "cccccccccccc:default:40 ");
@@ -118,6 +118,95 @@ static void refuses_other_files(void **state) {
     unlink(other);
 }
 
+static void keeps_terms(void **state) {
+    (void)state;
+    struct control_db *db;
+    struct control_key key;
+    struct control_terms terms;
+    uint8_t hash[32] = {9};
+    control_terms_init(&terms);
+    terms.expires_us = 77;
+    terms.models_set = true;
+    strcpy(terms.models, "gpt-*,fast");
+    terms.limits.requests_per_minute = 60;
+    terms.limits.budget_month = 5000000000000;
+    terms.limits.concurrency = 0;
+    assert_int_equal(control_db_open(path, true, &db), 0);
+    assert_int_equal(control_db_key_create(db, "terms2222222", hash, "shop", 5, &terms), 0);
+    assert_int_equal(control_db_key(db, "terms2222222", &key), 0);
+    assert_memory_equal(&key.terms, &terms, sizeof terms);
+    assert_int_equal(key.expires_us, 77);
+    assert_int_equal(key.hash[0], 9);
+    assert_int_equal(control_db_key(db, "terms3333333", &key), ERR_NOTFOUND);
+
+    control_terms_init(&terms);
+    terms.limits.tokens_day = 3;
+    assert_int_equal(control_db_key_update(db, "terms2222222", &terms), 0);
+    assert_int_equal(control_db_key(db, "terms2222222", &key), 0);
+    assert_memory_equal(&key.terms, &terms, sizeof terms);
+    strcpy(terms.models, "a**");
+    assert_int_equal(control_db_key_update(db, "terms2222222", &terms), ERR_USAGE);
+    terms.models[0] = 0;
+    assert_int_equal(control_db_key_update(db, "terms3333333", &terms), ERR_NOTFOUND);
+    assert_int_equal(control_db_project_update(db, "new-one", 6, &terms), 0);
+    assert_int_equal(control_db_project_update(db, "a b", 6, &terms), ERR_USAGE);
+    assert_int_equal(control_db_key_revoke(db, "terms2222222", 7), 0);
+    assert_int_equal(control_db_key_update(db, "terms2222222", &terms), ERR_NOTFOUND);
+    control_db_close(db);
+
+    assert_true(control_models_valid("") && control_models_valid("*") &&
+                control_models_valid("a,b*,c/d:e"));
+    static const char *const bad[] = {",", "a,", ",a", "a,,b", "*a", "a b", "a*,b**", "a\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(control_models_valid(bad[i]));
+}
+
+/* A file as version 1 made it. */
+static void make_version_1(const char *file) {
+    sqlite3 *sql;
+    assert_int_equal(sqlite3_open(file, &sql), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(
+            sql,
+            "CREATE TABLE projects(tenant TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER "
+            "NOT "
+            "NULL, PRIMARY KEY(tenant, name)) WITHOUT ROWID, STRICT;"
+            "CREATE TABLE keys(id TEXT PRIMARY KEY, hash BLOB NOT NULL, tenant TEXT NOT NULL,"
+            " project TEXT NOT NULL, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,"
+            " revoked_us INTEGER NOT NULL, FOREIGN KEY(tenant, project)"
+            " REFERENCES projects(tenant, name)) WITHOUT ROWID, STRICT;"
+            "PRAGMA application_id = 1399350119; PRAGMA user_version = 1;"
+            "INSERT INTO projects VALUES('default', 'old', 1);"
+            "INSERT INTO keys VALUES('oldoldoldold', zeroblob(32), 'default', 'old', 2, 3, 0);",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(sql);
+}
+
+static void migrates(void **state) {
+    (void)state;
+    char old[160];
+    struct control_db *db;
+    struct control_key key;
+    snprintf(old, sizeof old, "%s/old", folder);
+    for (int write = 0; write < 2; write++) { /* the supervisor opens it read-only */
+        make_version_1(old);
+        assert_int_equal(control_db_open(old, write, &db), 0);
+        assert_int_equal(control_db_key(db, "oldoldoldold", &key), 0);
+        assert_int_equal(key.created_us, 2);
+        assert_int_equal(key.expires_us, 3);
+        assert_false(key.terms.models_set);
+        assert_true(key.terms.limits.concurrency == LIMITS_INHERIT);
+        control_db_close(db);
+        assert_int_equal(control_db_open(old, write, &db), 0);
+        control_db_close(db);
+        unlink(old);
+        char journal[200];
+        snprintf(journal, sizeof journal, "%s-journal", old);
+        unlink(journal);
+    }
+}
+
 static void names(void **state) {
     (void)state;
     assert_true(control_name_valid("shop-1.eu_west"));
@@ -138,6 +227,8 @@ int main(void) {
         cmocka_unit_test(keeps_keys),
         cmocka_unit_test(gives_the_live_ones),
         cmocka_unit_test(refuses_other_files),
+        cmocka_unit_test(keeps_terms),
+        cmocka_unit_test(migrates),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
