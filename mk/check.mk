@@ -66,6 +66,7 @@ $(B)/nolink/bin/sandbox: $(filter-out %/main.c.o,$(call objects,proc/sealer)) sr
 $(B)/nolink/bin/%: test/nolink/%.c $(writing)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -pie -o $@ $(filter-out src/%,$^) $(LIBS_safehouse-sealer)
+# What a variable is, for scripts.
 show-%:
 	@echo $($*)
 

@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define QUEUE_MAX (64u << 20)
+#define QUEUE_MAX (LIMIT_CELL + LIMIT_FRAME)
 #define READ_BYTES 65536u
 #define FDS_MAX 8
 
@@ -61,7 +61,7 @@ int peer_new(int fd, enum ipc_role self, enum ipc_role other, struct peer **ret)
     p->fd = fd;
     p->self = self;
     p->other = other;
-    buf_init(&p->in, LIMIT_FRAME + IPC_HEADER_BYTES + READ_BYTES);
+    buf_init(&p->in, LIMIT_CELL + IPC_HEADER_BYTES + READ_BYTES);
     buf_init(&p->out, QUEUE_MAX);
     *ret = p;
     return 0;
