@@ -225,9 +225,9 @@ static int fill(struct peer *p) {
 /* 0 and the frame, or ERR_AGAIN when it is not whole yet. */
 static int parse(struct peer *p, struct frame *ret) {
     size_t have = p->in.len - p->in_used;
-    const uint8_t *at = p->in.p + p->in_used;
     if (have < IPC_HEADER_BYTES)
         return ERR_AGAIN;
+    const uint8_t *at = p->in.p + p->in_used;
     size_t len = get_u32(at);
     uint16_t msg = get_u16(at + 4);
     if (get_u16(at + 6) != IPC_VERSION)

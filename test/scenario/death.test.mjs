@@ -90,16 +90,19 @@ test(`${ROUNDS} deaths`, { timeout: 240000 }, async () => {
   const load = Array.from({ length: STREAMS }, async () => {
     while (going) await one();
   });
-  const names = ['gateway', 'sealer', 'store', 'vault'];
-  for (let round = 0; round < ROUNDS; round++) {
-    const name = names[round % names.length];
-    const begun = received.size;
-    await until(() => received.size > begun + 4, 'load under way');
-    process.kill(await victim(name), 'SIGKILL');
-    await backWithin(2000, name);
+  try {
+    const names = ['gateway', 'sealer', 'store', 'vault'];
+    for (let round = 0; round < ROUNDS; round++) {
+      const name = names[round % names.length];
+      const begun = received.size;
+      await until(() => received.size > begun + 4, 'load under way');
+      process.kill(await victim(name), 'SIGKILL');
+      await backWithin(2000, name);
+    }
+  } finally {
+    going = false; // or the load would outlive a failure
+    await Promise.all(load);
   }
-  going = false;
-  await Promise.all(load);
 
   const ids = [...received.keys()];
   assert.ok(ids.length > ROUNDS * 4);

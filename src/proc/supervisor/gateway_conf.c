@@ -2,7 +2,8 @@
  * nginx.conf of the gateway (gateway_conf.h). Pure, run by the supervisor.
  *
  * Every field that comes from outside is checked against a closed set of characters before it
- * becomes a line: in nginx's language a semicolon, a brace or a dollar sign would be more than text.
+ * becomes a line: in nginx's language a semicolon, a brace or a dollar sign would be more than
+ * text.
  */
 #include "proc/supervisor/gateway_conf.h"
 
@@ -51,7 +52,8 @@ static int take_host(struct target *t, const char *from, size_t len) {
         return rc;
     if (t->host[0] != '[')
         return len && consists_of(t->host, ".-") ? 0 : ERR_USAGE;
-    return len > 3 && t->host[len - 1] == ']' && strspn(t->host + 1, "0123456789abcdefABCDEF:.") == len - 2
+    return len > 3 && t->host[len - 1] == ']' &&
+                   strspn(t->host + 1, "0123456789abcdefABCDEF:.") == len - 2
                ? 0
                : ERR_USAGE;
 }
@@ -162,8 +164,8 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
                            c->dir);
 }
 
-/* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of a
- * body, and answers are not buffered. */
+/* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of
+ * a body, and answers are not buffered. */
 static int put_limits(struct buf *out, const struct gateway_conf *c) {
     unsigned long long body = c->max_body ? c->max_body : LIMIT_REQUEST_BODY;
     return buf_printf(out,
