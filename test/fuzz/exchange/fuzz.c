@@ -1,5 +1,6 @@
-/* Turns as the reading side takes them: slices stay in their text, and of a chain of turns (separated by zero bytes, the first byte of each is its
- * `kept`) request and rest are JSON again and can be shown. */
+/* Turns as the reading side takes them: slices stay in their text, and of a chain of turns (separated
+ * by zero bytes, the first byte of each is its `kept`) request and rest are JSON again and can be
+ * shown. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
