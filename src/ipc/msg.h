@@ -80,6 +80,11 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> supervisor: read control.db again and publish; answered with END */               \
     X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* client -> supervisor: read the configuration again; answered with END when it is in force,  \
+       or is not and why */                                                                        \
+    X(MSG_CONFIGURE,    53, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* client -> supervisor: answered with STATUS_IS for each key and project, and END */          \
+    X(MSG_LIMITS,       54, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

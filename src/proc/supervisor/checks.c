@@ -173,10 +173,6 @@ unsigned checks_workers(const struct config *c) {
     return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }
 
-unsigned checks_regions(unsigned workers) {
-    return workers * 2 + 2;
-}
-
 uint64_t checks_memory(void) {
     char line[256];
     unsigned long long kib = 0;
@@ -189,14 +185,26 @@ uint64_t checks_memory(void) {
     return kib * 1024;
 }
 
-size_t checks_ring_bytes(const struct config *c, unsigned regions, uint64_t available) {
-    const uint64_t mib = 1u << 20;
-    if (c->gateway.ring_size)
-        return (size_t)c->gateway.ring_size;
-    uint64_t want = regions * (c->gateway.max_body + REGION_SPARE);
-    if (want < RING_BYTES_MIN)
-        want = RING_BYTES_MIN;
-    if (available && want > available / 2)
-        want = available / 2;
-    return (size_t)(want / mib * mib);
+static unsigned at_most(uint64_t n, unsigned ceiling) {
+    return n < ceiling ? (unsigned)n : ceiling;
+}
+
+size_t checks_ring(const struct config *c, unsigned workers, uint64_t available,
+                   unsigned *ret_regions) {
+    const uint64_t mib = 1u << 20, region = c->gateway.max_body + REGION_SPARE;
+    unsigned most = at_most(workers * 4 + 2, LIMIT_WORKER_SLOTS); /* each worker has a slot, too */
+    unsigned least = at_most(workers * 2 + 2, LIMIT_WORKER_SLOTS);
+    uint64_t bytes = c->gateway.ring_size;
+    if (!bytes) {
+        bytes = most * region;
+        if (bytes < RING_BYTES_MIN)
+            bytes = RING_BYTES_MIN;
+        if (available && bytes > available / 2)
+            bytes = available / 2;
+        bytes = bytes / mib * mib;
+    }
+    *ret_regions = at_most(bytes / region, most);
+    if (*ret_regions < least)
+        *ret_regions = least;
+    return (size_t)bytes;
 }

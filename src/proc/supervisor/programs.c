@@ -174,7 +174,7 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
         spawn_give_fd(g, id == PROGRAM_STORE ? s->store_fd : s->vault_fd, "SH_LISTEN_FD");
         spawn_give_fd(g, token, "SH_TOKEN_FD");
         if (id == PROGRAM_VAULT)
-            give_replicas(s->spec->config, g);
+            give_replicas(s->settings->config, g);
     } else if (id == PROGRAM_DEMO) {
         spawn_give_fd(g, s->demo_fd, "SH_LISTEN_FD");
     }
@@ -194,7 +194,7 @@ static int run(struct supervisor *s, struct program *p, int control, int token) 
     spawn_give_env(&g, "SH_DIR=%s", dir);
     spawn_give_env(&g, "SH_OWNER_UID=%u", in->owner);
     spawn_give_env(&g, "TZ=UTC");
-    if (s->spec->config->sandbox == CONFIG_LENIENT)
+    if (s->settings->config->sandbox == CONFIG_LENIENT)
         spawn_give_env(&g, "SH_SANDBOX=best-effort");
     const char *const argv[] = {row->file, NULL};
     const struct spawn_spec spec = {.file = file,
@@ -255,7 +255,7 @@ void programs_init(struct supervisor *s) {
 
 int programs_start(struct supervisor *s) {
     for (int i = PROGRAMS - 1; i >= 0; i--) {
-        if (i == PROGRAM_DEMO && !s->spec->upstream->demo)
+        if (i == PROGRAM_DEMO && !s->settings->upstream.demo)
             continue;
         int rc = start(s, &s->programs[i]);
         if (rc)
@@ -286,8 +286,10 @@ void programs_ended(struct supervisor *s, pid_t pid, int status) {
     for (int i = 0; i < PROGRAMS; i++)
         if (s->programs[i].pid == pid)
             p = &s->programs[i];
-    if (!p)
-        return; /* a dead gateway's worker */
+    if (!p) { /* of another generation of nginx, or a dead one's worker */
+        gateway_reaped(s, pid);
+        return;
+    }
     p->pid = 0;
     drop_control(p);
     if (p->id == PROGRAM_GATEWAY)

@@ -47,7 +47,7 @@ static int write_ready(const struct supervisor *s) {
     if (fd < 0)
         return err_from_errno(errno);
     int n = dprintf(fd, "{\"gateway\":\"%s://%s\",\"pid\":%d}\n",
-                    s->certificate_fd >= 0 ? "https" : "http", listen, (int)getpid());
+                    s->tls.certificate_fd >= 0 ? "https" : "http", listen, (int)getpid());
     close(fd);
     if (n < 0 || renameat(s->run_fd, "ready.new", s->run_fd, "ready"))
         return err_from_errno(errno);
@@ -74,7 +74,16 @@ void supervisor_stop(struct supervisor *s, int failed) {
     s->failed = failed;
     unlinkat(s->run_fd, "ready", 0);
     shared_close_listen(s);
+    reload_done(s);
     vault_done(s);
+}
+
+/* Killing takes whole groups: nginx's workers, too. */
+static void tell(const struct supervisor *s, const struct program *p, int sig) {
+    if (p->id == PROGRAM_GATEWAY)
+        gateway_signal(s, sig);
+    else if (p->pid)
+        kill(sig == SIGKILL ? -p->pid : p->pid, sig);
 }
 
 /* The next, harder way to end the program that stop_at names. */
@@ -86,21 +95,25 @@ static void push(struct supervisor *s, struct program *p, uint64_t now) {
         if (p->control)
             program_send(p, MSG_STOP, NULL, 0, -1);
         else
-            kill(p->pid, gateway ? SIGQUIT : SIGTERM);
+            tell(s, p, gateway ? SIGQUIT : SIGTERM);
         return;
     case 1:
         log_event("stop-late", LOG_WORD("name", program_name(p->id)), LOG_END);
-        kill(p->pid, SIGTERM);
+        tell(s, p, SIGTERM);
         return;
     default:
-        kill(-p->pid, SIGKILL);
+        tell(s, p, SIGKILL);
     }
+}
+
+static bool gone(const struct supervisor *s, int id) {
+    return id == PROGRAM_GATEWAY ? gateway_gone(s) : s->programs[id].pid == 0;
 }
 
 static void stop_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
     if (!s->stopping)
         return;
-    while (s->stop_at < PROGRAMS && s->programs[s->stop_at].pid == 0) {
+    while (s->stop_at < PROGRAMS && gone(s, s->stop_at)) {
         s->stop_at++;
         s->stop_step = 0;
     }
@@ -113,11 +126,9 @@ static void stop_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
     supervisor_due(due, s->stop_ns);
 }
 
-/* Whole groups: nginx's workers, too. */
 static void kill_all(const struct supervisor *s) {
     for (int i = 0; i < PROGRAMS; i++)
-        if (s->programs[i].pid)
-            kill(-s->programs[i].pid, SIGKILL);
+        tell(s, &s->programs[i], SIGKILL);
     if (s->orphans)
         kill(-s->orphans, SIGKILL);
 }
@@ -130,7 +141,9 @@ static int tick(void *arg) {
     programs_tick(s, now, &due);
     gateway_tick(s, now, &due);
     vault_tick(s, now, &due);
+    reload_tick(s, now, &due);
     publish_tick(s, now, &due);
+    tables_tick(s, now, &due);
     control_tick(s, now, &due);
     announce(s);
     stop_tick(s, now, &due);
@@ -152,6 +165,8 @@ static void on_signal(void *arg, uint32_t events) {
     while (read(s->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             reap(s);
+        else if (info.ssi_signo == SIGHUP)
+            s->reload.asked = true; /* a closed terminal says the same, and does no harm */
         else if (s->stopping)
             kill_all(s);
         else
@@ -165,10 +180,11 @@ static int watch_signals(struct supervisor *s) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGHUP);
+    signal(SIGHUP, SIG_DFL); /* nohup's ignoring would keep it from us */
     if (sigprocmask(SIG_BLOCK, &set, NULL) ||
         (s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return why_say(s->why, err_from_errno(errno), "cannot watch signals: %s", strerror(errno));
-    signal(SIGHUP, SIG_IGN); /* a closed terminal does not take the platform down */
     return loop_watch(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
 }
 
@@ -207,9 +223,11 @@ static int begin(struct supervisor *s) {
         rc = watch_signals(s);
     if (!rc)
         rc = shared_make(s);
-    if (!rc && (rc = publish_now(s)) != 0)
-        why_say(s->why, rc, "cannot read %s/control/control.db: %s", s->spec->install->dir,
-                err_text(rc));
+    if (!rc && (rc = publish_settings(s, s->settings)) != 0)
+        why_say(s->why, rc, "cannot publish the configuration with %s/control/control.db: %s",
+                s->spec->install->dir, err_text(rc));
+    if (!rc && (rc = tables_place(s)) != 0)
+        why_say(s->why, rc, "cannot watch the providers: %s", err_text(rc));
     if (!rc)
         rc = control_start(s);
     return rc ? rc : programs_start(s);
@@ -227,7 +245,7 @@ static void end(struct supervisor *s) {
     unlinkat(s->run_fd, "ready", 0);
     shared_done(s);
     loop_free(s->loop);
-    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd};
+    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd, s->master.ready_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -249,15 +267,19 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->control_fd,
                         &s->snapshot_reader_fd,
                         &s->demo_fd,
-                        &s->ready_fd,
-                        &s->certificate_fd,
-                        &s->certificate_key_fd};
+                        &s->tls.certificate_fd,
+                        &s->tls.key_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         *fds[i] = -1;
     s->spec = spec;
     s->why = why;
+    s->settings = spec->settings;
     s->listen_fd = spec->listen_fd;
+    s->demo_fd = spec->settings->demo_fd;
+    spec->settings->demo_fd = -1;
     programs_init(s);
+    gateway_init(s);
+    reload_init(s);
     log_program("supervisor");
     int rc = begin(s);
     if (!rc)

@@ -1,0 +1,156 @@
+/*
+ * The configuration read again while everything runs (supervisor_int.h): on SIGHUP and for
+ * `safehouse reload`. All or nothing:
+ *
+ *   IDLE --read, checked, keys fetched--> STARTING --all new workers serve--> PUBLISHING --> IDLE
+ *                                    \--- nginx needs nothing new -----------/
+ *
+ * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with what
+ * was there before. The publication comes first, then the old generation of nginx is told to go:
+ * between the two both serve. A route to a provider that only one generation knows is refused by
+ * the other like a provider that cannot be reached.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "proc/supervisor/checks.h"
+#include "proc/supervisor/supervisor_int.h"
+
+#define READY_NS (10000 * MS) /* for new workers to serve */
+
+void reload_init(struct supervisor *s) {
+    settings_init(&s->reload.settings);
+    s->reload.tls = (struct tls_files){-1, -1};
+}
+
+void reload_done(struct supervisor *s) {
+    gateway_drop_next(s);
+    settings_done(&s->reload.settings);
+    shared_close_tls(&s->reload.tls);
+    s->reload.step = RELOAD_IDLE;
+}
+
+/* ---- the end ---- */
+
+static void finish(struct supervisor *s, int rc) {
+    struct reload *r = &s->reload;
+    reload_done(s);
+    r->rc = rc;
+    r->ended_us = clock_wall_us();
+    log_event("reloaded", LOG_WORD("result", rc ? err_name(rc) : "ok"), LOG_END);
+    fprintf(stderr, "safehouse: %s\n", r->text);
+    control_configured(s, rc, r->text);
+}
+
+static void refuse(struct supervisor *s, int rc) {
+    snprintf(s->reload.text, sizeof s->reload.text, "%.2000s\nnothing was changed", s->why->text);
+    finish(s, rc);
+}
+
+static void succeed(struct supervisor *s, bool nginx) {
+    struct reload *r = &s->reload;
+    size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
+                                r->changed[0] ? "changed: " : "nothing in it changed",
+                                r->changed, nginx ? "; the gateway has new workers" : "");
+    if (r->kept[0])
+        snprintf(r->text + n, sizeof r->text - n,
+                 "\nwaits for the next start of safehouse up: %s", r->kept);
+    finish(s, 0);
+}
+
+/* ---- the steps ---- */
+
+static int read_settings(struct supervisor *s) {
+    const struct supervisor_spec *spec = s->spec;
+    struct reload *r = &s->reload;
+    int rc = settings_load(spec->source, &r->settings, s->why);
+    if (rc)
+        return rc;
+    settings_keep(spec->source, s->settings, &r->settings, r->kept);
+    rc = checks_run(r->settings.config, spec->listen, s->why);
+    if (!rc)
+        rc = settings_complete(spec->source, s->settings, &r->settings, s->why);
+    if (!rc && (rc = settings_compare(s->settings, &r->settings, r->changed)) != 0)
+        why_say(s->why, rc, "comparing the configurations: %s", err_text(rc));
+    return rc ? rc : shared_read_tls(s, r->settings.config, &r->tls);
+}
+
+static int begin(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    bool differs = false;
+    r->changed[0] = r->kept[0] = 0;
+    int rc = read_settings(s);
+    if (!rc)
+        rc = gateway_differs(s, &r->settings, &r->tls, &differs);
+    if (rc)
+        return rc;
+    if (!differs) {
+        r->step = RELOAD_PUBLISHING;
+        return 0;
+    }
+    r->step = RELOAD_STARTING;
+    r->end_ns = clock_mono_ns() + READY_NS;
+    return gateway_start_next(s);
+}
+
+void reload_gateway_ready(struct supervisor *s) {
+    if (s->reload.step == RELOAD_STARTING)
+        s->reload.step = RELOAD_PUBLISHING;
+}
+
+void reload_gateway_ended(struct supervisor *s) {
+    refuse(s, why_say(s->why, ERR_USAGE,
+                      "nginx does not start with the new configuration, as when a provider's host "
+                      "name does not resolve; its own words are on standard error of safehouse up"));
+}
+
+static void commit(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    bool nginx = r->master.pid != 0;
+    health_restore_keys(s->health);
+    int rc = publish_settings(s, &r->settings);
+    if (rc) {
+        why_say(s->why, rc, "the new configuration cannot be published: %s", err_text(rc));
+        refuse(s, rc);
+        return;
+    }
+    settings_done(s->settings);
+    *s->settings = r->settings;
+    settings_init(&r->settings);
+    if (nginx)
+        gateway_switch(s);
+    struct tls_files tls = s->tls;
+    s->tls = r->tls;
+    r->tls = tls;
+    if ((rc = tables_place(s)) != 0)
+        log_event("places-lost", LOG_ERR(rc), LOG_END);
+    succeed(s, nginx);
+}
+
+void reload_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
+    struct reload *r = &s->reload;
+    if (s->stopping || !s->announced)
+        return;
+    if (r->step == RELOAD_IDLE && r->asked) {
+        r->asked = false;
+        control_configuring(s);
+        int rc = begin(s);
+        if (rc)
+            refuse(s, rc);
+    }
+    if (r->step == RELOAD_STARTING && now >= r->end_ns)
+        refuse(s, why_say(s->why, ERR_PEER,
+                          "the gateway's new workers do not serve within %llu seconds",
+                          (unsigned long long)(READY_NS / 1000 / MS)));
+    if (r->step == RELOAD_PUBLISHING && now >= publish_ready_ns(s))
+        commit(s);
+    if (r->step == RELOAD_STARTING)
+        supervisor_due(due, r->end_ns);
+    else if (r->step == RELOAD_PUBLISHING)
+        supervisor_due(due, publish_ready_ns(s));
+    else if (r->asked)
+        supervisor_due(due, now);
+}
