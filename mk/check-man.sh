@@ -1,6 +1,6 @@
 #!/bin/sh
 # check-man.sh SAFEHOUSE PAGE...: the manual has no mistake that mandoc sees, names every option that
-# the commands' --help names and no other, and, like the example, every field of the configuration.
+# the commands' --help names and no other, and, like the examples, every field of the configuration.
 safehouse=$1
 shift
 bad=0
@@ -10,7 +10,7 @@ options() { grep -oE -- '(^|[^-a-z])--?[a-z][-a-z]*' | sed 's/^[^-]//' | sort -u
 
 help_of() {
     case $1 in
-    key) for c in create list revoke; do "$safehouse" key $c --help; done ;;
+    key) for c in create list update revoke; do "$safehouse" key $c --help; done ;;
     unlock) for c in unlock lock; do "$safehouse" $c --help; done ;;
     config) "$safehouse" config check --help ;;
     *) "$safehouse" "$1" --help ;;
@@ -34,12 +34,14 @@ for page; do
     done
 done
 
-for word in $(sed -n '/^static const struct field fields/,/^};/p' src/control/config.c |
-    grep -oE '"[a-z_-]+"' | tr -d '"' | sort -u); do
-    for file in doc/man/safehouse.yaml.5 examples/safehouse.yaml; do
-        grep -qw -e "$word" "$file" || wrong "$file does not have $word"
-    done
+fields=$(grep -v '^#' src/control/config_fields.c | grep -oE '"[a-z_-]+"' | tr -d '"' | sort -u)
+[ -n "$fields" ] || wrong "no field of the configuration is found"
+for field in $fields; do
+    grep -qw -e "$field" doc/man/safehouse.yaml.5 || wrong "safehouse.yaml.5 does not have $field"
+    cat examples/*.yaml | grep -qw -e "$field" || wrong "no example has $field"
 done
-"$safehouse" config check examples/safehouse.yaml >/dev/null || bad=1
+for example in examples/*.yaml; do
+    "$safehouse" config check "$example" >/dev/null || wrong "$example is refused"
+done
 [ $bad = 0 ] && echo "the manual is in order"
 exit $bad

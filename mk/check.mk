@@ -30,7 +30,7 @@ unit: $(filter-out $(addprefix $(B)/test/unit/,$(addsuffix /%,$(NOT))),$(unit_bi
 # that some of them need runs as it will in production. libchdb has an allocator of its own, with which
 # AddressSanitizer does not start.
 check-asan:
-	@$(MAKE) --no-print-directory B=$(B)/asan NOT=store WARN= HARDEN=-fPIE \
+	@UNIT_SECONDS=600 $(MAKE) --no-print-directory B=$(B)/asan NOT=store WARN= HARDEN=-fPIE \
 	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" unit
 
 check-links: $(addprefix $(B)/bin/,$(BINS)) $(GATEWAY)
@@ -66,6 +66,7 @@ $(B)/nolink/bin/sandbox: $(filter-out %/main.c.o,$(call objects,proc/sealer)) sr
 $(B)/nolink/bin/%: test/nolink/%.c $(writing)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -pie -o $@ $(filter-out src/%,$^) $(LIBS_safehouse-sealer)
+# What a variable is, for scripts.
 show-%:
 	@echo $($*)
 

@@ -26,10 +26,5 @@ $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 
 -include $(gateway_objects:.o=.d)
 
-check-links: check-gateway-links
-.PHONY: check-gateway-links
-check-gateway-links: $(B)/bin/ngx_http_safehouse_module.so
-	@sh mk/check-links.sh $(B) "ngx_http_safehouse_module.so:$(FORBIDDEN_gateway)" >/dev/null
-
 UNIT_gateway := base control/apikey.c write/gateway/known.c write/gateway/refusal.c \
                 write/gateway/terminal.c proc/supervisor/gateway_conf.c

@@ -27,7 +27,8 @@
 #define LIMIT_SQL (256u << 10)           /* a statement */
 #define LIMIT_REASON 1024                /* why somebody reads */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
-#define LIMIT_FRAME (16u << 20)          /* one message between programs */
+#define LIMIT_FRAME (16u << 20)          /* one message between programs, but for cells */
+#define LIMIT_CELL (160u << 20)          /* a sealed cell on its way to be opened, and its text */
 #define LIMIT_BATCH_ROWS 8192            /* rows of all tables in one batch */
 #define LIMIT_BATCH_BYTES (64u << 20)    /* after this a batch is closed */
 #define LIMIT_BATCH_AGE_MS 1000          /* a batch is closed at this age */

@@ -71,10 +71,10 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* client -> vault: u32 cell number | u16 n | n data-key row (record/datakey.h) | context |    \
        envelope. At most LIMIT_OPEN_CELLS, then OPEN_GO: the vault notes the opening in the        \
        ledger, then answers each cell with OPENED, then END */                                     \
-    X(MSG_OPEN_CELL,    37, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \
+    X(MSG_OPEN_CELL,    37, IPC_CLIENT,     IPC_VAULT,      LIMIT_CELL)                            \
     X(MSG_OPEN_GO,      38, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* vault -> client: u32 cell number | i32 0 or ERR_* | u8 dictionary | padded plaintext */     \
-    X(MSG_OPENED,       39, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    X(MSG_OPENED,       39, IPC_VAULT,      IPC_CLIENT,     LIMIT_CELL)                            \
     /* client -> store: u16 n | n format | SQL; answered with DATA..., END */                      \
     X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \

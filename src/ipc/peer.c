@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define QUEUE_MAX (64u << 20)
+#define QUEUE_MAX (LIMIT_CELL + LIMIT_FRAME)
 #define READ_BYTES 65536u
 #define FDS_MAX 8
 
@@ -61,7 +61,7 @@ int peer_new(int fd, enum ipc_role self, enum ipc_role other, struct peer **ret)
     p->fd = fd;
     p->self = self;
     p->other = other;
-    buf_init(&p->in, LIMIT_FRAME + IPC_HEADER_BYTES + READ_BYTES);
+    buf_init(&p->in, LIMIT_CELL + IPC_HEADER_BYTES + READ_BYTES);
     buf_init(&p->out, QUEUE_MAX);
     *ret = p;
     return 0;
@@ -225,9 +225,9 @@ static int fill(struct peer *p) {
 /* 0 and the frame, or ERR_AGAIN when it is not whole yet. */
 static int parse(struct peer *p, struct frame *ret) {
     size_t have = p->in.len - p->in_used;
-    const uint8_t *at = p->in.p + p->in_used;
     if (have < IPC_HEADER_BYTES)
         return ERR_AGAIN;
+    const uint8_t *at = p->in.p + p->in_used;
     size_t len = get_u32(at);
     uint16_t msg = get_u16(at + 4);
     if (get_u16(at + 6) != IPC_VERSION)

@@ -28,7 +28,7 @@ void peer_free(struct peer *p); /* NULL-safe; closes */
 int peer_fd(const struct peer *p);
 
 /* Queues a frame and tries to send. fd < 0: none; otherwise it is duplicated by the kernel, the
- * caller keeps his. ERR_FULL when more than 64 MiB wait, ERR_PEER when the other end is gone. */
+ * caller keeps his. ERR_FULL when too much waits, ERR_PEER when the other end is gone. */
 int peer_send(struct peer *p, enum ipc_msg msg, const void *payload, size_t len, int fd);
 /* Two pieces as one payload, to save a copy. */
 int peer_send2(struct peer *p, enum ipc_msg msg, const void *a, size_t a_len, const void *b,

@@ -2,6 +2,7 @@
 // `safehouse show` gives back of each exchange.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import OpenAI from 'openai';
 import { Installation } from './lib/installation.mjs';
@@ -211,4 +212,14 @@ test('a body of 8 MB passes, chunked and with Content-Length', async () => {
   const t = await raw(house.gateway, house.key, request);
   assert.equal(JSON.parse(t.body).choices[0].message.content, `${JSON.stringify(request).length}`);
   await shown(t.headers['x-safehouse-id'], request);
+});
+
+test('a body just below the ceiling that does not compress is kept and opened', async () => {
+  const content = randomBytes(23 << 20).toString('base64'); // 30.7 MB
+  const request = { ...ASK, messages: [{ role: 'user', content }] };
+  upstream.answer = (x) => x.json(completion(content.slice(0, 1 << 20)));
+  const t = await raw(house.gateway, house.key, request);
+  assert.equal(t.status, 200);
+  const it = await shown(t.headers['x-safehouse-id'], request);
+  assert.equal(it.response.choices[0].message.content.length, 1 << 20);
 });

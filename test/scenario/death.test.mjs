@@ -7,7 +7,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { Installation, until } from './lib/installation.mjs';
 import { Upstream, chunk, event } from './lib/upstream.mjs';
 
-const ROUNDS = Number(process.env.DEATH_ROUNDS ?? 20); // kills, spread over the four programs
+const ROUNDS = Number(process.env.DEATH_ROUNDS ?? 80); // kills: each of the four programs 20 times
 const STREAMS = 12; // under way at any time
 
 let upstream, house;
@@ -90,16 +90,19 @@ test(`${ROUNDS} deaths`, { timeout: 240000 }, async () => {
   const load = Array.from({ length: STREAMS }, async () => {
     while (going) await one();
   });
-  const names = ['gateway', 'sealer', 'store', 'vault'];
-  for (let round = 0; round < ROUNDS; round++) {
-    const name = names[round % names.length];
-    const begun = received.size;
-    await until(() => received.size > begun + 4, 'load under way');
-    process.kill(await victim(name), 'SIGKILL');
-    await backWithin(2000, name);
+  try {
+    const names = ['gateway', 'sealer', 'store', 'vault'];
+    for (let round = 0; round < ROUNDS; round++) {
+      const name = names[round % names.length];
+      const begun = received.size;
+      await until(() => received.size > begun + 4, 'load under way');
+      process.kill(await victim(name), 'SIGKILL');
+      await backWithin(2000, name);
+    }
+  } finally {
+    going = false; // or the load would outlive a failure
+    await Promise.all(load);
   }
-  going = false;
-  await Promise.all(load);
 
   const ids = [...received.keys()];
   assert.ok(ids.length > ROUNDS * 4);

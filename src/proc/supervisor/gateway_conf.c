@@ -2,7 +2,8 @@
  * nginx.conf of the gateway (gateway_conf.h). Pure, run by the supervisor.
  *
  * Every field that comes from outside is checked against a closed set of characters before it
- * becomes a line: in nginx's language a semicolon, a brace or a dollar sign would be more than text.
+ * becomes a line: in nginx's language a semicolon, a brace or a dollar sign would be more than
+ * text.
  */
 #include "proc/supervisor/gateway_conf.h"
 
@@ -51,7 +52,8 @@ static int take_host(struct target *t, const char *from, size_t len) {
         return rc;
     if (t->host[0] != '[')
         return len && consists_of(t->host, ".-") ? 0 : ERR_USAGE;
-    return len > 3 && t->host[len - 1] == ']' && strspn(t->host + 1, "0123456789abcdefABCDEF:.") == len - 2
+    return len > 3 && t->host[len - 1] == ']' &&
+                   strspn(t->host + 1, "0123456789abcdefABCDEF:.") == len - 2
                ? 0
                : ERR_USAGE;
 }
@@ -162,8 +164,8 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
                            c->dir);
 }
 
-/* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of a
- * body, and answers are not buffered. */
+/* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of
+ * a body, and answers are not buffered. */
 static int put_limits(struct buf *out, const struct gateway_conf *c) {
     unsigned long long body = c->max_body ? c->max_body : LIMIT_REQUEST_BODY;
     return buf_printf(out,
@@ -174,8 +176,8 @@ static int put_limits(struct buf *out, const struct gateway_conf *c) {
                       "    tcp_nodelay on;\n"
                       "    keepalive_requests 1000000;\n"
                       "    lingering_timeout 1s;\n"
-                      "    request_pool_size 4k;\n"
-                      "    client_header_buffer_size 8k;\n"
+                      "    connection_pool_size 5k;\n"
+                      "    client_header_buffer_size 4000;\n"
                       "    large_client_header_buffers 4 16k;\n"
                       "    client_max_body_size %llu;\n"
                       "    client_body_buffer_size 1m;\n"
@@ -202,8 +204,7 @@ static int put_proxy(struct buf *out, const struct target *t) {
         "    safehouse_connect_port %u;\n"
         "    proxy_http_version 1.1;\n"
         "    proxy_buffering off;\n"
-        "    proxy_buffer_size 16k;\n"
-        "    proxy_buffers 4 16k;\n"
+        "    proxy_buffer_size 8k;\n"
         "    proxy_max_temp_file_size 0;\n"
         "    proxy_connect_timeout 10s;\n"
         "    proxy_read_timeout 600s;\n"

@@ -4,24 +4,22 @@
  * The gateway's nginx.conf, made from what `safehouse up` knows. Pure: a struct in, text out.
  *
  * How the supervisor starts nginx with it:
- *   argv         nginx -p DIR/ -c CONF -e stderr     (trouble with the configuration goes to standard
- *                error before the first request; the running gateway has no error log)
- *   uid          the gateway's own. nginx in a session of its own (setsid): a terminal's signals are
- *                not for it, and with an inherited socket nginx takes SIGWINCH for "stop accepting".
- *   environment  only these:
+ *   argv         nginx -p DIR/ -c CONF -e stderr     (trouble with the configuration goes to
+ * standard error before the first request; the running gateway has no error log) uid          the
+ * gateway's own. nginx in a session of its own (setsid): a terminal's signals are not for it, and
+ * with an inherited socket nginx takes SIGWINCH for "stop accepting". environment  only these:
  *     NGINX="N;"       the listening socket's descriptor: bound to `listen`, listening, not
- *                      close-on-exec. nginx takes an inherited socket for the `listen` directive whose
- *                      address is equal (getsockname), so `listen` must be the address that is bound,
- *                      its real port included. The variable is nginx's own way through a binary upgrade.
- *     SH_RING_FD, SH_WAKE_FD, SH_SNAPSHOT_FD    as in ipc/child.h
- *     SH_READY_FD      optional: a pipe's write end. Each worker writes {landlock abi, seccomp} as two
- *                      bytes when it is sandboxed and about to serve.
+ *                      close-on-exec. nginx takes an inherited socket for the `listen` directive
+ * whose address is equal (getsockname), so `listen` must be the address that is bound, its real
+ * port included. The variable is nginx's own way through a binary upgrade. SH_RING_FD, SH_WAKE_FD,
+ * SH_SNAPSHOT_FD    as in ipc/child.h SH_READY_FD      optional: a pipe's write end. Each worker
+ * writes {landlock abi, seccomp} as two bytes when it is sandboxed and about to serve.
  *     SH_SANDBOX=best-effort    optional: start without Landlock where the kernel has none
  *     GLIBC_TUNABLES=glibc.malloc.perturb=165   when gateway_conf_tls says so: OpenSSL frees its
  *                      buffers without wiping them, then free() does
  *   ring         two regions a worker: a reload has the old and the new ones side by side
- *   signals      TERM ends at once, QUIT after the requests under way; never USR1 (it reopens logs).
- *                HUP reads the configuration and resolves the provider's name again.
+ *   signals      TERM ends at once, QUIT after the requests under way; never USR1 (it reopens
+ * logs). HUP reads the configuration and resolves the provider's name again.
  *
  * A worker that cannot be sandboxed, or finds no region, ends its master: the gateway is down then,
  * visibly, instead of up without workers.
@@ -32,15 +30,15 @@
 #include "base/buf.h"
 
 struct gateway_conf {
-    const char *dir;         /* absolute: the gateway's folder, writable by its uid; holds nginx.pid */
-    const char *module;      /* absolute: ngx_http_safehouse_module.so */
-    const char *listen;      /* "127.0.0.1:8080", "[::1]:8080" */
-    const char *upstream;    /* URL: http or https, a host, optional port and base path */
+    const char *dir;      /* absolute: the gateway's folder, writable by its uid; holds nginx.pid */
+    const char *module;   /* absolute: ngx_http_safehouse_module.so */
+    const char *listen;   /* "127.0.0.1:8080", "[::1]:8080" */
+    const char *upstream; /* URL: http or https, a host, optional port and base path */
     const char *certificate; /* absolute; NULL or "": no TLS towards clients */
     const char *certificate_key;
-    const char *trusted;     /* absolute: authorities for an https provider; NULL or "": the system's */
-    uint64_t max_body;       /* bytes, up to LIMIT_REQUEST_BODY; 0 = that */
-    unsigned workers;        /* 0 = as many as processors */
+    const char *trusted; /* absolute: authorities for an https provider; NULL or "": the system's */
+    uint64_t max_body;   /* bytes, up to LIMIT_REQUEST_BODY; 0 = that */
+    unsigned workers;    /* 0 = as many as processors */
 };
 
 #define GATEWAY_CONF_MAX 16384 /* ceiling for buf_init */

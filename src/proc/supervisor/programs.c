@@ -24,9 +24,10 @@
 #include "proc/supervisor/checks.h"
 #include "proc/supervisor/supervisor_int.h"
 
-#define QUICK_NS (10000 * MS) /* a death sooner after the start than this is one in a row */
+#define QUICK_NS (500 * MS) /* a death before it ran for so long is one in a row */
 #define PAUSE_MIN_MS 50
-#define PAUSE_MAX_MS 5000
+#define PAUSE_MAX_MS 5000     /* of a program that does not get ready */
+#define PAUSE_RAN_MAX_MS 1000 /* of one that did: what kills it comes from outside */
 #define START_DEATHS_MAX 3 /* before everything ran once: then `up` gives up */
 
 static const struct row {
@@ -79,6 +80,8 @@ void program_send(struct program *p, enum ipc_msg msg, const void *payload, size
 
 void program_running(struct program *p, uint8_t landlock, uint8_t seccomp) {
     p->state = STATE_RUNNING;
+    if (!p->ready_ns)
+        p->ready_ns = clock_mono_ns();
     p->landlock = landlock;
     p->seccomp = seccomp;
     if (p->id == PROGRAM_VAULT)
@@ -237,7 +240,6 @@ static int start_plain(struct supervisor *s, struct program *p) {
 
 static int start(struct supervisor *s, struct program *p) {
     p->state = STATE_STARTING;
-    p->started_ns = clock_mono_ns();
     p->landlock = p->seccomp = 0;
     int rc = p->id == PROGRAM_GATEWAY ? gateway_start(s, p) : start_plain(s, p);
     if (rc)
@@ -275,8 +277,11 @@ uint64_t programs_pause_ms(unsigned quick) {
 }
 
 static void plan_restart(struct program *p, uint64_t now) {
-    p->quick = now - p->started_ns < QUICK_NS ? p->quick + 1 : 1;
-    p->restart_ns = now + programs_pause_ms(p->quick) * MS;
+    bool ran = p->ready_ns != 0;
+    p->quick = !ran || now - p->ready_ns < QUICK_NS ? p->quick + 1 : 1;
+    uint64_t ms = programs_pause_ms(p->quick);
+    p->restart_ns = now + (ran && ms > PAUSE_RAN_MAX_MS ? PAUSE_RAN_MAX_MS : ms) * MS;
+    p->ready_ns = 0;
     p->state = STATE_RESTARTING;
 }
 

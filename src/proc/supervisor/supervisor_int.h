@@ -46,8 +46,9 @@ struct program {
     enum state state;
     pid_t pid;            /* 0 = none */
     struct peer *control; /* NULL: it has none (gateway, demo), or is dead */
-    uint64_t started_ns, restart_ns;
-    unsigned quick; /* deaths in a row that came soon after the start */
+    uint64_t restart_ns;
+    uint64_t ready_ns; /* since when it runs; 0 = not yet */
+    unsigned quick;    /* deaths in a row that came soon */
     uint64_t restarts;
     uint8_t landlock, seccomp; /* of MSG_READY */
 };
@@ -187,7 +188,7 @@ bool programs_running(const struct supervisor *s);
 /* Sends to a program's control socket; a failure ends in its death. */
 void program_send(struct program *p, enum ipc_msg msg, const void *payload, size_t len, int fd);
 void program_running(struct program *p, uint8_t landlock, uint8_t seccomp);
-/* How long a program that died waits: its `quick`-th death in a row soon after a start. */
+/* How long a program that died waits: its `quick`-th death in a row that came soon. */
 uint64_t programs_pause_ms(unsigned quick);
 
 /* ---- gateway.c ---- */

@@ -20,8 +20,8 @@
 #include "proc/vault/vault.h"
 #include "read/unseal/unseal.h"
 
-#define REQUEST_BYTES (64u << 20)   /* of sealed cells in one request */
-#define REQUESTS_BYTES (256u << 20) /* and in all requests */
+#define REQUEST_BYTES (LIMIT_CELL + (64u << 20)) /* of sealed cells in one request */
+#define REQUESTS_BYTES (2u * REQUEST_BYTES)      /* and in all requests */
 #define KEPT_BYTES (1u << 20)       /* of a plaintext buffer, between cells */
 #define OPENED_HEAD 9               /* u32 number | i32 code | u8 dictionary */
 
@@ -65,7 +65,7 @@ int opening_new(struct vault *v, struct opening **ret) {
         return ERR_NOMEM;
     o->vault = v;
     buf_init(&o->bytes, REQUEST_BYTES);
-    buf_init(&o->out, LIMIT_FRAME);
+    buf_init(&o->out, LIMIT_CELL);
     int rc = unseal_new(&o->unseal);
     o->pair = sodium_malloc(sizeof *o->pair);
     if (rc || !o->pair) {

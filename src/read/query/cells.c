@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 #define PREFIX_BYTES (sizeof CELL_PREFIX - 1)
-#define CELL_TEXT_MAX (PREFIX_BYTES + B64URL_LEN((size_t)LIMIT_FRAME))
+#define CELL_TEXT_MAX (PREFIX_BYTES + B64URL_LEN((size_t)LIMIT_CELL))
 #define HELD_SOFT_MAX (8u << 20) /* open what there is when this much waits */
 #define REASONS 8
 

@@ -176,7 +176,7 @@ static int open_some(struct history *h, const size_t *chain, size_t n, size_t *r
     size_t asked = 0, bytes = 0, i;
     uuid_format(id, h->conversation);
     buf_init(&sql, LIMIT_SQL);
-    buf_init(&lines, 2ul * FETCH_BYTES + 2ul * LIMIT_FRAME);
+    buf_init(&lines, 2ul * FETCH_BYTES + 2ul * LIMIT_CELL);
     int rc = buf_printf(&sql, "SELECT body FROM turns WHERE conversation = '%s' AND id IN (", id);
     for (i = 0; !rc && i < n && asked < FETCH_TURNS && bytes < FETCH_BYTES; i++) {
         const struct entry *e = &h->entries[chain[i]];

@@ -349,7 +349,7 @@ static int open_some(struct remote *r, const struct cell *cells, size_t from, si
         struct envelope_header h;
         const struct cell *c = &cells[*to];
         int bad = envelope_decode_header(&h, c->envelope, c->envelope_len);
-        if (c->context_len + c->envelope_len > LIMIT_FRAME - 6 - DATA_KEY_ROW_MAX)
+        if (c->context_len + c->envelope_len > LIMIT_CELL - 6 - DATA_KEY_ROW_MAX)
             bad = ERR_LIMIT;
         const struct data_key_row *key = bad ? NULL : find_key(r, h.data_key);
         if (!key) {

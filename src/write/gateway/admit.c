@@ -88,8 +88,8 @@ static void strip_hop(ngx_http_request_t *r, const ngx_str_t *value) {
 }
 
 static bool is_plain_connection(const ngx_str_t *v) {
-    return (v->len == 10 && ngx_strncasecmp(v->data, (u_char *)"keep-alive", 10) == 0) ||
-           (v->len == 5 && ngx_strncasecmp(v->data, (u_char *)"close", 5) == 0);
+    return (v->len == 10 && gateway_same(v->data, "keep-alive", 10)) ||
+           (v->len == 5 && gateway_same(v->data, "close", 5));
 }
 
 static void inspect(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg) {
@@ -108,7 +108,7 @@ static ngx_str_t presented_key(ngx_http_request_t *r) {
     ngx_str_t key = ngx_null_string;
     each_header(r, inspect, &key);
     const ngx_table_elt_t *h = r->headers_in.authorization;
-    if (h && h->value.len > 7 && ngx_strncasecmp(h->value.data, (u_char *)"bearer ", 7) == 0) {
+    if (h && h->value.len > 7 && gateway_same(h->value.data, "Bearer ", 7)) {
         u_char *p = h->value.data + 7, *e = h->value.data + h->value.len;
         while (p < e && *p == ' ')
             p++;
@@ -241,8 +241,8 @@ static enum refusal_name why(struct gateway_request *q, int rc) {
     return reqscan_feed(&q->scan, NULL, 0) == ERR_LIMIT ? REFUSAL_DEPTH : REFUSAL_SIZE;
 }
 
-/* Of a body with a length all is read, so that the connection can go on; after chunks, more than the
- * body may have been. */
+/* Of a body with a length all is read, so that the connection can go on; after chunks, more than
+ * the body may have been. */
 static ngx_int_t refuse_body(ngx_http_request_t *r, struct gateway_request *q,
                              enum refusal_name name) {
     if (r->headers_in.chunked || r->request_body->rest != 0)
@@ -271,9 +271,9 @@ static void move(ngx_buf_t *to, ngx_chain_t *cl) {
 }
 
 /*
- * What nginx has read since the last time moves into memory of just that size, and nginx, which then
- * has no buffer in use, reads on into the same one. So a large body takes the memory that it needs,
- * in whatever chunks it comes, and never a file.
+ * What nginx has read since the last time moves into memory of just that size, and nginx, which
+ * then has no buffer in use, reads on into the same one. So a large body takes the memory that it
+ * needs, in whatever chunks it comes, and never a file.
  */
 static ngx_int_t set_aside(ngx_http_request_t *r, struct gateway_request *q, ngx_chain_t *in) {
     ngx_http_request_body_t *body = r->request_body;

@@ -13,7 +13,10 @@
 #include "base/err.h"
 #include "write/gateway/gateway.h"
 
-static const u_char json_type[] = "application/json";
+#define TEXT(literal) ((ngx_str_t)ngx_string(literal))
+
+static const ngx_str_t json_type = ngx_string("application/json"),
+                       stream_type = ngx_string("text/event-stream");
 
 /* ---- closing ---- */
 
@@ -49,40 +52,32 @@ static int keep(struct gateway_request *q, const u_char *p, size_t n) {
 
 /* ---- head ---- */
 
-static ngx_int_t add_header(ngx_http_request_t *r, const char *name, const u_char *value,
-                            size_t len) {
+static ngx_int_t add_header(ngx_http_request_t *r, ngx_str_t name, ngx_str_t value) {
     ngx_table_elt_t *h = ngx_list_push(&r->headers_out.headers);
     if (!h)
         return NGX_ERROR;
-    *h = (ngx_table_elt_t){
-        .hash = 1,
-        .key = {.len = strlen(name), .data = (u_char *)(uintptr_t)name},
-        .value = {.len = len, .data = (u_char *)(uintptr_t)value},
-    };
+    *h = (ngx_table_elt_t){.hash = 1, .key = name, .value = value};
     return NGX_OK;
-}
-
-static ngx_int_t add_literal(ngx_http_request_t *r, const char *name, const char *value) {
-    return add_header(r, name, (const u_char *)value, strlen(value));
 }
 
 static ngx_int_t add_advice(ngx_http_request_t *r, const struct gateway_location *l,
                             ngx_uint_t status) {
     switch (status) {
     case 401:
-        return add_literal(r, "WWW-Authenticate", "Bearer");
+        return add_header(r, TEXT("WWW-Authenticate"), TEXT("Bearer"));
     case 405:
-        return add_literal(r, "Allow", l->route == GATEWAY_MODELS ? "GET, HEAD" : "POST");
+        return l->route == GATEWAY_MODELS ? add_header(r, TEXT("Allow"), TEXT("GET, HEAD"))
+                                          : add_header(r, TEXT("Allow"), TEXT("POST"));
     case 503:
-        return add_literal(r, "Retry-After", "1");
+        return add_header(r, TEXT("Retry-After"), TEXT("1"));
     default:
         return NGX_OK;
     }
 }
 
-/* What is left of a body is still on the connection, and must not be read as a request. nginx leaves
- * the connection open after some errors and closes it after others; where the whole body was read,
- * it can stay. */
+/* What is left of a body is still on the connection, and must not be read as a request. nginx
+ * leaves the connection open after some errors and closes it after others; where the whole body was
+ * read, it can stay. */
 static void settle_connection(ngx_http_request_t *r, const struct gateway_request *q) {
     bool body = r->headers_in.chunked || r->headers_in.content_length_n > 0;
     if (q->body_refused && q->keepalive) {
@@ -109,24 +104,23 @@ static ngx_int_t begin_refusal(ngx_http_request_t *r, struct gateway_request *q)
         gateway_close(r, q, RING_REFUSED);
     }
     settle_connection(r, q);
-    out->content_type = (ngx_str_t){sizeof json_type - 1, (u_char *)(uintptr_t)json_type};
-    out->content_type_len = sizeof json_type - 1;
+    out->content_type = json_type;
+    out->content_type_len = json_type.len;
     out->content_type_lowcase = NULL;
     ngx_http_clear_content_length(r);
     out->content_length_n = (off_t)q->refusal->len;
     return add_advice(r, l, out->status);
 }
 
-static bool is_type(const ngx_str_t *type, size_t len, const char *name) {
-    return len == strlen(name) && ngx_strncasecmp(type->data, (u_char *)(uintptr_t)name, len) == 0;
+static bool is_type(const ngx_http_headers_out_t *out, const ngx_str_t *type) {
+    return out->content_type_len == type->len &&
+           gateway_same(out->content_type.data, (const char *)type->data, type->len);
 }
 
 static uint8_t body_kind(const ngx_http_headers_out_t *out) {
-    if (is_type(&out->content_type, out->content_type_len, "text/event-stream"))
+    if (is_type(out, &stream_type))
         return RING_BODY_SSE;
-    if (is_type(&out->content_type, out->content_type_len, "application/json"))
-        return RING_BODY_JSON;
-    return RING_BODY_OTHER;
+    return is_type(out, &json_type) ? RING_BODY_JSON : RING_BODY_OTHER;
 }
 
 /* As nginx's own header filter has it. */
@@ -136,8 +130,8 @@ static bool has_body(const ngx_http_request_t *r) {
            status != NGX_HTTP_NOT_MODIFIED;
 }
 
-/* Bytes that are no HTTP answer, which nginx takes for HTTP/0.9, and a change of protocol: both would
- * reach the client without a head. */
+/* Bytes that are no HTTP answer, which nginx takes for HTTP/0.9, and a change of protocol: both
+ * would reach the client without a head. */
 static bool is_answer(const ngx_http_request_t *r) {
     return r->http_version >= NGX_HTTP_VERSION_10 && r->headers_out.status >= NGX_HTTP_OK;
 }
@@ -181,7 +175,8 @@ ngx_int_t gateway_header(ngx_http_request_t *r) {
         }
         begin_answer(r, q);
     }
-    if (q && q->admitted && add_header(r, "x-safehouse-id", (u_char *)q->id, UUID_TEXT) != NGX_OK)
+    if (q && q->admitted &&
+        add_header(r, TEXT("x-safehouse-id"), (ngx_str_t){UUID_TEXT, (u_char *)q->id}) != NGX_OK)
         return NGX_ERROR;
     return gateway_next_header(r);
 }

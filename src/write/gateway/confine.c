@@ -1,10 +1,11 @@
 /*
  * The sandbox of a gateway worker: no files, TCP connections to the provider's port only, no other
- * kind of socket, and the system calls that nginx's event loop makes. Entered in init_process, after
- * everything that a worker needs is mapped and before it takes its first connection.
+ * kind of socket, and the system calls that nginx's event loop makes. Entered in init_process,
+ * after everything that a worker needs is mapped and before it takes its first connection.
  *
- * seccomp filters add up, so the socket filter is one of its own: it kills on any address family but
- * IPv4 and IPv6 (an AF_UNIX socket would reach the other programs), and on any type but a stream.
+ * seccomp filters add up, so the socket filter is one of its own: it kills on any address family
+ * but IPv4 and IPv6 (an AF_UNIX socket would reach the other programs), and on any type but a
+ * stream.
  */
 #include <errno.h>
 #include <linux/audit.h>

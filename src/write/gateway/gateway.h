@@ -31,7 +31,7 @@ enum gateway_route { GATEWAY_NONE, GATEWAY_CHAT, GATEWAY_MODELS };
 #define GATEWAY_PORTS 8
 
 struct gateway_main {
-    ngx_flag_t used;                        /* some location has a route */
+    ngx_flag_t used;                           /* some location has a route */
     uint16_t connect_ports[GATEWAY_PORTS + 1]; /* ended by 0 */
     ngx_uint_t connect_count;
 };
@@ -56,18 +56,18 @@ struct gateway_request {
     ngx_str_t credential;          /* for the provider; in the pool, wiped with it */
     struct reqscan scan;           /* of the request's body, then of an answer without a length */
     struct terminal terminal;
-    off_t left;                    /* bytes of the answer that Content-Length still announces, or -1 */
-    u_char *buffer_high;           /* how far the upstream's buffer was ever filled */
+    off_t left;          /* bytes of the answer that Content-Length still announces, or -1 */
+    u_char *buffer_high; /* how far the upstream's buffer was ever filled */
     void (*finalize_request)(ngx_http_request_t *r, ngx_int_t rc); /* the proxy module's own */
-    ngx_uint_t http_version; /* the client's */
+    ngx_uint_t http_version; /* of the client */
     bool admitted;
-    bool keepalive;  /* as the client asked, before any error */
+    bool keepalive; /* as the client asked, before any error */
     bool body_refused;
-    bool set_aside;  /* the body was larger than nginx's buffer for it */
-    bool own;        /* the answer is a refusal */
-    bool stream;     /* the answer ends with its terminal event */
+    bool set_aside;   /* the body was larger than nginx's buffer for it */
+    bool own;         /* the answer is a refusal */
+    bool stream;      /* the answer ends with its terminal event */
     bool scan_answer; /* it ends where the provider closes, if it is whole JSON then */
-    bool broken;     /* the provider failed after the answer's head */
+    bool broken;      /* the provider failed after the answer's head */
     char id[UUID_TEXT];
 };
 
@@ -77,13 +77,19 @@ static inline struct gateway_request *gateway_of(const ngx_http_request_t *r) {
 /* The same, made if there is none yet. NULL without memory. */
 struct gateway_request *gateway_request_new(ngx_http_request_t *r);
 
+/* The same letters, in whatever case; most clients have the usual one. */
+static inline bool gateway_same(u_char *p, const char *text, size_t len) {
+    return memcmp(p, text, len) == 0 || ngx_strncasecmp(p, (u_char *)(uintptr_t)text, len) == 0;
+}
+
 /* OPEN -> READY, once: later calls do nothing. */
 void gateway_close(ngx_http_request_t *r, struct gateway_request *q, enum ring_outcome outcome);
 
 /* ---- admit.c ---- */
 ngx_int_t gateway_access(ngx_http_request_t *r);
 ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
-ngx_int_t gateway_authorization(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+ngx_int_t gateway_authorization(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+                                uintptr_t data);
 void gateway_admit_init(void);
 
 /* ---- answer.c ---- */

@@ -1,6 +1,6 @@
 /*
- * The keys that a worker knows (known.h): one place for each hash of a public id, the last one there
- * stays. Tags are compared in constant time; ids are public.
+ * The keys that a worker knows (known.h): one place for each hash of a public id, the last one
+ * there stays. Tags are compared in constant time; ids are public.
  */
 #include "write/gateway/known.h"
 

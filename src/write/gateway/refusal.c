@@ -4,8 +4,8 @@
 #include "write/gateway/refusal.h"
 
 #define ERROR_JSON(type, code, message)                                                            \
-    "{\"error\":{\"message\":\"" message "\",\"type\":\"" type "\",\"param\":null,\"code\":\"" code \
-    "\"}}"
+    "{\"error\":{\"message\":\"" message "\",\"type\":\"" type                                     \
+    "\",\"param\":null,\"code\":\"" code "\"}}"
 
 static const struct refusal table[] = {
 #define REFUSAL_ROW_(name, http, type, code, message)                                              \

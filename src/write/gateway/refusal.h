@@ -2,8 +2,8 @@
 #define GATEWAY_REFUSAL_H
 /*
  * What the gateway answers by itself: one table of refusals, each with its whole body in OpenAI's
- * error shape, {"error":{"message","type","param","code"}}. Messages are fixed texts and say what to
- * do; nothing that a client sent is in them.
+ * error shape, {"error":{"message","type","param","code"}}. Messages are fixed texts and say what
+ * to do; nothing that a client sent is in them.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
 /*
- * The end of a stream of events (terminal.h). A state of three bytes for each stream, no allocation.
+ * The end of a stream of events (terminal.h). A state of three bytes for each stream, no
+ * allocation.
  */
 #include "write/gateway/terminal.h"
 

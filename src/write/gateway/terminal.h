@@ -22,9 +22,11 @@ struct terminal {
 };
 
 void terminal_init(struct terminal *t);
-/* The number of bytes up to the end of `[DONE]`, if they have it; else 0. Not to be fed after that. */
+/* The number of bytes up to the end of `[DONE]`, if they have it; else 0. Not to be fed after that.
+ */
 size_t terminal_feed(struct terminal *t, const uint8_t *p, size_t n);
-/* How many of the first bytes are line ends: all that belongs to the terminal event after its text. */
+/* How many of the first bytes are line ends: all that belongs to the terminal event after its text.
+ */
 size_t terminal_rest(const uint8_t *p, size_t n);
 
 #endif

@@ -2,11 +2,12 @@
  * A request's end. Runs in gateway workers.
  *
  * nginx runs the log phase for every request, however it ended, right before it destroys the
- * request's pool; so this is where a slot that is still open is closed, and where the overwriting is
- * arranged: of the pool's blocks and large pieces, of the connection's header buffers (they outlive
- * the request on a kept-alive connection; what was read of a next request stays), and of OpenSSL's
- * buffers as far as nginx owns them. What is on the stack and in registers is overwritten by a timer
- * a moment later: that costs more than a request, and once is enough for all that ended meanwhile.
+ * request's pool; so this is where a slot that is still open is closed, and where the overwriting
+ * is arranged: of the pool's blocks and large pieces, of the connection's header buffers (they
+ * outlive the request on a kept-alive connection; what was read of a next request stays), and of
+ * OpenSSL's buffers as far as nginx owns them. What is on the stack and in registers is overwritten
+ * by a timer a moment later: that costs more than a request, and once is enough for all that ended
+ * meanwhile.
  */
 #include <malloc.h>
 
@@ -60,7 +61,8 @@ static size_t used_of(const ngx_http_request_t *r, u_char *p) {
     return high > p && (size_t)(high - p) < size ? (size_t)(high - p) : size;
 }
 
-/* A cleanup at the end of the list: nginx runs them from its beginning, where new ones are added. */
+/* A cleanup at the end of the list: nginx runs them from its beginning, where new ones are added.
+ */
 static void *add_last(ngx_pool_t *pool, void (*handler)(void *), size_t size) {
     ngx_pool_cleanup_t **end = &pool->cleanup, *mine = ngx_pcalloc(pool, sizeof *mine);
     void *data = ngx_palloc(pool, size);
@@ -82,9 +84,9 @@ struct ending {
 };
 
 /*
- * Runs after every other cleanup of the request, when nothing looks at its memory any more. The list
- * of large pieces lies in the blocks, so the pieces are freed here. This cleanup's own entry is
- * wiped as well, which nginx reads as the end of its list.
+ * Runs after every other cleanup of the request, when nothing looks at its memory any more. The
+ * list of large pieces lies in the blocks, so the pieces are freed here. This cleanup's own entry
+ * is wiped as well, which nginx reads as the end of its list.
  */
 static void wipe_request(void *data) {
     const struct ending e = *(struct ending *)data;

@@ -63,11 +63,36 @@ static void places_the_upstream(void **state) {
 
 static void refuses_what_is_no_url(void **state) {
     static const char *const urls[] = {
-        "", "api.example", "ftp://x", "http://", "http:///v1", "http://a b", "http://a;b",
-        "http://u:p@host", "http://h?q", "http://h/p?q=1", "http://h/p#f", "http://h:0",
-        "http://h:70000", "http://h:80x", "http://h:", "http://h:-1", "http://h/a;b", "http://h/$uri",
-        "http://h/{x}", "http://h/a b", "http://h/../x", "http://h//x", "http://[::1", "http://[::g]",
-        "http://h\n", "http://h/a\nb", "http://h/%2e", "HTTP://h", "http://h\"", "http://h/\\",
+        "",
+        "api.example",
+        "ftp://x",
+        "http://",
+        "http:///v1",
+        "http://a b",
+        "http://a;b",
+        "http://u:p@host",
+        "http://h?q",
+        "http://h/p?q=1",
+        "http://h/p#f",
+        "http://h:0",
+        "http://h:70000",
+        "http://h:80x",
+        "http://h:",
+        "http://h:-1",
+        "http://h/a;b",
+        "http://h/$uri",
+        "http://h/{x}",
+        "http://h/a b",
+        "http://h/../x",
+        "http://h//x",
+        "http://[::1",
+        "http://[::g]",
+        "http://h\n",
+        "http://h/a\nb",
+        "http://h/%2e",
+        "HTTP://h",
+        "http://h\"",
+        "http://h/\\",
     };
     struct buf out;
     (void)state;
@@ -154,10 +179,9 @@ static void an_https_provider_is_verified(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_the_upstream),    cmocka_unit_test(refuses_what_is_no_url),
-        cmocka_unit_test(refuses_other_fields),   cmocka_unit_test(says_what_was_asked),
-        cmocka_unit_test(an_https_provider_is_verified),
-        cmocka_unit_test(paths_may_have_spaces),
+        cmocka_unit_test(places_the_upstream),           cmocka_unit_test(refuses_what_is_no_url),
+        cmocka_unit_test(refuses_other_fields),          cmocka_unit_test(says_what_was_asked),
+        cmocka_unit_test(an_https_provider_is_verified), cmocka_unit_test(paths_may_have_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,8 +35,8 @@ static void every_status_has_one(void **state) {
     (void)state;
     for (unsigned status = 400; status < 600; status++) {
         const struct refusal *r = refusal_of_status(status);
-        const char *type = status < 500 || status == 501 || status == 505 ? REFUSAL_CLIENT
-                                                                          : REFUSAL_SERVER;
+        const char *type =
+            status < 500 || status == 501 || status == 505 ? REFUSAL_CLIENT : REFUSAL_SERVER;
         assert_non_null(r);
         assert_non_null(strstr(r->body, type));
     }

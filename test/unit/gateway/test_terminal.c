@@ -1,4 +1,5 @@
-/* Where a stream ends: every split of the text into two and into single bytes gives the same end. */
+/* Where a stream ends: every split of the text into two and into single bytes gives the same end.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -73,6 +73,15 @@ static void forgeries(void **state) {
     memcpy(e.row.project, "sale", 5);
     data_key_mac(&rig, &e);
     assert_int_equal(open_one(&rig, &e, &c, text), ERR_CORRUPT);
+    e = d; /* or another tenant */
+    memcpy(e.row.tenant, "another", 8);
+    data_key_mac(&rig, &e);
+    assert_int_equal(open_one(&rig, &e, &c, text), ERR_CORRUPT);
+    data_key_make(&rig, &b, &e); /* bob's key and row, a context that says alice */
+    memcpy(e.row.subject, a.id, 16);
+    cell_make(&e, "the text", 8, &x);
+    memcpy(e.row.subject, b.id, 16);
+    assert_int_equal(open_one(&rig, &e, &x, text), ERR_CORRUPT);
     e = d; /* an id that commits to another key */
     e.row.id[0] ^= 1;
     data_key_mac(&rig, &e);
