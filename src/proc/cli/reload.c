@@ -18,7 +18,8 @@ static bool wrong_configuration(int rc) {
 int cli_reload_config(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse reload [--dir D] [--json]",
-        "Has the running installation read its configuration again, all of it or nothing, and says\n"
+        "Has the running installation read its configuration again, all of it or nothing, and "
+        "says\n"
         "what changed, once that is in force. No stream is cut. Exit code 2: the configuration is\n"
         "wrong; 3: it could not be put into force at this moment. Nothing changes in both."};
     const char *dir = CLI_DIR_DEFAULT;
@@ -42,7 +43,7 @@ int cli_reload_config(int argc, char **argv) {
     code = !rc ? CLI_DONE : wrong_configuration(rc) ? CLI_USAGE : CLI_INCOMPLETE;
     if (json)
         return cli_print_json(json_pack("{s:b, s:s}", "ok", rc == 0, "text", text)) ? code
-                                                                                   : CLI_INTERNAL;
+                                                                                    : CLI_INTERNAL;
     fprintf(rc ? stderr : stdout, "%s\n", text);
     return code;
 }

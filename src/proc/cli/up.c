@@ -160,7 +160,8 @@ int cli_up(int argc, char **argv) {
         "                    [--upstream URL] [--upstream-key-env NAME]",
         "Starts gateway, sealer, store and vault, and stays in the foreground. D/run/ready "
         "appears\n"
-        "when all of them serve. SIGTERM or Ctrl-C ends them in order, a second one at once. SIGHUP\n"
+        "when all of them serve. SIGTERM or Ctrl-C ends them in order, a second one at once. "
+        "SIGHUP\n"
         "reads the configuration again, as `safehouse reload` does."};
     struct up u = {.dir = CLI_DIR_DEFAULT, .lock_fd = -1, .listen_fd = -1};
     const struct cli_option options[] = {

@@ -67,8 +67,8 @@ static json_t *provider(const struct supervisor *s, size_t i, uint64_t wall_us) 
     return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "name", c->name, "url",
                      plain(c->url), "state", state, "in_flight", JSON_NUMBER(view.in_flight),
                      "max_concurrency", JSON_NUMBER(c->max_concurrency), "failures",
-                     JSON_NUMBER(view.failures), "ejected_for_ms",
-                     JSON_NUMBER(view.ejected_for_ms), "keys", keys);
+                     JSON_NUMBER(view.failures), "ejected_for_ms", JSON_NUMBER(view.ejected_for_ms),
+                     "keys", keys);
 }
 
 json_t *accounts_providers(const struct supervisor *s) {

@@ -33,10 +33,11 @@ unsigned checks_landlock(void);
 unsigned checks_workers(const struct config *c);
 /*
  * The ring: two regions to spare, and for each worker four, so that a reload has room for the new
- * ones, for those that replace dead ones, and for two earlier generations whose streams go on; fewer
- * (at least two a worker) where a region would become too small for a body of the largest size.
- * Its size is as configured, else room for one such body and some more in each region, at least 256
- * MiB, but not above half of `available` bytes of memory. Pages that are never written cost nothing.
+ * ones, for those that replace dead ones, and for two earlier generations whose streams go on;
+ * fewer (at least two a worker) where a region would become too small for a body of the largest
+ * size. Its size is as configured, else room for one such body and some more in each region, at
+ * least 256 MiB, but not above half of `available` bytes of memory. Pages that are never written
+ * cost nothing.
  */
 size_t checks_ring(const struct config *c, unsigned workers, uint64_t available,
                    unsigned *ret_regions);

@@ -1,7 +1,7 @@
 /*
  * Clients of D/run/control.sock: the command line's status, what keys used, and its wishes that
- * control.db or the configuration be read again. A client must show the token first; whoever is silent, slow or talks out of turn is
- * dropped.
+ * control.db or the configuration be read again. A client must show the token first; whoever is
+ * silent, slow or talks out of turn is dropped.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 
 #define IDLE_NS (15000 * MS)
 #define CONFIGURE_NS (60000 * MS) /* two reloads in a row, the first one's workers too slow */
-#define USAGE_NS (500 * MS) /* how long a status waits for the sealer's figures */
+#define USAGE_NS (500 * MS)       /* how long a status waits for the sealer's figures */
 
 static void read_client(void *arg, uint32_t events);
 

@@ -115,6 +115,7 @@ static int make(struct supervisor *s, const struct settings *settings, const str
     spawn_give_fd(g, usage_fd, "SH_USAGE_FD");
     spawn_give_fd(g, live_fd, "SH_LIVE_FD");
     spawn_give_fd(g, health_fd(s->health), "SH_HEALTH_FD");
+    spawn_give_fd(g, metrics_fd(s->metrics), "SH_METRICS_FD");
     spawn_give_fd(g, report, "SH_READY_FD");
     give_file(g, tls->certificate_fd, m->certificate);
     give_file(g, tls->key_fd, m->key);
@@ -255,8 +256,7 @@ static int start(struct supervisor *s, struct master *master, const struct setti
                  const struct tls_files *tls) {
     struct making *m = calloc(1, sizeof *m);
     int report = -1;
-    int rc = m ? make_ready_pipe(s, master, &report)
-               : why_say(s->why, ERR_NOMEM, "out of memory");
+    int rc = m ? make_ready_pipe(s, master, &report) : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc)
         rc = make(s, settings, tls, report, m);
     if (!rc) {
@@ -300,7 +300,8 @@ static void leave(struct supervisor *s, pid_t master) {
     kill(master, SIGQUIT);
     while (i < LIMIT_WORKER_SLOTS && s->leaving[i])
         i++;
-    CHECK(i < LIMIT_WORKER_SLOTS); /* each holds a region at least, and is reaped when it does not */
+    CHECK(i <
+          LIMIT_WORKER_SLOTS); /* each holds a region at least, and is reaped when it does not */
     s->leaving[i] = master;
 }
 
@@ -312,7 +313,7 @@ void gateway_switch(struct supervisor *s) {
     s->master = s->reload.master;
     s->reload.master = (struct master){.supervisor = s, .ready_fd = -1};
     p->pid = s->master.pid;
-    p->started_ns = clock_mono_ns();
+    p->ready_ns = 0;
     if (loop_watch(s->loop, s->master.ready_fd, EPOLLIN, read_reports, &s->master))
         log_event("watch-failed", LOG_END);
     program_running(p, s->master.landlock, s->master.seccomp);

@@ -28,7 +28,7 @@
 #define PAUSE_MIN_MS 50
 #define PAUSE_MAX_MS 5000     /* of a program that does not get ready */
 #define PAUSE_RAN_MAX_MS 1000 /* of one that did: what kills it comes from outside */
-#define START_DEATHS_MAX 3 /* before everything ran once: then `up` gives up */
+#define START_DEATHS_MAX 3    /* before everything ran once: then `up` gives up */
 
 static const struct row {
     const char *name, *file;

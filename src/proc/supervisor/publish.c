@@ -1,6 +1,6 @@
 /*
- * Configuration and control.db -> snapshot: when somebody asks, at a reload, when a key expires, and
- * at least once a minute. The snapshot's grace between two versions is waited for in the loop's
+ * Configuration and control.db -> snapshot: when somebody asks, at a reload, when a key expires,
+ * and at least once a minute. The snapshot's grace between two versions is waited for in the loop's
  * time, so that publishing does not sleep; who asks meanwhile gets the same version.
  */
 #include "control/publish.h"

@@ -5,10 +5,10 @@
  *   IDLE --read, checked, keys fetched--> STARTING --all new workers serve--> PUBLISHING --> IDLE
  *                                    \--- nginx needs nothing new -----------/
  *
- * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with what
- * was there before. The publication comes first, then the old generation of nginx is told to go:
- * between the two both serve. A route to a provider that only one generation knows is refused by
- * the other like a provider that cannot be reached.
+ * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with
+ * what was there before. The publication comes first, then the old generation of nginx is told to
+ * go: between the two both serve. A route to a provider that only one generation knows is refused
+ * by the other like a provider that cannot be reached.
  */
 #include <stdio.h>
 #include <string.h>
@@ -53,11 +53,11 @@ static void refuse(struct supervisor *s, int rc) {
 static void succeed(struct supervisor *s, bool nginx) {
     struct reload *r = &s->reload;
     size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
-                                r->changed[0] ? "changed: " : "nothing in it changed",
-                                r->changed, nginx ? "; the gateway has new workers" : "");
+                                r->changed[0] ? "changed: " : "nothing in it changed", r->changed,
+                                nginx ? "; the gateway has new workers" : "");
     if (r->kept[0])
-        snprintf(r->text + n, sizeof r->text - n,
-                 "\nwaits for the next start of safehouse up: %s", r->kept);
+        snprintf(r->text + n, sizeof r->text - n, "\nwaits for the next start of safehouse up: %s",
+                 r->kept);
     finish(s, 0);
 }
 
@@ -102,9 +102,10 @@ void reload_gateway_ready(struct supervisor *s) {
 }
 
 void reload_gateway_ended(struct supervisor *s) {
-    refuse(s, why_say(s->why, ERR_USAGE,
-                      "nginx does not start with the new configuration, as when a provider's host "
-                      "name does not resolve; its own words are on standard error of safehouse up"));
+    refuse(s,
+           why_say(s->why, ERR_USAGE,
+                   "nginx does not start with the new configuration, as when a provider's host "
+                   "name does not resolve; its own words are on standard error of safehouse up"));
 }
 
 static void commit(struct supervisor *s) {

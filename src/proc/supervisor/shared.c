@@ -1,7 +1,7 @@
 /*
  * What the programs share, made once a life of the supervisor: memory files, sockets under D/run,
- * and, anew at a reload, copies of the TLS files. All descriptors are CLOEXEC; spawn() hands on what a
- * program is meant to have.
+ * and, anew at a reload, copies of the TLS files. All descriptors are CLOEXEC; spawn() hands on
+ * what a program is meant to have.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -22,6 +22,7 @@
 
 #include "control/health.h"
 #include "control/limits.h"
+#include "control/metrics.h"
 #include "ipc/child.h"
 #include "ipc/loop.h"
 #include "proc/supervisor/spawn.h"
@@ -128,14 +129,15 @@ struct supervisor {
     struct limits *limits;
     struct limits_opened limits_opened;
     struct health *health;
+    struct metrics *metrics;
     const struct snapshot *snapshot; /* as the workers see it */
     struct provider_place places[LIMIT_PROVIDERS];
     int limits_trouble; /* of the last tick */
     uint64_t tables_ns; /* the next tick */
     /* gateway.c */
-    struct master master;               /* its pid is the program's */
-    pid_t leaving[LIMIT_WORKER_SLOTS];  /* masters that end when their streams have; 0 = free */
-    pid_t orphans;                      /* process group of a dead master's workers, 0 = none */
+    struct master master;              /* its pid is the program's */
+    pid_t leaving[LIMIT_WORKER_SLOTS]; /* masters that end when their streams have; 0 = free */
+    pid_t orphans;                     /* process group of a dead master's workers, 0 = none */
     uint64_t orphans_end_ns;
     struct reload reload;
     /* publish.c */

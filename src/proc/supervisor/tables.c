@@ -1,8 +1,8 @@
 /*
  * The tables in which gateway workers count together (supervisor_int.h), in the supervisor's part:
  * made once, looked after once a second. The limits file is on disk and outlives everything; health
- * is as old as the supervisor, so that neither a reload nor a death of nginx forgets what was learnt
- * of providers.
+ * and metrics are as old as the supervisor, so that neither a reload nor a death of nginx forgets
+ * what was learnt of providers.
  */
 #include <unistd.h>
 
@@ -32,6 +32,8 @@ int tables_make(struct supervisor *s) {
         return rc;
     rc = health_create(&s->health);
     if (!rc)
+        rc = metrics_create(&s->metrics);
+    if (!rc)
         rc = snapshot_map(s->snapshot_reader_fd, &s->snapshot);
     return rc ? why_say(s->why, rc, "cannot make the shared memory: %s", err_text(rc)) : 0;
 }
@@ -39,8 +41,10 @@ int tables_make(struct supervisor *s) {
 void tables_done(struct supervisor *s) {
     limits_close(s->limits);
     health_close(s->health);
+    metrics_close(s->metrics);
     s->limits = NULL;
     s->health = NULL;
+    s->metrics = NULL;
 }
 
 /* Finds them: the publication has made them. */
@@ -53,8 +57,8 @@ int tables_place(struct supervisor *s) {
         for (size_t k = 0; k < c->providers.at[i].keys.count && !rc; k++) {
             rc = health_key(s->health, place->provider,
                             config_credential(s->settings->credentials, i, k), &place->keys[k]);
-            place->out[k] = was.out[k] && was.provider == place->provider &&
-                            was.keys[k] == place->keys[k];
+            place->out[k] =
+                was.out[k] && was.provider == place->provider && was.keys[k] == place->keys[k];
         }
     }
     return rc;
@@ -87,6 +91,7 @@ void tables_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
             log_event("limits-not-synced", LOG_ERR(rc), LOG_END);
         s->limits_trouble = rc;
         health_reap(s->health);
+        metrics_reap(s->metrics);
         watch_keys(s, wall_us);
         s->tables_ns = now + EVERY_NS;
     }

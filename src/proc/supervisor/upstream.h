@@ -3,8 +3,9 @@
 /*
  * The one provider behind the gateway, where the configuration has no `providers`: which one, why
  * that one, and where its key comes from. In this order: --upstream, the configuration's
- * upstream.url, DEEPSEEK_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, a model server on loopback, the
- * demo. What comes after the configuration is looked for at the start only; a reload finds the same.
+ * upstream.url, DEEPSEEK_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, a model server on loopback,
+ * the demo. What comes after the configuration is looked for at the start only; a reload finds the
+ * same.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,23 +27,24 @@ struct upstream {
 };
 
 struct upstream_wish {
-    const struct config *config;  /* loaded, without `providers` */
-    const char *url;              /* --upstream or NULL */
-    const char *key_env;          /* --upstream-key-env or NULL */
-    const struct upstream *reload; /* NULL at the start; else what was looked for then, if anything */
-    unsigned own_port;            /* the gateway's, not to be found by discovery; 0 = not known yet */
-    unsigned prober_uid;          /* whom discovery runs as, when root */
+    const struct config *config; /* loaded, without `providers` */
+    const char *url;             /* --upstream or NULL */
+    const char *key_env;         /* --upstream-key-env or NULL */
+    const struct upstream
+        *reload;         /* NULL at the start; else what was looked for then, if anything */
+    unsigned own_port;   /* the gateway's, not to be found by discovery; 0 = not known yet */
+    unsigned prober_uid; /* whom discovery runs as, when root */
 };
 
 /* Looks at the environment, and maybe asks on loopback (a child process of its own does that,
- * SAFEHOUSE_NO_DISCOVERY forbids it). At a reload nothing is looked for: ERR_USAGE when nobody names
- * one and none was found at the start. */
+ * SAFEHOUSE_NO_DISCOVERY forbids it). At a reload nothing is looked for: ERR_USAGE when nobody
+ * names one and none was found at the start. */
 int upstream_choose(const struct upstream_wish *wish, struct upstream *ret, struct why *why);
 /* Into c->upstream, for config_complete; then its dialects, which that does not know. */
 void upstream_apply(const struct upstream *u, struct config *c);
 void upstream_apply_dialects(const struct upstream *u, struct config *c);
-/* After the choice and its credential: overwrites the variables of accounts that it passed over, and
- * takes them out of the environment. */
+/* After the choice and its credential: overwrites the variables of accounts that it passed over,
+ * and takes them out of the environment. */
 void upstream_forget_env(void);
 
 /* url, name and dialects (from the host), tls and loopback; strict, since it becomes a line of
