@@ -273,7 +273,7 @@ int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot *
     if (request_bytes > LIMIT_REQUEST_BODY)
         return ERR_LIMIT;
     const uint32_t want[RING_CHAINS] = {(uint32_t)ring_blocks_of(request_bytes),
-                                        RING_ANSWER_ROOM / RING_BLOCK_BYTES};
+                                        RING_ANSWER_ROOM / RING_BLOCK_BYTES, 0};
     const uint32_t blocks = want[RING_REQUEST] + want[RING_ANSWER];
     take_back_some(g, TAKE_BACK_STEPS);
     if (!has_room(g, blocks))
