@@ -17,24 +17,27 @@ static bool wrong_configuration(int rc) {
 
 int cli_reload_config(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse reload [--dir D] [--json]",
+        "safehouse reload [--dir D] [--new-workers] [--json]",
         "Has the running installation read its configuration again, all of it or nothing, and "
         "says\n"
         "what changed, once that is in force. No stream is cut. Exit code 2: the configuration is\n"
         "wrong; 3: it could not be put into force at this moment. Nothing changes in both."};
     const char *dir = CLI_DIR_DEFAULT;
-    bool json = false;
-    const struct cli_option options[] = {{"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
-                                         {"--json", NULL, .flag = &json, .help = "one object"},
-                                         {0}};
+    bool json = false, fresh = false;
+    const struct cli_option options[] = {
+        {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
+        {"--new-workers", NULL, .flag = &fresh,
+         .help = "in any case: they look providers' names up anew"},
+        {"--json", NULL, .flag = &json, .help = "one object"},
+        {0}};
     struct peer *p;
-    char text[2048];
+    char text[2048] = "";
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
     if (code == CLI_GO)
         code = cli_connect(dir, "control", IPC_SUPERVISOR, &p);
     if (code != CLI_GO)
         return code;
-    int rc = peer_send(p, MSG_CONFIGURE, NULL, 0, -1);
+    int rc = peer_send(p, MSG_CONFIGURE, &(uint8_t){fresh}, 1, -1);
     if (!rc)
         rc = cli_wait_end(p, ANSWER_MS, text, sizeof text);
     peer_free(p);

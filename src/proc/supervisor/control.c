@@ -99,6 +99,9 @@ static int handle(struct client *c, const struct frame *f) {
         return 0;
     }
     if (f->msg == MSG_CONFIGURE) {
+        if (f->len != 1)
+            return ERR_SYNTAX;
+        c->supervisor->reload.fresh |= f->p[0] == 1;
         c->want = WANT_CONFIGURE;
         c->end_ns = clock_mono_ns() + CONFIGURE_NS;
         c->supervisor->reload.asked = true;

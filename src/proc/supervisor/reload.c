@@ -80,14 +80,15 @@ static int read_settings(struct supervisor *s) {
 
 static int begin(struct supervisor *s) {
     struct reload *r = &s->reload;
-    bool differs = false;
+    bool differs = false, fresh = r->fresh;
+    r->fresh = false;
     r->changed[0] = r->kept[0] = 0;
     int rc = read_settings(s);
     if (!rc)
         rc = gateway_differs(s, &r->settings, &r->tls, &differs);
     if (rc)
         return rc;
-    if (!differs) {
+    if (!differs && !fresh) {
         r->step = RELOAD_PUBLISHING;
         return 0;
     }

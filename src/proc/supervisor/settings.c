@@ -167,20 +167,19 @@ static void compare(const struct buf *a, const struct buf *b, bool differing,
     }
 }
 
-static bool same_credentials(const struct settings *a, const struct settings *b) {
+/* Where the same keys are named: do they have other values? */
+static bool other_credentials(const struct settings *a, const struct settings *b) {
     const struct config *c = a->config;
-    if (c->providers.count != b->config->providers.count)
-        return false;
-    for (size_t i = 0; i < c->providers.count; i++) {
-        size_t keys = c->providers.at[i].keys.count;
-        if (keys != b->config->providers.at[i].keys.count)
-            return false;
-        for (size_t k = 0; k < keys; k++)
-            if (strcmp(config_credential(a->credentials, i, k),
+    for (size_t i = 0; i < c->providers.count && i < b->config->providers.count; i++) {
+        const struct config_provider *p = &c->providers.at[i], *q = &b->config->providers.at[i];
+        for (size_t k = 0; k < p->keys.count && k < q->keys.count; k++)
+            if (strcmp(p->name, q->name) == 0 &&
+                memcmp(p->keys.at[k].env, q->keys.at[k].env, sizeof p->keys.at[k].env) == 0 &&
+                strcmp(config_credential(a->credentials, i, k),
                        config_credential(b->credentials, i, k)) != 0)
-                return false;
+                return true;
     }
-    return true;
+    return false;
 }
 
 int settings_compare(const struct settings *now, const struct settings *next,
@@ -195,7 +194,7 @@ int settings_compare(const struct settings *now, const struct settings *next,
     if (!rc) {
         compare(&a, &b, true, out);
         compare(&b, &a, false, out);
-        if (!same_credentials(now, next))
+        if (other_credentials(now, next))
             add_name(out, "keys of providers", strlen("keys of providers"));
     }
     buf_wipe(&a);

@@ -29,7 +29,7 @@
 #include "proc/supervisor/supervisor_int.h"
 
 #define LOOK_NS (60000 * MS) /* the longest sleep */
-#define QUIT_NS (12000 * MS) /* for a program to end when asked; nginx gives its requests 10 s */
+#define QUIT_NS (12000 * MS) /* for a program to end when asked; of the gateway: its streams */
 #define TERM_NS (3000 * MS)  /* and when told */
 
 void supervisor_due(uint64_t *due, uint64_t at_ns) {

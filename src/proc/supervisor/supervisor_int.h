@@ -77,7 +77,7 @@ struct master {
 enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING };
 
 struct reload {
-    bool asked;
+    bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
     enum reload_step step;
     uint64_t end_ns;          /* of RELOAD_STARTING */
     struct settings settings; /* what is to be in force */
