@@ -21,65 +21,90 @@
 #include "base/err.h"
 
 #define MS UINT64_C(1000000) /* in ns */
+#define NONE UINT64_MAX
 
+#define TOKEN_BOUNDS                                                                               \
+    {                                                                                              \
+        1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864, \
+            NONE, NONE                                                                             \
+    }
+
+/* clang-format off */
 const struct metrics_bounds metrics_bounds[METRICS_HISTS] = {
-    [METRICS_DURATION] = {0,
-                          14,
-                          {10 * MS, 20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS, 640 * MS,
-                           1280 * MS, 2560 * MS, 5120 * MS, 10240 * MS, 20480 * MS, 40960 * MS,
-                           81920 * MS}},
-    [METRICS_INPUT] = {16,
-                       14,
-                       {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304,
-                        16777216, 67108864}},
-    [METRICS_OUTPUT] = {32,
-                        14,
-                        {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304,
-                         16777216, 67108864}},
-    [METRICS_FIRST] = {48,
-                       16,
-                       {1 * MS, 5 * MS, 10 * MS, 20 * MS, 40 * MS, 60 * MS, 80 * MS, 100 * MS,
-                        250 * MS, 500 * MS, 750 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 7500 * MS,
-                        10000 * MS}},
-    [METRICS_EACH] = {66,
-                      13,
-                      {10 * MS, 25 * MS, 50 * MS, 75 * MS, 100 * MS, 150 * MS, 200 * MS, 300 * MS,
-                       400 * MS, 500 * MS, 750 * MS, 1000 * MS, 2500 * MS}},
+    [METRICS_DURATION] = {0, 14, {10 * MS, 20 * MS, 40 * MS, 80 * MS, 160 * MS, 320 * MS, 640 * MS,
+                                  1280 * MS, 2560 * MS, 5120 * MS, 10240 * MS, 20480 * MS,
+                                  40960 * MS, 81920 * MS, NONE, NONE}},
+    [METRICS_INPUT] = {16, 14, TOKEN_BOUNDS},
+    [METRICS_OUTPUT] = {32, 14, TOKEN_BOUNDS},
+    [METRICS_FIRST] = {48, 16, {1 * MS, 5 * MS, 10 * MS, 20 * MS, 40 * MS, 60 * MS, 80 * MS,
+                                100 * MS, 250 * MS, 500 * MS, 750 * MS, 1000 * MS, 2500 * MS,
+                                5000 * MS, 7500 * MS, 10000 * MS}},
+    [METRICS_EACH] = {66, 13, {10 * MS, 25 * MS, 50 * MS, 75 * MS, 100 * MS, 150 * MS, 200 * MS,
+                               300 * MS, 400 * MS, 500 * MS, 750 * MS, 1000 * MS, 2500 * MS,
+                               NONE, NONE, NONE}},
 };
+/* clang-format on */
 
 /* ---- keys ---- */
+
+/* A 64 x 64 bit product, folded. */
+static uint64_t fold(uint64_t a, uint64_t b) {
+    __extension__ typedef unsigned __int128 product;
+    product p = (product)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+/* A name's bytes where they lie, eight at a time; then what is left with the length. Keyed, so that
+ * nobody outside can aim at another one's place; two that meet by chance would only be counted as
+ * one, and for names that are in the table that does not happen in practice. */
+static uint64_t hash_name(const struct metrics_file *f, uint64_t h, const char *name, size_t len) {
+    uint64_t word, last = len << 56;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        memcpy(&word, name + i, sizeof word);
+        h = fold(h ^ word, f->hash_key[0]);
+    }
+    for (size_t shift = 0; i < len; i++, shift += 8)
+        last ^= (uint64_t)(uint8_t)name[i] << shift;
+    return fold(h ^ last, f->hash_key[1]);
+}
+
+/* Never 0, which is a free place. */
+static uint64_t series_hash(const struct metrics_file *f, const struct metrics_exchange *e) {
+    uint64_t h = f->hash_key[2] ^ ((uint64_t)e->operation << 8 | (uint64_t)e->error);
+    h = hash_name(f, h, e->provider, strlen(e->provider));
+    h = hash_name(f, h, e->model, e->model ? e->model_len : 0);
+    h = hash_name(f, h, e->answered, e->answered ? e->answered_len : 0);
+    return h | 1;
+}
+
+static uint64_t named_hash(const struct metrics_file *f, enum metrics_kind kind, const char *name) {
+    return hash_name(f, f->hash_key[2] ^ (uint64_t)kind, name, strlen(name)) | 1;
+}
 
 struct key {
     uint64_t words[METRICS_SERIES_WORDS];
     size_t len;
-    uint64_t hash; /* never 0 */
 };
 
 static void key_byte(struct key *k, uint8_t v) {
     ((uint8_t *)k->words)[k->len++] = v;
 }
 
-/* A name that is too long for a label is another one. */
-static void key_name(struct key *k, const char *name, size_t len, size_t room) {
-    if (len >= room) {
-        name = METRICS_OTHER;
-        len = strlen(METRICS_OTHER);
-    }
+static void key_name(struct key *k, const char *name, size_t len) {
     if (len)
         memcpy((uint8_t *)k->words + k->len, name, len);
     k->len += len;
     key_byte(k, 0);
 }
 
-static void key_end(const struct metrics *m, struct key *k) {
-    uint8_t hash[sizeof k->hash];
-    _Static_assert(sizeof hash == crypto_shorthash_BYTES, "a word");
-    _Static_assert(sizeof m->file->hash_key == crypto_shorthash_KEYBYTES, "its key");
-    crypto_shorthash(hash, (const uint8_t *)k->words, k->len, m->file->hash_key);
-    memcpy(&k->hash, hash, sizeof k->hash);
-    k->hash += k->hash == 0;
-    while (k->len % sizeof *k->words)
-        key_byte(k, 0);
+static void series_key(struct key *k, const struct metrics_exchange *e) {
+    *k = (struct key){.len = 0};
+    key_byte(k, (uint8_t)e->operation);
+    key_byte(k, (uint8_t)e->error);
+    key_name(k, e->provider, strlen(e->provider));
+    key_name(k, e->model, e->model ? e->model_len : 0);
+    key_name(k, e->answered, e->answered ? e->answered_len : 0);
 }
 
 /* ---- tables ---- */
@@ -87,7 +112,7 @@ static void key_end(const struct metrics *m, struct key *k) {
 /* The place of this hash, or `count`. */
 static uint32_t table_find(const _Atomic uint64_t *hashes, uint32_t count, uint64_t hash) {
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = (uint32_t)((hash + i) % count);
+        uint32_t at = (uint32_t)((hash / 2 + i) % count);
         uint64_t there = atomic_load_explicit(&hashes[at], memory_order_relaxed);
         if (there == hash)
             return at;
@@ -101,7 +126,7 @@ static uint32_t table_find(const _Atomic uint64_t *hashes, uint32_t count, uint6
  * looked at one before us can have found it free and claim another for the same hash. */
 static uint32_t table_claim(_Atomic uint64_t *hashes, uint32_t count, uint64_t hash) {
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = (uint32_t)((hash + i) % count);
+        uint32_t at = (uint32_t)((hash / 2 + i) % count);
         uint64_t there = 0;
         if (atomic_compare_exchange_strong(&hashes[at], &there, hash) || there == hash)
             return at;
@@ -111,56 +136,45 @@ static uint32_t table_claim(_Atomic uint64_t *hashes, uint32_t count, uint64_t h
 
 /* Whoever meets an entry that is not ready makes it so, instead of waiting for its claimer. */
 static void table_complete(_Atomic uint32_t *ready, _Atomic uint64_t *words, const struct key *k) {
-    if (atomic_load_explicit(ready, memory_order_relaxed))
-        return;
-    for (size_t i = 0; i < k->len / sizeof *k->words; i++)
+    for (size_t i = 0; i < (k->len + 7) / 8; i++)
         atomic_store_explicit(&words[i], k->words[i], memory_order_relaxed);
     atomic_store_explicit(ready, 1, memory_order_release);
 }
 
-static struct metrics_series *series_at(struct metrics *m, uint32_t at, const struct key *k) {
+/* Of names that may be labels. NULL: there is no room. */
+static struct metrics_series *series_claim(struct metrics *m, const struct metrics_exchange *e) {
+    struct metrics_file *f = m->file;
+    uint32_t at = table_claim(f->series_hash, METRICS_SERIES, series_hash(f, e));
     if (at == METRICS_SERIES)
         return NULL;
-    struct metrics_series *s = &m->file->series[at];
-    table_complete(&s->ready, s->key, k);
-    return s;
+    if (!atomic_load_explicit(&f->series[at].ready, memory_order_relaxed)) {
+        struct key k;
+        series_key(&k, e);
+        table_complete(&f->series[at].ready, f->series[at].key, &k);
+    }
+    return &f->series[at];
 }
 
-static struct metrics_series *series_find(struct metrics *m, const struct key *k) {
-    return series_at(m, table_find(m->file->series_hash, METRICS_SERIES, k->hash), k);
-}
-
-static struct metrics_series *series_claim(struct metrics *m, const struct key *k) {
-    return series_at(m, table_claim(m->file->series_hash, METRICS_SERIES, k->hash), k);
-}
-
-static void rest_key(const struct metrics *m, struct key *k, enum metrics_error error) {
-    k->len = 0;
-    key_byte(k, METRICS_OTHER_OPERATION);
-    key_byte(k, (uint8_t)error);
-    key_name(k, METRICS_OTHER, strlen(METRICS_OTHER), LIMIT_NAME);
-    key_name(k, METRICS_OTHER, strlen(METRICS_OTHER), LIMIT_MODEL);
-    key_name(k, "", 0, LIMIT_MODEL);
-    key_end(m, k);
-}
-
-static struct metrics_named *named_of(struct metrics *m, enum metrics_kind kind, const char *name) {
-    struct key k = {.len = 0};
-    key_byte(&k, (uint8_t)kind);
-    key_name(&k, name, strlen(name), LIMIT_NAME);
-    key_end(m, &k);
-    uint32_t at = table_claim(m->file->named_hash, METRICS_NAMED, k.hash);
+static struct metrics_named *named_claim(struct metrics *m, enum metrics_kind kind,
+                                         const char *name) {
+    struct metrics_file *f = m->file;
+    uint32_t at = table_claim(f->named_hash, METRICS_NAMED, named_hash(f, kind, name));
     if (at == METRICS_NAMED)
         return NULL;
-    table_complete(&m->file->named[at].ready, m->file->named[at].key, &k);
-    return &m->file->named[at];
+    if (!atomic_load_explicit(&f->named[at].ready, memory_order_relaxed)) {
+        struct key k = {.len = 0};
+        key_byte(&k, (uint8_t)kind);
+        key_name(&k, name, strlen(name));
+        table_complete(&f->named[at].ready, f->named[at].key, &k);
+    }
+    return &f->named[at];
 }
 
 /* An addition to a name's count, or to that of "other", which has its place from the start. */
 static void named_add(struct metrics *m, enum metrics_kind kind, const char *name, size_t class) {
-    struct metrics_named *n = named_of(m, kind, name);
+    struct metrics_named *n = strlen(name) < LIMIT_NAME ? named_claim(m, kind, name) : NULL;
     if (!n)
-        n = named_of(m, kind, METRICS_OTHER);
+        n = named_claim(m, kind, METRICS_OTHER);
     if (n)
         atomic_fetch_add_explicit(&n->counts[class], 1, memory_order_relaxed);
 }
@@ -169,13 +183,16 @@ static void named_add(struct metrics *m, enum metrics_kind kind, const char *nam
 
 /* The entries of what has no room must have room: they are made first. */
 static int make_rest(struct metrics *m) {
-    struct key k;
     for (int i = 0; i < 2; i++) {
-        rest_key(m, &k, i ? METRICS_OTHER_ERROR : METRICS_NO_ERROR);
-        m->rest[i] = series_claim(m, &k);
+        struct metrics_exchange e = {.provider = METRICS_OTHER,
+                                     .model = METRICS_OTHER,
+                                     .model_len = strlen(METRICS_OTHER),
+                                     .operation = METRICS_OTHER_OPERATION,
+                                     .error = i ? METRICS_OTHER_ERROR : METRICS_NO_ERROR};
+        m->rest[i] = series_claim(m, &e);
     }
-    return m->rest[0] && m->rest[1] && named_of(m, METRICS_REFUSAL, METRICS_OTHER) &&
-                   named_of(m, METRICS_FALLBACK, METRICS_OTHER)
+    return m->rest[0] && m->rest[1] && named_claim(m, METRICS_REFUSAL, METRICS_OTHER) &&
+                   named_claim(m, METRICS_FALLBACK, METRICS_OTHER)
                ? 0
                : ERR_CORRUPT;
 }
@@ -207,9 +224,11 @@ int metrics_map(int fd, const struct snapshot *names, struct metrics **ret) {
 int metrics_create(struct metrics **ret) {
     struct {
         uint64_t magic, bytes;
-        uint8_t hash_key[crypto_shorthash_KEYBYTES];
+        uint64_t hash_key[3];
     } head = {METRICS_MAGIC, sizeof(struct metrics_file), {0}};
     randombytes_buf(head.hash_key, sizeof head.hash_key);
+    for (size_t i = 0; i < 3; i++)
+        head.hash_key[i] |= 1; /* multipliers */
     int fd = memfd_create("safehouse-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int rc = fd < 0 ? err_from_errno(errno) : 0;
     if (!rc && (ftruncate(fd, (off_t)sizeof(struct metrics_file)) ||
@@ -290,43 +309,47 @@ enum metrics_error metrics_error_of(unsigned status) {
     return status < 500 ? METRICS_4XX : status < 600 ? METRICS_5XX : METRICS_OTHER_ERROR;
 }
 
-static void series_key(const struct metrics *m, struct key *k, const struct metrics_exchange *e) {
-    k->len = 0;
-    key_byte(k, (uint8_t)e->operation);
-    key_byte(k, (uint8_t)e->error);
-    key_name(k, e->provider, strlen(e->provider), LIMIT_NAME);
-    key_name(k, e->model, e->model ? e->model_len : 0, LIMIT_MODEL);
-    key_name(k, e->answered, e->answered ? e->answered_len : 0, LIMIT_MODEL);
-    key_end(m, k);
-}
-
 static void only_known(const struct metrics *m, const char **name, size_t *len) {
-    if (!*name || !*len || (m->names && snapshot_model_known(m->names, *name, *len)))
+    if (!*name || !*len)
+        return;
+    if (*len < LIMIT_MODEL && m->names && snapshot_model_known(m->names, *name, *len))
         return;
     *name = METRICS_OTHER;
     *len = strlen(METRICS_OTHER);
 }
 
-/* A series that is there has names that were known when it was made; only a new one must ask. */
+/*
+ * Names that are in the table were known when they came there; others are looked up, and become
+ * "other". Providers answer with names that the configuration does not have (a model's with its
+ * date) time and again: what came of such a lookup is remembered, by hash, until the next snapshot.
+ */
 static struct metrics_series *series_of(struct metrics *m, const struct metrics_exchange *e) {
-    struct key k;
-    series_key(m, &k, e);
-    struct metrics_series *s = series_find(m, &k);
-    if (s)
-        return s;
+    uint64_t hash = series_hash(m->file, e);
+    uint32_t at = table_find(m->file->series_hash, METRICS_SERIES, hash);
+    if (at < METRICS_SERIES &&
+        atomic_load_explicit(&m->file->series[at].ready, memory_order_relaxed))
+        return &m->file->series[at];
+    uint64_t version = m->names ? snapshot_version(m->names) : 0;
+    struct metrics_memo *memo = &m->memos[hash / 2 % METRICS_MEMOS];
+    if (memo->series && memo->hash == hash && memo->version == version)
+        return memo->series;
     struct metrics_exchange known = *e;
+    if (strlen(e->provider) >= LIMIT_NAME)
+        known.provider = METRICS_OTHER;
     only_known(m, &known.model, &known.model_len);
     only_known(m, &known.answered, &known.answered_len);
-    series_key(m, &k, &known);
-    s = series_claim(m, &k);
-    return s ? s : m->rest[e->error != METRICS_NO_ERROR];
+    struct metrics_series *s = series_claim(m, &known);
+    if (!s)
+        s = m->rest[e->error != METRICS_NO_ERROR];
+    *memo = (struct metrics_memo){hash, version, s};
+    return s;
 }
 
 /* The bucket first: when the sum has it, so has the count. */
 static void record(struct metrics_series *s, enum metrics_hist which, uint64_t value) {
     const struct metrics_bounds *b = &metrics_bounds[which];
     size_t above = 0;
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < METRICS_BOUNDS; i++)
         above += value > b->bound[i];
     atomic_fetch_add_explicit(&s->cells[b->at + above], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->cells[b->at + b->count + 1u], value, memory_order_release);

@@ -35,9 +35,9 @@ enum metrics_hist {
 #define METRICS_BOUNDS 16 /* of one histogram, at most */
 #define METRICS_CELLS 81  /* of all histograms of a series */
 struct metrics_bounds {
-    uint8_t at;    /* its first cell */
-    uint8_t count; /* bounds; then come the cell above them all, and the sum */
-    uint64_t bound[METRICS_BOUNDS];
+    uint8_t at;                     /* its first cell */
+    uint8_t count;                  /* bounds; then come the cell above them all, and the sum */
+    uint64_t bound[METRICS_BOUNDS]; /* the rest UINT64_MAX, which nothing is above */
 };
 extern const struct metrics_bounds metrics_bounds[METRICS_HISTS];
 
@@ -65,7 +65,7 @@ struct metrics_money {
 
 struct metrics_file {
     uint64_t magic, bytes;
-    uint8_t hash_key[16];
+    uint64_t hash_key[3];
     struct slots slots;
     _Atomic uint32_t in_flight[LIMIT_WORKER_SLOTS]; /* one writer each: the owner */
     _Atomic uint64_t served[METRICS_CLASSES];       /* requests without a refusal of our own */
@@ -78,6 +78,12 @@ struct metrics_file {
     struct metrics_named named[METRICS_NAMED];
 };
 
+#define METRICS_MEMOS 64
+struct metrics_memo { /* of a lookup in the snapshot, in the worker's own memory */
+    uint64_t hash, version;
+    struct metrics_series *series;
+};
+
 struct metrics {
     struct metrics_file *file;
     int fd;
@@ -85,6 +91,7 @@ struct metrics {
     bool creator;
     const struct snapshot *names;   /* NULL in the supervisor */
     struct metrics_series *rest[2]; /* where what has no room is counted: without error, with */
+    struct metrics_memo memos[METRICS_MEMOS];
 };
 
 #endif
