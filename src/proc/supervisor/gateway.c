@@ -211,11 +211,13 @@ static int make_ready_pipe(struct supervisor *s, struct master *m, int *ret_writ
         return why_say(s->why, err_from_errno(errno), "no more pipes: %s", strerror(errno));
     m->ready_fd = ends[0];
     m->reports = 0;
-    *ret_write = ends[1];
     int rc = loop_watch(s->loop, m->ready_fd, EPOLLIN, read_reports, m);
-    if (rc)
+    if (rc) {
         close(ends[1]);
-    return rc;
+        return why_say(s->why, rc, "cannot watch the gateway: %s", err_text(rc));
+    }
+    *ret_write = ends[1];
+    return 0;
 }
 
 static int run(struct supervisor *s, struct making *m, struct master *master) {
@@ -281,17 +283,29 @@ int gateway_start(struct supervisor *s, struct program *p) {
 
 /* ---- generations ---- */
 
+/* Regions that must be free for a new generation: its own, and, unless the ring is a small one, as
+ * many again for those that replace it if its master dies while its workers still hold theirs. */
+static unsigned regions_needed(const struct supervisor *s, unsigned workers) {
+    return s->regions >= 3 * workers ? 2 * workers : workers;
+}
+
 int gateway_start_next(struct supervisor *s) {
     struct reload *r = &s->reload;
-    unsigned held = gateway_workers(s, false, NULL, 0) + gateway_workers(s, true, NULL, 0);
     unsigned workers = checks_workers(r->settings.config);
-    /* As many again stay free: those that would replace the new ones if their master died. */
-    if (s->regions - held < 2 * workers)
+    unsigned now = gateway_workers(s, false, NULL, 0), older = gateway_workers(s, true, NULL, 0);
+    unsigned needed = regions_needed(s, workers);
+    if (s->regions < now + needed)
+        return why_say(
+            s->why, ERR_LIMIT,
+            "gateway.workers: %u of them do not fit into a ring that was made for fewer; "
+            "restart safehouse up",
+            workers);
+    if (s->regions < now + older + needed)
         return why_say(s->why, ERR_FULL,
                        "earlier workers still serve long streams, and there is no room for new "
                        "ones beside them (%u of %u regions of the ring are in use, %u are needed); "
                        "try again when some of these streams have ended",
-                       held, s->regions, 2 * workers);
+                       now + older, s->regions, needed);
     return start(s, &r->master, &r->settings, &r->tls);
 }
 
@@ -300,8 +314,7 @@ static void leave(struct supervisor *s, pid_t master) {
     kill(master, SIGQUIT);
     while (i < LIMIT_WORKER_SLOTS && s->leaving[i])
         i++;
-    CHECK(i <
-          LIMIT_WORKER_SLOTS); /* each holds a region at least, and is reaped when it does not */
+    CHECK(i < LIMIT_WORKER_SLOTS); /* as long as it is there, each holds a region at least */
     s->leaving[i] = master;
 }
 
@@ -328,26 +341,22 @@ void gateway_drop_next(struct supervisor *s) {
 }
 
 void gateway_reaped(struct supervisor *s, pid_t pid) {
-    for (size_t i = 0; i < LIMIT_WORKER_SLOTS; i++)
-        if (s->leaving[i] == pid)
-            s->leaving[i] = 0;
-    if (s->reload.master.pid == pid) {
-        s->reload.master.pid = 0;
-        reload_gateway_ended(s);
-    }
+    if (s->reload.master.pid != pid)
+        return;
+    s->reload.master.pid = 0;
+    reload_gateway_ended(s);
 }
 
 void gateway_signal(const struct supervisor *s, int sig) {
-    const pid_t now = s->programs[PROGRAM_GATEWAY].pid;
-    const pid_t next = s->reload.master.pid;
-    int whole = sig == SIGKILL ? -1 : 1; /* the group: workers do not outlive a killed master */
+    const pid_t now = s->programs[PROGRAM_GATEWAY].pid, next = s->reload.master.pid;
+    int group = sig == SIGKILL ? -1 : 1; /* workers do not outlive a killed master */
     if (now)
-        kill(whole * now, sig);
+        kill(group * now, sig);
     if (next)
-        kill(whole * next, sig);
+        kill(group * next, sig);
     for (size_t i = 0; i < LIMIT_WORKER_SLOTS; i++)
         if (s->leaving[i])
-            kill(whole * s->leaving[i], sig);
+            kill(-s->leaving[i], sig); /* its master may be dead already */
 }
 
 bool gateway_gone(const struct supervisor *s) {
@@ -393,6 +402,9 @@ void gateway_ended(struct supervisor *s, pid_t master, uint64_t now) {
 }
 
 void gateway_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
+    for (size_t i = 0; i < LIMIT_WORKER_SLOTS; i++)
+        if (s->leaving[i] && kill(-s->leaving[i], 0) && errno == ESRCH)
+            s->leaving[i] = 0;
     if (!s->orphans)
         return;
     if (kill(-s->orphans, 0) && errno == ESRCH) {

@@ -112,13 +112,13 @@ void reload_gateway_ended(struct supervisor *s) {
 static void commit(struct supervisor *s) {
     struct reload *r = &s->reload;
     bool nginx = r->master.pid != 0;
-    health_restore_keys(s->health);
     int rc = publish_settings(s, &r->settings);
     if (rc) {
         why_say(s->why, rc, "the new configuration cannot be published: %s", err_text(rc));
         refuse(s, rc);
         return;
     }
+    health_restore_keys(s->health);
     settings_done(s->settings);
     *s->settings = r->settings;
     settings_init(&r->settings);

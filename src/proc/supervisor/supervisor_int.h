@@ -136,7 +136,7 @@ struct supervisor {
     uint64_t tables_ns; /* the next tick */
     /* gateway.c */
     struct master master;              /* its pid is the program's */
-    pid_t leaving[LIMIT_WORKER_SLOTS]; /* masters that end when their streams have; 0 = free */
+    pid_t leaving[LIMIT_WORKER_SLOTS]; /* groups that end when their streams have; 0 = free */
     pid_t orphans;                     /* process group of a dead master's workers, 0 = none */
     uint64_t orphans_end_ns;
     struct reload reload;
