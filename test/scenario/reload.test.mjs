@@ -136,7 +136,7 @@ test('a configuration that cannot be put into force changes nothing', async () =
   const wrong = [
     [withFirst('', 'routs: []\n'), /safehouse\.yaml:\d+:\d+: .*routes/, 2],
     [withFirst(", keys: [{env: SAFEHOUSE_NO_SUCH_KEY}]"), /SAFEHOUSE_NO_SUCH_KEY/, 2],
-    [withFirst('', provider('gone', 'http://no-such-host.invalid:9')), /host name does not resolve/, 2],
+    [withFirst('', provider('gone', 'http://no-such-host.invalid:9')), /host not found in upstream "no-such-host.invalid:9"/, 2],
     [withFirst('', 'tls: {certificate: /no/such/file, key: /no/such/file}\n'), /no\/such\/file/, 2],
   ];
   for (const [text, sentence, code] of wrong) {

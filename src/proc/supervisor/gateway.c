@@ -164,14 +164,7 @@ int gateway_differs(struct supervisor *s, const struct settings *next, const str
     return rc;
 }
 
-/* ---- start ---- */
-
-static const char *find_nginx(void) {
-    for (size_t i = 0; i < sizeof nginx_paths / sizeof nginx_paths[0]; i++)
-        if (access(nginx_paths[i], X_OK) == 0)
-            return nginx_paths[i];
-    return NULL;
-}
+/* ---- the workers' reports ---- */
 
 static void close_reports(struct master *m) {
     if (m->ready_fd < 0)
@@ -220,6 +213,69 @@ static int make_ready_pipe(struct supervisor *s, struct master *m, int *ret_writ
     return 0;
 }
 
+/* ---- a new generation's standard error ---- */
+
+static void close_words(struct master *m) {
+    if (m->words_fd < 0)
+        return;
+    loop_forget(m->supervisor->loop, m->words_fd);
+    close(m->words_fd);
+    m->words_fd = -1;
+}
+
+/* Of "DATE [emerg] PID: what is wrong in FILE:LINE" the middle: the file is ours, not the reader's.
+ */
+static void keep_words(struct master *m, const char *text) {
+    const char *from = strstr(text, "[emerg]");
+    from = from ? strstr(from, ": ") : NULL;
+    if (!from)
+        return;
+    from += 2;
+    size_t n = strcspn(from, "\n");
+    const char *file = memmem(from, n, " in /", 5);
+    if (file)
+        n = (size_t)(file - from);
+    snprintf(m->words, sizeof m->words, "%.*s", (int)n, from);
+}
+
+static void read_words(void *arg, uint32_t events) {
+    struct master *m = arg;
+    char text[4096];
+    ssize_t n;
+    (void)events;
+    while ((n = read(m->words_fd, text, sizeof text - 1)) > 0) {
+        text[n] = 0;
+        keep_words(m, text);
+        if (write(STDERR_FILENO, text, (size_t)n) < 0)
+            break; /* nowhere left to say it */
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    close_words(m);
+}
+
+static int make_words_pipe(struct supervisor *s, struct master *m, int *ret_write) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return why_say(s->why, err_from_errno(errno), "no more pipes: %s", strerror(errno));
+    m->words_fd = ends[0];
+    m->words[0] = 0;
+    *ret_write = ends[1];
+    int rc = fcntl(m->words_fd, F_SETFL, O_NONBLOCK) /* this end alone */
+                 ? err_from_errno(errno)
+                 : loop_watch(s->loop, m->words_fd, EPOLLIN, read_words, m);
+    return rc ? why_say(s->why, rc, "cannot watch the gateway: %s", err_text(rc)) : 0;
+}
+
+/* ---- start ---- */
+
+static const char *find_nginx(void) {
+    for (size_t i = 0; i < sizeof nginx_paths / sizeof nginx_paths[0]; i++)
+        if (access(nginx_paths[i], X_OK) == 0)
+            return nginx_paths[i];
+    return NULL;
+}
+
 static int run(struct supervisor *s, struct making *m, struct master *master) {
     const char *nginx = find_nginx();
     char prefix[INSTALL_PATH + 2], file[INSTALL_PATH + 16];
@@ -254,14 +310,17 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
     return spawn(&spec, &master->pid, s->why);
 }
 
+/* `words`: for its standard error; -1: the supervisor's own. */
 static int start(struct supervisor *s, struct master *master, const struct settings *settings,
-                 const struct tls_files *tls) {
+                 const struct tls_files *tls, int words) {
     struct making *m = calloc(1, sizeof *m);
     int report = -1;
     int rc = m ? make_ready_pipe(s, master, &report) : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc)
         rc = make(s, settings, tls, report, m);
     if (!rc) {
+        if (words >= 0)
+            m->gifts.fds[m->gifts.fd_count++] = (struct spawn_fd){words, STDERR_FILENO};
         master->workers = m->conf.workers;
         rc = run(s, m, master);
     }
@@ -272,11 +331,12 @@ static int start(struct supervisor *s, struct master *master, const struct setti
 }
 
 void gateway_init(struct supervisor *s) {
-    s->master = s->reload.master = (struct master){.supervisor = s, .ready_fd = -1};
+    s->master = s->reload.master = (struct master){.supervisor = s, .ready_fd = -1, .words_fd = -1};
 }
 
 int gateway_start(struct supervisor *s, struct program *p) {
-    int rc = start(s, &s->master, s->settings, &s->tls);
+    close_words(&s->master);
+    int rc = start(s, &s->master, s->settings, &s->tls, -1);
     p->pid = s->master.pid;
     return rc;
 }
@@ -306,7 +366,12 @@ int gateway_start_next(struct supervisor *s) {
                        "ones beside them (%u of %u regions of the ring are in use, %u are needed); "
                        "try again when some of these streams have ended",
                        now + older, s->regions, needed);
-    return start(s, &r->master, &r->settings, &r->tls);
+    int words = -1, rc = make_words_pipe(s, &r->master, &words);
+    if (!rc)
+        rc = start(s, &r->master, &r->settings, &r->tls, words);
+    if (words >= 0)
+        close(words);
+    return rc;
 }
 
 static void leave(struct supervisor *s, pid_t master) {
@@ -323,12 +388,16 @@ void gateway_switch(struct supervisor *s) {
     if (p->pid)
         leave(s, p->pid);
     close_reports(&s->master);
+    close_words(&s->master);
     s->master = s->reload.master;
-    s->reload.master = (struct master){.supervisor = s, .ready_fd = -1};
+    s->reload.master = (struct master){.supervisor = s, .ready_fd = -1, .words_fd = -1};
     p->pid = s->master.pid;
     p->ready_ns = 0;
-    if (loop_watch(s->loop, s->master.ready_fd, EPOLLIN, read_reports, &s->master))
-        log_event("watch-failed", LOG_END);
+    int rc = loop_watch(s->loop, s->master.ready_fd, EPOLLIN, read_reports, &s->master);
+    if (!rc && s->master.words_fd >= 0)
+        rc = loop_watch(s->loop, s->master.words_fd, EPOLLIN, read_words, &s->master);
+    if (rc)
+        log_event("watch-failed", LOG_ERR(rc), LOG_END);
     program_running(p, s->master.landlock, s->master.seccomp);
 }
 
@@ -338,12 +407,15 @@ void gateway_drop_next(struct supervisor *s) {
         kill(-m->pid, SIGKILL);
     m->pid = 0;
     close_reports(m);
+    close_words(m);
 }
 
 void gateway_reaped(struct supervisor *s, pid_t pid) {
     if (s->reload.master.pid != pid)
         return;
     s->reload.master.pid = 0;
+    if (s->reload.master.words_fd >= 0)
+        read_words(&s->reload.master, 0);
     reload_gateway_ended(s);
 }
 

@@ -88,6 +88,8 @@ static int begin(struct supervisor *s) {
         rc = gateway_differs(s, &r->settings, &r->tls, &differs);
     if (rc)
         return rc;
+    if (!shared_same_tls(&r->tls, &s->tls))
+        settings_add_name(r->changed, "TLS files");
     if (!differs && !fresh) {
         r->step = RELOAD_PUBLISHING;
         return 0;
@@ -103,10 +105,9 @@ void reload_gateway_ready(struct supervisor *s) {
 }
 
 void reload_gateway_ended(struct supervisor *s) {
-    refuse(s,
-           why_say(s->why, ERR_USAGE,
-                   "nginx does not start with the new configuration, as when a provider's host "
-                   "name does not resolve; its own words are on standard error of safehouse up"));
+    const char *words = s->reload.master.words;
+    refuse(s, why_say(s->why, ERR_USAGE, "nginx does not start with the new configuration: %s",
+                      *words ? words : "it did not say why"));
 }
 
 static void commit(struct supervisor *s) {
@@ -127,8 +128,11 @@ static void commit(struct supervisor *s) {
     struct tls_files tls = s->tls;
     s->tls = r->tls;
     r->tls = tls;
-    if ((rc = tables_place(s)) != 0)
-        log_event("places-lost", LOG_ERR(rc), LOG_END);
+    rc = tables_place(s);
+    if (!rc)
+        rc = supervisor_write_ready(s);
+    if (rc)
+        log_event("reload-incomplete", LOG_ERR(rc), LOG_END);
     succeed(s, nginx);
 }
 

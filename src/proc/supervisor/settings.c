@@ -102,9 +102,13 @@ int settings_complete(const struct settings_source *source, const struct setting
 
 /* ---- comparing ---- */
 
-static void add_name(char out[SETTINGS_NAMES], const char *name, size_t len) {
+static void add_part(char out[SETTINGS_NAMES], const char *name, size_t len) {
     size_t used = strlen(out);
     snprintf(out + used, SETTINGS_NAMES - used, "%s%.*s", used ? ", " : "", (int)len, name);
+}
+
+void settings_add_name(char list[SETTINGS_NAMES], const char *name) {
+    add_part(list, name, strlen(name));
 }
 
 void settings_keep(const struct settings_source *source, const struct settings *now,
@@ -114,7 +118,7 @@ void settings_keep(const struct settings_source *source, const struct settings *
 #define KEEP(field, name)                                                                          \
     if (memcmp(&b->field, &a->field, sizeof b->field) != 0) {                                      \
         memcpy(&b->field, &a->field, sizeof b->field);                                             \
-        add_name(out, name, sizeof name - 1);                                                      \
+        settings_add_name(out, name);                                                              \
     }
     out[0] = 0;
     if (source->listen) /* the command line's word holds, whatever the file says */
@@ -162,7 +166,7 @@ static void compare(const struct buf *a, const struct buf *b, bool differing,
         const char *other = name_len ? part_of(b, p, name_len, &other_len) : p;
         bool same = other == p || (other && other_len == len && memcmp(other, p, len) == 0);
         if (!other || (differing && !same))
-            add_name(out, p, name_len - 1);
+            add_part(out, p, name_len - 1);
         p = next;
     }
 }
@@ -195,7 +199,7 @@ int settings_compare(const struct settings *now, const struct settings *next,
         compare(&a, &b, true, out);
         compare(&b, &a, false, out);
         if (other_credentials(now, next))
-            add_name(out, "keys of providers", strlen("keys of providers"));
+            settings_add_name(out, "keys of providers");
     }
     buf_wipe(&a);
     buf_wipe(&b);

@@ -55,5 +55,7 @@ void settings_keep(const struct settings_source *source, const struct settings *
 /* The parts of the configuration that differ, as "providers, routes"; "" when none does. */
 int settings_compare(const struct settings *now, const struct settings *next,
                      char out[SETTINGS_NAMES]);
+/* One more name for such a list. */
+void settings_add_name(char list[SETTINGS_NAMES], const char *name);
 
 #endif

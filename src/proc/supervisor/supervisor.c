@@ -39,7 +39,7 @@ void supervisor_due(uint64_t *due, uint64_t at_ns) {
 
 /* ---- ready ---- */
 
-static int write_ready(const struct supervisor *s) {
+int supervisor_write_ready(const struct supervisor *s) {
     char listen[ADDRESS_TEXT];
     address_format(s->spec->listen, listen);
     unlinkat(s->run_fd, "ready.new", 0);
@@ -59,7 +59,7 @@ static void announce(struct supervisor *s) {
         return;
     s->announced = true;
     report_ready(s);
-    int rc = write_ready(s);
+    int rc = supervisor_write_ready(s);
     if (rc)
         supervisor_stop(s, why_say(s->why, rc, "cannot write %s/run/ready: %s",
                                    s->spec->install->dir, err_text(rc)));
@@ -245,7 +245,7 @@ static void end(struct supervisor *s) {
     unlinkat(s->run_fd, "ready", 0);
     shared_done(s);
     loop_free(s->loop);
-    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd, s->master.ready_fd};
+    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd, s->master.ready_fd, s->master.words_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);

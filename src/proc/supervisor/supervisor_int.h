@@ -72,6 +72,8 @@ struct master {
     int ready_fd;              /* workers report here; -1 when all of them are gone */
     unsigned workers, reports; /* meant to be; reported since the start */
     uint8_t landlock, seccomp; /* of the last report */
+    int words_fd;              /* its standard error, of one that a reload started; else -1 */
+    char words[256];           /* why it did not start, if it said so */
 };
 
 enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING };
@@ -167,6 +169,8 @@ struct supervisor {
 void supervisor_due(uint64_t *due, uint64_t at_ns);
 /* Begins the orderly stop, because of a failure (why is set) or 0 = a signal. */
 void supervisor_stop(struct supervisor *s, int failed);
+/* D/run/ready, when what it says has changed. */
+int supervisor_write_ready(const struct supervisor *s);
 
 /* ---- shared.c ---- */
 int shared_make(struct supervisor *s);
