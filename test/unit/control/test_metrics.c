@@ -113,7 +113,8 @@ static void read_text(const char *p) {
             const char *labels = p + n, *value = *labels == '{' ? read_labels(labels) : labels;
             char *after;
             assert_int_equal(*value, ' ');
-            samples = realloc(samples, (sample_count + 1) * sizeof *samples);
+            if ((sample_count & (sample_count - 1)) == 0) /* a power of two: full */
+                samples = realloc(samples, (sample_count ? 2 * sample_count : 1) * sizeof *samples);
             samples[sample_count].name = strndup(p, n);
             samples[sample_count].labels = strndup(labels, (size_t)(value - labels));
             samples[sample_count].value = strtod(value + 1, &after);
@@ -512,7 +513,7 @@ static void counts_together(void **state) {
         if (metrics_map(metrics_fd(m), names, &w) || metrics_claim(w))
             _exit(1);
         for (int k = 0; k < EACH_COUNTS; k++) { /* all claim the same places at the same time */
-            struct metrics_exchange e = exchange(many[k % 300]);
+            struct metrics_exchange e = exchange(many[k % 150]);
             e.refusal = k % 2 ? "budget_exhausted" : NULL;
             observe(w, &e);
         }
@@ -531,7 +532,7 @@ static void counts_together(void **state) {
     assert_true(told("safehouse_requests_total", "") == WORKERS * EACH_COUNTS);
     assert_true(told("safehouse_tokens_total", "\"output\"") == 11. * WORKERS * EACH_COUNTS);
     assert_true(told(DURATION "_count", "\"model-7\"") ==
-                WORKERS * (EACH_COUNTS / 300 + (7 < EACH_COUNTS % 300)));
+                WORKERS * (EACH_COUNTS / 150 + (7 < EACH_COUNTS % 150)));
     assert_true(told(DURATION "_sum", "\"model-7\"") > 0);
     assert_true(told("safehouse_requests_in_flight", "") == 0);
     metrics_close(m);
@@ -549,13 +550,15 @@ static void survives_killed_workers(void **state) {
                 _exit(1);
             metrics_begin(own);
             for (int k = round * 11;; k++) {
-                struct metrics_exchange e = exchange(many[k % 400]);
+                struct metrics_exchange e = exchange(many[k % 150]);
                 observe(own, &e);
             }
         }
         nanosleep(&(struct timespec){.tv_nsec = (long)(round * 150000)}, NULL);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
+        if (round % 10 != 9)
+            continue;
         tell(m, NULL);
         double count = told(DURATION "_count", "");
         assert_true(told(TOKENS "_count", "\"input\"") <= count);
@@ -566,12 +569,12 @@ static void survives_killed_workers(void **state) {
     assert_true(told("safehouse_requests_in_flight", "") == 0);
     double before = told(DURATION "_count", "");
     w = worker_of(m);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 150; i++) {
         struct metrics_exchange e = exchange(many[i]);
         observe(w, &e);
     }
     tell(m, NULL);
-    assert_true(told(DURATION "_count", "") == before + 400);
+    assert_true(told(DURATION "_count", "") == before + 150);
     metrics_close(w);
     metrics_close(m);
 }
