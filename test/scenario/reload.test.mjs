@@ -5,10 +5,13 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Installation, until } from './lib/installation.mjs';
 import { Upstream, chunk, completion, event } from './lib/upstream.mjs';
 
+const run = promisify(execFile);
 const STREAMS = Number(process.env.RELOAD_STREAMS ?? 1000);
 const LONGER_THAN_A_STOP_MS = 12500; // an orderly stop gives requests 10 s; a reload gives them all they need
 
@@ -219,6 +222,29 @@ test('new workers on request look host names up anew', async () => {
   assert.equal(r.code, 0);
   assert.equal(JSON.parse(r.stdout).ok, true);
   assert.notEqual(await house.pid('gateway'), before);
+});
+
+test('reloads at the same time all get an answer that is true', async () => {
+  const all = await Promise.all(Array.from({ length: 5 }, reload));
+  assert.deepEqual(all.map((r) => r.code), [0, 0, 0, 0, 0]);
+});
+
+test('an earlier generation whose master is killed serves on; a stop ends it, too', async () => {
+  hold();
+  const streams = await openStreams(20);
+  const earlier = await house.pid('gateway');
+  assert.equal((await house.cliResult('reload', '--dir', house.dir, '--new-workers')).code, 0);
+  process.kill(earlier, 'SIGKILL');
+  await new Promise((go) => setTimeout(go, 2500));
+  assert.equal(streams.filter((s) => s.error || s.done).length, 0);
+  assert.equal((await house.status()).gateway.leaving_workers, 2);
+  assert.equal((await ask('gpt-4o-mini')).text, 'first');
+  await house.stop();
+  await Promise.all(streams.map((s) => s.end)); // cut, as a stop may after its time
+  const { stdout } = await run('ps', ['-eo', 'args']);
+  assert.ok(!stdout.includes(house.dir), stdout);
+  release();
+  await house.up();
 });
 
 test('a revoked key stops within a second', async () => {

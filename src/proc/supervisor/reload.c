@@ -46,6 +46,7 @@ static void finish(struct supervisor *s, int rc) {
 }
 
 static void refuse(struct supervisor *s, int rc) {
+    settings_give_up(&s->reload.settings, s->settings);
     snprintf(s->reload.text, sizeof s->reload.text, "%.2000s\nnothing was changed", s->why->text);
     finish(s, rc);
 }

@@ -5,6 +5,7 @@
 #include "proc/supervisor/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,6 +99,26 @@ int settings_complete(const struct settings_source *source, const struct setting
     if (choice && !before)
         upstream_forget_env();
     return 0;
+}
+
+static bool reads_env(const struct settings *s, const char *env) {
+    for (size_t i = 0; i < s->config->providers.count; i++)
+        for (size_t k = 0; k < s->config->providers.at[i].keys.count; k++)
+            if (strcmp(s->config->providers.at[i].keys.at[k].env, env) == 0)
+                return true;
+    return false;
+}
+
+void settings_give_up(struct settings *s, const struct settings *now) {
+    size_t count = s->credentials ? s->config->providers.count : 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < s->config->providers.at[i].keys.count; k++) {
+            const char *env = s->config->providers.at[i].keys.at[k].env;
+            if (env[0] && !reads_env(now, env)) /* without memory the next reading says so */
+                setenv(env, config_credential(s->credentials, i, k), 1);
+        }
+    }
+    settings_done(s);
 }
 
 /* ---- comparing ---- */

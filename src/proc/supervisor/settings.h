@@ -44,6 +44,9 @@ int settings_complete(const struct settings_source *source, const struct setting
                       struct settings *ret, struct why *why);
 /* Also of half-read ones, and of none. */
 void settings_done(struct settings *s);
+/* Instead, of complete ones that did not come into force: variables that only they had read are set
+ * again, so that the next reading finds them. */
+void settings_give_up(struct settings *s, const struct settings *now);
 
 /*
  * What a running installation cannot change: those fields of `next` are set back to what they are

@@ -79,7 +79,13 @@ static void reads_providers(void **state) {
     char changed[SETTINGS_NAMES];
     assert_int_equal(settings_compare(&s, &next, changed), 0);
     assert_non_null(strstr(changed, "providers"));
-    settings_done(&next);
+
+    /* It does not come into force: its own variable is there for the next time. */
+    assert_null(getenv("TEST_KEY_C"));
+    settings_give_up(&next, &s);
+    assert_string_equal(getenv("TEST_KEY_C"), "sk-c");
+    assert_null(getenv("TEST_KEY_A"));
+    unsetenv("TEST_KEY_C");
 
     /* A name on the command line beside providers: whose word would it be? */
     const struct settings_source both = {.file = path, .upstream = "http://127.0.0.1:9"};
