@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -64,10 +65,21 @@ static void succeed(struct supervisor *s, bool nginx) {
 
 /* ---- the steps ---- */
 
+/* A pipe had it only once, and reading one could wait. */
+static int check_file(struct supervisor *s) {
+    const char *file = s->spec->source->file;
+    struct stat st;
+    if (!file || (stat(file, &st) == 0 && S_ISREG(st.st_mode)))
+        return 0;
+    return why_say(s->why, ERR_USAGE, "%.1000s is not there, or no plain file", file);
+}
+
 static int read_settings(struct supervisor *s) {
     const struct supervisor_spec *spec = s->spec;
     struct reload *r = &s->reload;
-    int rc = settings_load(spec->source, &r->settings, s->why);
+    int rc = check_file(s);
+    if (!rc)
+        rc = settings_load(spec->source, &r->settings, s->why);
     if (rc)
         return rc;
     settings_keep(spec->source, s->settings, &r->settings, r->kept);

@@ -105,7 +105,7 @@ void shared_close_tls(struct tls_files *t) {
 static int copy_tls_file(const struct supervisor *s, const char *path, int *ret) {
     static uint8_t bytes[TLS_FILE_BYTES];
     unsigned uid = s->spec->install->uid[PROGRAM_GATEWAY];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return why_say(s->why, err_from_errno(errno), "cannot read %.1000s: %s", path,
                        strerror(errno));

@@ -2,9 +2,10 @@
 #define PROC_SUPERVISOR_SUPERVISOR_H
 /*
  * `safehouse up` after everything was decided: makes what the programs share (ring, prefix state,
- * snapshot, sockets), starts them, connects those that may talk, restarts those that die, answers
- * on D/run/control.sock, and stops them in order. It holds the shared memory's descriptors and
- * never maps the ring; it parses no byte that came over a network.
+ * tables, snapshot, sockets), starts them, connects those that may talk, restarts those that die,
+ * reads the configuration again when it is told to, answers on D/run/control.sock, and stops them
+ * in order. It holds the shared memory's descriptors and never maps the ring; it parses no byte
+ * that came over a network.
  */
 #include "proc/supervisor/address.h"
 #include "proc/supervisor/install.h"
