@@ -1,5 +1,5 @@
-// What the gateway tells of itself: /metrics as Prometheus reads it, over all workers and through a
-// worker's death; /healthz and /readyz.
+// What the gateway tells of itself: /metrics as Prometheus reads it, over all workers and through
+// nginx's death; /healthz and /readyz.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -121,7 +121,7 @@ test('nothing from outside is a label', async () => {
   assert.ok(!text.includes(house.key));
 });
 
-test('a killed worker takes no count with it', async () => {
+test('the death of nginx takes no count with it', async () => {
   const before = value(await scrape(), `${DURATION}_count`);
   assert.ok(before > 0);
   process.kill(await house.pid('gateway'), 'SIGKILL');
