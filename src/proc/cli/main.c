@@ -8,9 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "proc/cli/cli.h"
-
-#define VERSION "0.1"
 
 struct command {
     const char *name;
@@ -68,7 +67,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
         return help();
     if (strcmp(argv[1], "--version") == 0) {
-        printf("safehouse %s\n", VERSION);
+        printf("safehouse %s\n", SAFEHOUSE_VERSION);
         return CLI_DONE;
     }
     for (size_t i = 0; i < COMMANDS; i++) {

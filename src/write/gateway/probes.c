@@ -5,10 +5,10 @@
 #include <arpa/inet.h>
 
 #include "base/clock.h"
-#include "base/err.h"
+#include "base/version.h"
 #include "write/gateway/gateway.h"
 
-#define LAG_NS (30ull * 1000000000u) /* a closed exchange that waits so long has no sealer */
+#define LAG_NS (10ull * 1000000000u) /* a closed exchange that waits so long has no sealer */
 
 static ngx_int_t answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body) {
     ngx_chain_t out = {.next = NULL};
@@ -124,6 +124,7 @@ ngx_int_t gateway_metrics(ngx_http_request_t *r) {
     const struct metrics_view view = {.ring = &ring,
                                       .health = w->health,
                                       .snapshot = w->snapshot,
+                                      .version = SAFEHOUSE_VERSION,
                                       .now_us = gateway_now_us(),
                                       .now_ns = clock_mono_ns()};
     if (metrics_text(text, w->metrics, &view))
