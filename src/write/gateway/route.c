@@ -154,24 +154,39 @@ static int take_target(struct gateway_request *q, const struct snapshot_route *r
 /* One at a time: not on the stack, and not in each request. */
 static struct snapshot_route scratch;
 
-int gateway_choose(struct gateway_request *q, struct gateway_target *ret,
-                   struct health_ticket *ret_ticket, uint64_t *ret_retry_ms) {
-    int rc = find_route(q, &scratch);
-    if (rc)
-        return rc;
-    uint32_t skip = not_to_try(q, &scratch);
-    if (skip == (1u << scratch.count) - 1)
+/* A model that no route names as a whole is the client's word. */
+static void wipe_names(struct snapshot_route *route) {
+    explicit_bzero(route->model, strlen(route->model));
+    for (uint32_t i = 0; i < route->count; i++)
+        explicit_bzero(route->to[i].model, strlen(route->to[i].model));
+}
+
+static int choose(struct gateway_request *q, struct snapshot_route *route,
+                  struct gateway_target *ret, struct health_ticket *ret_ticket,
+                  uint64_t *ret_retry_ms) {
+    uint32_t skip = not_to_try(q, route);
+    int rc = 0;
+    if (skip == (1u << route->count) - 1)
         return q->attempts ? ERR_NOTFOUND : ERR_UNSUPPORTED;
     if (q->asked.len && !q->attempts)
-        rc = copy_text(q->r->pool, scratch.model, &q->model);
+        rc = copy_text(q->r->pool, route->model, &q->model);
     if (!rc)
-        rc = health_choose(gateway_worker.health, scratch.pick, scratch.count, skip,
+        rc = health_choose(gateway_worker.health, route->pick, route->count, skip,
                            gateway_now_us(), ret_ticket, ret_retry_ms);
     if (rc)
         return rc;
-    rc = take_target(q, &scratch, ret_ticket->candidate, ret);
+    rc = take_target(q, route, ret_ticket->candidate, ret);
     if (rc)
         health_done(gateway_worker.health, ret_ticket, HEALTH_CANCELLED, 0, gateway_now_us());
+    return rc;
+}
+
+int gateway_choose(struct gateway_request *q, struct gateway_target *ret,
+                   struct health_ticket *ret_ticket, uint64_t *ret_retry_ms) {
+    int rc = find_route(q, &scratch);
+    if (!rc)
+        rc = choose(q, &scratch, ret, ret_ticket, ret_retry_ms);
+    wipe_names(&scratch);
     return rc;
 }
 
