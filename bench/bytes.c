@@ -172,18 +172,20 @@ static void add_rows(struct bench *b, const struct context *ctx, const struct da
 
 static void seal(struct bench *b, const char *request, const char *answer,
                  const uint8_t subject[UUID_BYTES], const uint8_t public_key[32]) {
-    static struct chat_answer answered;
-    struct chat_request asked;
+    static struct llm_answer answered;
+    struct llm_request asked;
     struct turn_match match;
     struct context ctx;
     struct data_key_row key;
     uint8_t scope[PREFIX_DIGEST], id[UUID_BYTES], hash[CONTEXT_HASH_BYTES], dictionary;
     bool fresh;
     uuid_v7(id, b->now_us, 0x2b1d6e5a, b->sequence++);
-    MUST("the request", chat_request_parse(&asked, request, strlen(request)));
+    MUST("the request",
+         llm_request_parse(&asked, dialect_named("openai.chat"), request, strlen(request)));
     prefix_start(b->prefix, "default", "default", "key", subject, MONTH, scope);
     MUST("matching", turn_match(b->prefix, scope, &asked, &match));
-    MUST("the answer", chat_answer_parse(&answered, answer, strlen(answer), false));
+    MUST("the answer",
+         llm_answer_parse(&answered, dialect_named("openai.chat"), answer, strlen(answer), false));
     const struct turn_parts parts = {
         .request = &asked,
         .request_text = {(const uint8_t *)request, strlen(request)},
@@ -201,8 +203,8 @@ static void seal(struct bench *b, const char *request, const char *answer,
     envelope_hash(hash, b->envelope.p, b->envelope.len);
     MUST("learning", turn_learn(b->prefix, &match, &answered, ctx.conversation, id, hash));
     turn_done(&match);
-    chat_answer_done(&answered);
-    chat_request_done(&asked);
+    llm_answer_done(&answered);
+    llm_request_done(&asked);
     buf_clear(&b->turn);
     buf_clear(&b->packed);
     buf_clear(&b->envelope);

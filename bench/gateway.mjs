@@ -23,7 +23,7 @@
 //                       and as they come and go they would be most of what is measured.
 import { spawn, execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -57,6 +57,7 @@ const rampMs = 21 * INTERVAL_MS;
 const settleMs = quick ? 100 : 2000;
 
 const dir = mkdtempSync(path.join(tmpdir(), 'safehouse-bench-'));
+chmodSync(dir, 0o711); // the programs' own users must be able to enter
 const children = [];
 
 function start(name, file, args, options = {}) {

@@ -188,7 +188,7 @@ static void add_row(struct bench *b, enum rows_table table, int rc) {
     buf_clear(&b->row);
 }
 
-static void add_rows(struct bench *b, const struct context *ctx, const struct chat_answer *a,
+static void add_rows(struct bench *b, const struct context *ctx, const struct llm_answer *a,
                      const struct data_key_row *key, bool fresh) {
     if (fresh)
         add_row(b, ROWS_DATA_KEYS, rows_encode_data_key(&b->row, key, &b->place));
@@ -199,8 +199,8 @@ static void add_rows(struct bench *b, const struct context *ctx, const struct ch
                                 .dialect = "openai.chat",
                                 .status = 200,
                                 .outcome = "complete",
-                                .tokens_input = a->tokens_input,
-                                .tokens_output = a->tokens_output,
+                                .tokens_input = a->usage.input,
+                                .tokens_output = a->usage.output,
                                 .usage = "reported",
                                 .stored = "turn"};
     memcpy(r.id, ctx->record, UUID_BYTES);
@@ -232,17 +232,19 @@ struct person {
 };
 
 static void seal(struct bench *b, const struct exchange *e, const struct person *who) {
-    static struct chat_answer answered;
-    struct chat_request asked;
+    static struct llm_answer answered;
+    struct llm_request asked;
     struct turn_match match;
     struct context ctx;
     struct data_key_row key;
     uint8_t scope[PREFIX_DIGEST], hash[CONTEXT_HASH_BYTES], dictionary;
     bool fresh;
-    must("the request", chat_request_parse(&asked, e->request, strlen(e->request)));
+    must("the request",
+         llm_request_parse(&asked, dialect_named("openai.chat"), e->request, strlen(e->request)));
     prefix_start(b->prefix, "default", "default", "key", who->subject, MONTH, scope);
     must("matching", turn_match(b->prefix, scope, &asked, &match));
-    must("the answer", chat_answer_parse(&answered, e->answer, strlen(e->answer), false));
+    must("the answer", llm_answer_parse(&answered, dialect_named("openai.chat"), e->answer,
+                                        strlen(e->answer), false));
     const struct turn_parts parts = {
         .request = &asked, .match = &match, .answer = &answered, .status = 200};
     must("the turn", turn_build(&b->turn, &parts));
@@ -255,8 +257,8 @@ static void seal(struct bench *b, const struct exchange *e, const struct person 
     must("learning", turn_learn(b->prefix, &match, &answered, ctx.conversation, ctx.record, hash));
     b->turn_bytes += (double)b->turn.len;
     turn_done(&match);
-    chat_answer_done(&answered);
-    chat_request_done(&asked);
+    llm_answer_done(&answered);
+    llm_request_done(&asked);
     buf_clear(&b->turn);
     buf_clear(&b->packed);
     buf_clear(&b->envelope);

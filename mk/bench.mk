@@ -22,10 +22,10 @@ $(B)/bench/bytes: bench/bytes.c $(call objects,base record codec/codec_compress.
 bench: bench-sealer bench-bytes bench-gateway
 
 bench-gateway: build $(B)/bench/load $(B)/bench/upstream
-	B=$(B) bench/gateway.sh
+	@B=$(B) node bench/gateway.mjs
 
 bench-sealer: $(B)/bench/sealer
-	$<
+	@$<
 
 bench-bytes: $(B)/bench/bytes
-	$<
+	@$<

@@ -48,7 +48,7 @@ KNOWS_llm     := base
 KNOWS_control := base
 KNOWS_store   := base record
 KNOWS_write   := base ipc ring record codec llm control
-KNOWS_read    := base ipc record codec store
+KNOWS_read    := base ipc record codec llm store
 # The command line knows the store's output formats, and links none of it.
 INCLUDES_safehouse := store/formats.h
 layers := $(patsubst src/%,%,$(filter-out src/proc,$(wildcard src/*)))

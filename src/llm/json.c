@@ -83,6 +83,9 @@ static const uint8_t *skip_space(const uint8_t *p, const uint8_t *e) {
 }
 
 bool jv_each(struct jv c, size_t *pos, struct jv *ret_key, struct jv *ret_value) {
+    struct jv no_key;
+    if (!ret_key)
+        ret_key = &no_key;
     *ret_key = *ret_value = (struct jv){0};
     if (c.len < 2 || (c.p[0] != '{' && c.p[0] != '[') || *pos >= c.len)
         return false;
@@ -122,10 +125,18 @@ struct jv jv_get2(struct jv object, const char *outer, const char *name) {
     return jv_get(jv_get(object, outer), name);
 }
 
+struct jv jv_at(struct jv array, size_t i) {
+    struct jv value;
+    for (size_t pos = 0; jv_is_array(array) && jv_each(array, &pos, NULL, &value);)
+        if (i-- == 0)
+            return value;
+    return (struct jv){0};
+}
+
 size_t jv_count(struct jv container) {
-    struct jv key, value;
+    struct jv value;
     size_t n = 0;
-    for (size_t pos = 0; jv_each(container, &pos, &key, &value);)
+    for (size_t pos = 0; jv_each(container, &pos, NULL, &value);)
         n++;
     return n;
 }
@@ -324,11 +335,11 @@ bool jv_text_fits(struct jv string, char *out, size_t size) {
     return true;
 }
 
-int jv_quote(struct buf *out, const void *src, size_t len) {
+int jv_escape(struct buf *out, const void *src, size_t len) {
     static const char digit[] = "0123456789abcdef";
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
     const uint8_t *p = len ? src : (const void *)"", *e = p + len;
-    int rc = buf_append_u8(out, '"');
+    int rc = 0;
     while (!rc && p < e) {
         const uint8_t *run = p;
         while (p < e && *p >= ' ' && *p != '"' && *p != '\\')
@@ -346,6 +357,13 @@ int jv_quote(struct buf *out, const void *src, size_t len) {
             rc = buf_append(out, six, 6);
         }
     }
+    return rc;
+}
+
+int jv_quote(struct buf *out, const void *src, size_t len) {
+    int rc = buf_append_u8(out, '"');
+    if (!rc)
+        rc = jv_escape(out, src, len);
     return rc ? rc : buf_append_u8(out, '"');
 }
 

@@ -2,7 +2,7 @@
 #define LLM_JSON_H
 /*
  * JSON as slices of its own text: values are found and copied, never built, so that what a client
- * sent is stored byte for byte (numbers, order, escapes). For the sealer.
+ * sent is stored and shown byte for byte (numbers, order, escapes). For the sealer and the reading side.
  *
  * jv_parse checks a whole text once (RFC 8259, depth up to LIMIT_JSON_DEPTH). The other functions
  * take slices that came out of a checked text and borrow from it; on other bytes they give
@@ -37,12 +37,14 @@ bool jv_is_true(struct jv v);
 bool jv_is_empty(struct jv v);
 
 /* Walks an object or array: *pos is 0 at first; true while there is a next one. ret_key is the
- * member's name with its quotes (absent in arrays). */
+ * member's name with its quotes (absent in arrays); NULL: not wanted. */
 bool jv_each(struct jv container, size_t *pos, struct jv *ret_key, struct jv *ret_value);
 /* The member of that name, the last if there are several; absent if none or no object. */
 struct jv jv_get(struct jv object, const char *name);
 /* The same in an object within: jv_get2(v, "function", "name"). */
 struct jv jv_get2(struct jv object, const char *outer, const char *name);
+/* The i-th element; absent if there are fewer. */
+struct jv jv_at(struct jv array, size_t i);
 size_t jv_count(struct jv container);
 /* Are the string's characters that text? */
 bool jv_equals(struct jv string, const char *text);
@@ -55,7 +57,8 @@ uint32_t jv_u32(struct jv v, uint32_t otherwise);
 int jv_text(struct jv string, struct buf *out);
 /* The same into an array, NUL-terminated; false (and "") if it does not fit or has U+0000. */
 bool jv_text_fits(struct jv string, char *out, size_t size);
-/* Appends bytes (UTF-8) as a JSON string, quotes included. */
+/* Appends bytes (UTF-8) as the inside of a JSON string; as one with its quotes. */
+int jv_escape(struct buf *out, const void *p, size_t len);
 int jv_quote(struct buf *out, const void *p, size_t len);
 /* Is it well-formed UTF-8 (RFC 3629)? */
 bool jv_is_utf8(const void *p, size_t len);

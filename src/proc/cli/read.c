@@ -135,7 +135,7 @@ int read_fail(const struct remote *r, const char *dir, int rc) {
         return cli_fail(CLI_INCOMPLETE, fix, "the vault is locked");
     }
     if (rc == ERR_PEER) {
-        snprintf(fix, sizeof fix, "look at: safehouse status --dir %s", dir);
+        snprintf(fix, sizeof fix, "safehouse status --dir %s tells more, safehouse up starts it", dir);
         return cli_fail(CLI_INCOMPLETE, fix, "%s", *why ? why : err_text(rc));
     }
     return cli_fail(exit_of(rc), NULL, "%s", *why ? why : err_text(rc));

@@ -137,7 +137,7 @@ static int put_header(struct buf *out, const struct row *r, const struct turn *t
 static int put_text_member(struct buf *out, const char *name, const char *text) {
     int rc = buf_printf(out, "%s\"%s\":\"", out->len > 1 ? "," : "", name);
     if (!rc)
-        rc = json_escape(out, text, strlen(text));
+        rc = jv_escape(out, text, strlen(text));
     return rc ? rc : buf_append_u8(out, '"');
 }
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/err.h"
-#include "read/query/json.h"
+#include "llm/json.h"
 
 static const struct {
     const char *name;
@@ -127,7 +127,7 @@ int format_escape(enum format_family family, struct buf *out, const void *text, 
     case FORMAT_CSV:
         return escape_csv(out, text, len);
     case FORMAT_JSON:
-        return json_escape(out, text, len);
+        return jv_escape(out, text, len);
     case FORMAT_PRETTY:
         return escape_shown(out, text, len);
     case FORMAT_RAW:

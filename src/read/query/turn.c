@@ -24,44 +24,44 @@ enum turn_shape turn_shape_of(const char *dialect) {
 }
 
 int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept) {
-    struct json doc;
-    int rc = json_parse(&doc, text, len);
+    struct jv doc;
+    int rc = jv_parse(&doc, text, len);
     if (rc)
         return rc;
-    if (!json_is(doc, '{'))
+    if (!jv_is_object(doc))
         return ERR_SYNTAX;
     *ret = (struct turn){
-        .messages = json_get(doc, "messages"),
-        .replayed = json_get(doc, "replayed"),
-        .tools = json_get(doc, "tools"),
-        .params = json_get(doc, "params"),
-        .gone = json_get(doc, "gone"),
-        .answer = json_get(doc, "answer"),
-        .answer_text = json_get(doc, "answer_text"),
-        .answer_base64 = json_get(doc, "answer_base64"),
-        .tail = json_get(doc, "tail"),
-        .tail_base64 = json_get(doc, "tail_base64"),
-        .request_text = json_get(doc, "request_text"),
-        .request_base64 = json_get(doc, "request_base64"),
-        .streamed = json_truth(json_get(doc, "streamed")),
-        .status = (unsigned)json_number(json_get(doc, "status"), 200),
+        .messages = jv_get(doc, "messages"),
+        .replayed = jv_get(doc, "replayed"),
+        .tools = jv_get(doc, "tools"),
+        .params = jv_get(doc, "params"),
+        .gone = jv_get(doc, "gone"),
+        .answer = jv_get(doc, "answer"),
+        .answer_text = jv_get(doc, "answer_text"),
+        .answer_base64 = jv_get(doc, "answer_base64"),
+        .tail = jv_get(doc, "tail"),
+        .tail_base64 = jv_get(doc, "tail_base64"),
+        .request_text = jv_get(doc, "request_text"),
+        .request_base64 = jv_get(doc, "request_base64"),
+        .streamed = jv_is_true(jv_get(doc, "streamed")),
+        .status = (unsigned)jv_u32(jv_get(doc, "status"), 200),
         .outcome = "complete",
         .kept = kept,
     };
-    struct json outcome = json_get(doc, "outcome");
-    if (json_is(outcome, '"') && outcome.len - 2 < sizeof ret->outcome) {
+    struct jv outcome = jv_get(doc, "outcome");
+    if (jv_is_string(outcome) && outcome.len - 2 < sizeof ret->outcome) {
         memcpy(ret->outcome, outcome.p + 1, outcome.len - 2);
         ret->outcome[outcome.len - 2] = 0;
     }
-    return json_is(ret->messages, '[') ? 0 : ERR_SYNTAX;
+    return jv_is_array(ret->messages) ? 0 : ERR_SYNTAX;
 }
 
-static int add_message(struct exchange *e, struct json message) {
+static int add_message(struct exchange *e, struct jv message) {
     if (e->n == e->room) {
         size_t room = e->room ? e->room * 2 : 64;
         if (room > LIMIT_MESSAGES * 2)
             return ERR_LIMIT;
-        struct json *m = realloc(e->messages, room * sizeof *m);
+        struct jv *m = realloc(e->messages, room * sizeof *m);
         if (!m)
             return ERR_NOMEM;
         e->messages = m;
@@ -71,25 +71,25 @@ static int add_message(struct exchange *e, struct json message) {
     return 0;
 }
 
-static bool has_name(struct json names, struct json name) {
-    struct json value;
+static bool has_name(struct jv names, struct jv name) {
+    struct jv value;
     size_t pos = 0;
-    while (json_each(names, &pos, NULL, &value))
+    while (jv_each(names, &pos, NULL, &value))
         if (value.len == name.len && memcmp(value.p, name.p, name.len) == 0)
             return true;
     return false;
 }
 
-static bool repeated_member(struct json key) {
+static bool repeated_member(struct jv key) {
     static const char *const names[] = {"role",    "content",           "tool_calls", "function_call",
                                         "refusal", "reasoning_content", "audio",      "name"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (json_equals(key, names[i]))
+        if (jv_equals(key, names[i]))
             return true;
     return false;
 }
 
-static int put_member(struct buf *out, struct json key, struct json value) {
+static int put_member(struct buf *out, struct jv key, struct jv value) {
     int rc = out->len > 1 ? buf_append_u8(out, ',') : 0;
     if (!rc)
         rc = buf_append(out, key.p, key.len);
@@ -99,15 +99,15 @@ static int put_member(struct buf *out, struct json key, struct json value) {
 }
 
 /* The answered message as the next request repeated it. */
-static int put_together(struct buf *out, struct json message, struct json replayed) {
-    struct json key, value, without = json_get(replayed, "without"),
-                            with = json_get(replayed, "with");
+static int put_together(struct buf *out, struct jv message, struct jv replayed) {
+    struct jv key, value, without = jv_get(replayed, "without"),
+                            with = jv_get(replayed, "with");
     size_t pos = 0;
     int rc = buf_append_u8(out, '{');
-    while (!rc && json_each(message, &pos, &key, &value))
-        if (repeated_member(key) && !json_is_empty(value) && !has_name(without, key))
+    while (!rc && jv_each(message, &pos, &key, &value))
+        if (repeated_member(key) && !jv_is_empty(value) && !has_name(without, key))
             rc = put_member(out, key, value);
-    for (pos = 0; !rc && json_each(with, &pos, &key, &value);)
+    for (pos = 0; !rc && jv_each(with, &pos, &key, &value);)
         rc = put_member(out, key, value);
     return rc ? rc : buf_append_u8(out, '}');
 }
@@ -124,9 +124,9 @@ static struct buf *add_made(struct exchange *e) {
 
 /* Anthropic: the content under its role. */
 static int add_content(struct exchange *e, const struct turn *parent, const struct turn *child) {
-    struct json content = json_get(parent->answer, "content");
+    struct jv content = jv_get(parent->answer, "content");
     struct buf *b;
-    if (!content.p || content.p[0] != '[' || json_count(content) == 0)
+    if (!content.p || content.p[0] != '[' || jv_count(content) == 0)
         return 0;
     if (!(b = add_made(e)))
         return ERR_NOMEM;
@@ -135,23 +135,23 @@ static int add_content(struct exchange *e, const struct turn *parent, const stru
         rc = buf_append(b, content.p, content.len);
     if (!rc)
         rc = buf_append_u8(b, '}');
-    struct json message = {(const char *)b->p, b->len};
+    struct jv message = {b->p, b->len};
     if (rc || !child->replayed.p)
         return rc ? rc : add_message(e, message);
     if (!(b = add_made(e)))
         return ERR_NOMEM;
     rc = put_together(b, message, child->replayed);
-    return rc ? rc : add_message(e, (struct json){(const char *)b->p, b->len});
+    return rc ? rc : add_message(e, (struct jv){b->p, b->len});
 }
 
 /* Responses: the items, one after another. */
 static int add_output(struct exchange *e, const struct turn *parent) {
-    struct json output = json_get(parent->answer, "output"), item;
+    struct jv output = jv_get(parent->answer, "output"), item;
     size_t pos = 0;
     int rc = 0;
     if (!output.p || output.p[0] != '[')
         return 0;
-    for (size_t n = 0; !rc && n < LIMIT_CHOICES && json_each(output, &pos, NULL, &item); n++) {
+    for (size_t n = 0; !rc && n < LIMIT_CHOICES && jv_each(output, &pos, NULL, &item); n++) {
         if (item.p[0] != '{')
             break;
         rc = add_message(e, item);
@@ -165,10 +165,10 @@ static int add_answer(struct exchange *e, const struct turn *parent, const struc
         return add_content(e, parent, child);
     if (parent->shape == TURN_RESPONSES)
         return add_output(e, parent);
-    size_t choice = (size_t)json_number(json_get(child->replayed, "choice"), 0);
-    struct json message =
-        json_get(json_at(json_get(parent->answer, "choices"), choice), "message");
-    if (!json_is(message, '{'))
+    size_t choice = (size_t)jv_u32(jv_get(child->replayed, "choice"), 0);
+    struct jv message =
+        jv_get(jv_at(jv_get(parent->answer, "choices"), choice), "message");
+    if (!jv_is_object(message))
         return 0; /* there was none: an error, or nothing came */
     if (!child->replayed.p)
         return add_message(e, message);
@@ -176,7 +176,7 @@ static int add_answer(struct exchange *e, const struct turn *parent, const struc
     if (!b)
         return ERR_NOMEM;
     int rc = put_together(b, message, child->replayed);
-    return rc ? rc : add_message(e, (struct json){(const char *)b->p, b->len});
+    return rc ? rc : add_message(e, (struct jv){b->p, b->len});
 }
 
 int exchange_build(struct exchange *ret, const struct turn *turns, size_t n) {
@@ -185,7 +185,7 @@ int exchange_build(struct exchange *ret, const struct turn *turns, size_t n) {
     *e = (struct exchange){0};
     for (size_t i = 0; !rc && i < n; i++) {
         const struct turn *t = &turns[i];
-        struct json message, name;
+        struct jv message, name;
         size_t pos = 0;
         if (i > 0)
             rc = add_answer(e, &turns[i - 1], t);
@@ -194,15 +194,15 @@ int exchange_build(struct exchange *ret, const struct turn *turns, size_t n) {
         if (rc)
             break;
         e->n = t->kept;
-        while (!rc && json_each(t->messages, &pos, NULL, &message))
+        while (!rc && jv_each(t->messages, &pos, NULL, &message))
             rc = add_message(e, message);
         if (t->params.p)
             e->params = t->params;
         if (t->tools.p)
             e->tools = t->tools;
-        for (pos = 0; json_each(t->gone, &pos, NULL, &name);)
-            if (json_equals(name, "tools"))
-                e->tools = (struct json){0};
+        for (pos = 0; jv_each(t->gone, &pos, NULL, &name);)
+            if (jv_equals(name, "tools"))
+                e->tools = (struct jv){0};
         e->last = t;
     }
     return rc ? rc : e->last ? 0 : ERR_NOTFOUND;
@@ -229,12 +229,12 @@ static int put_messages(const struct exchange *e, struct buf *out) {
 }
 
 int exchange_request(const struct exchange *e, struct buf *out) {
-    struct json key, value, text = e->last->request_text;
+    struct jv key, value, text = e->last->request_text;
     size_t pos = 0;
     if (text.p || e->last->request_base64.p)
         return text.p ? buf_append(out, text.p, text.len) : buf_append_str(out, "null");
     int rc = buf_append_u8(out, '{');
-    while (!rc && json_each(e->params, &pos, &key, &value)) {
+    while (!rc && jv_each(e->params, &pos, &key, &value)) {
         rc = buf_append(out, key.p, key.len);
         if (!rc)
             rc = buf_append_u8(out, ':');
@@ -258,7 +258,7 @@ int exchange_request(const struct exchange *e, struct buf *out) {
 
 int exchange_response(const struct exchange *e, struct buf *out) {
     const struct turn *t = e->last;
-    struct json v = t->answer.p ? t->answer : t->answer_text;
+    struct jv v = t->answer.p ? t->answer : t->answer_text;
     return v.p ? buf_append(out, v.p, v.len) : buf_append_str(out, "null");
 }
 
@@ -266,7 +266,7 @@ int exchange_rest(const struct exchange *e, struct buf *out) {
     const struct turn *t = e->last;
     const struct {
         const char *name;
-        struct json value;
+        struct jv value;
     } members[] = {{"request_base64", t->request_base64},
                    {"response_base64", t->answer_base64},
                    {"tail", t->tail},

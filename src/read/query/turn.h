@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "read/query/json.h"
+#include "llm/json.h"
 
 /* How a dialect's requests and answers are put together (doc/turn.md, "By dialect"). */
 enum turn_shape {
@@ -22,9 +22,9 @@ enum turn_shape {
 enum turn_shape turn_shape_of(const char *dialect);
 
 struct turn {
-    struct json messages, replayed, tools, params, gone;
-    struct json answer, answer_text, answer_base64, tail, tail_base64;
-    struct json request_text, request_base64;
+    struct jv messages, replayed, tools, params, gone;
+    struct jv answer, answer_text, answer_base64, tail, tail_base64;
+    struct jv request_text, request_base64;
     bool streamed;
     char outcome[32]; /* "complete" when the text has none */
     unsigned status;
@@ -36,9 +36,9 @@ struct turn {
 int turn_parse(struct turn *ret, const void *text, size_t len, uint32_t kept);
 
 struct exchange {
-    struct json *messages; /* of the request */
+    struct jv *messages; /* of the request */
     size_t n, room;
-    struct json tools, params;
+    struct jv tools, params;
     const struct turn *last; /* answer, status, outcome */
     struct buf *made;        /* messages that had to be put together */
     size_t made_n;

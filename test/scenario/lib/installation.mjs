@@ -22,7 +22,8 @@ export async function until(question, what, ms = 15000) {
 }
 
 export class Installation {
-  // options: upstream (URL), config (YAML text), args (more arguments of `up`), env
+  // options: upstream (URL), config (YAML text), listen, locked (no passphrase), args (more arguments
+  // of `up`), env
   static async start(options = {}) {
     const it = new Installation();
     it.home = await mkdtemp(join(tmpdir(), 'safehouse-test-'));
@@ -40,13 +41,14 @@ export class Installation {
   }
 
   async up() {
-    const { upstream, config, args = [], env = {} } = this.options;
-    const argv = ['up', '--dir', this.dir, '--passphrase-file', this.passphraseFile];
+    const { upstream, config, listen = '127.0.0.1:0', locked, args = [], env = {} } = this.options;
+    const argv = ['up', '--dir', this.dir];
+    if (!locked) argv.push('--passphrase-file', this.passphraseFile);
     if (config) {
       await writeFile(join(this.home, 'safehouse.yaml'), config);
       argv.push('--config', join(this.home, 'safehouse.yaml'));
     }
-    argv.push('--listen', '127.0.0.1:0');
+    argv.push('--listen', listen);
     if (upstream) argv.push('--upstream', upstream);
     await rm(join(this.dir, 'run', 'ready'), { force: true });
     this.stdout = '';

@@ -55,6 +55,8 @@ static void walks(void **state) {
     assert_int_equal(jv_count(o), 3);
     pos = 0;
     struct jv a = parse("[ 1 , \"x\" ,[ ] ]");
+    assert_slice(jv_at(a, 1), "\"x\"");
+    assert_true(!jv_at(a, 3).p && !jv_at(o, 0).p);
     assert_true(jv_each(a, &pos, &key, &value));
     assert_null(key.p);
     assert_slice(value, "1");

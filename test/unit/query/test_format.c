@@ -72,7 +72,7 @@ static void escapes(void **state) {
         {FORMAT_TSV, "a\\tb\\n\\\\\\'\"\\x1b\\x7f\xc2\x9b\xe4\xb8\xad,"},
         {FORMAT_QUOTED, "a\\tb\\n\\\\\\'\"\\x1b\\x7f\xc2\x9b\xe4\xb8\xad,"},
         {FORMAT_CSV, "a\tb\n\\'\"\"\x1b\x7f\xc2\x9b\xe4\xb8\xad,"},
-        {FORMAT_JSON, "a\\u0009b\\n\\\\'\\\"\\u001b\x7f\xc2\x9b\xe4\xb8\xad,"},
+        {FORMAT_JSON, "a\\tb\\n\\\\'\\\"\\u001b\x7f\xc2\x9b\xe4\xb8\xad,"},
         {FORMAT_PRETTY, "a\\tb\\n\\'\"\\x1b\\x7f\\x9b\xe4\xb8\xad,"},
         {FORMAT_RAW, text},
     };
