@@ -11,6 +11,7 @@
  *   refuse.c    what the gateway answers by itself
  *   settle.c    an exchange's end: counts, costs, limits, health, metrics, the ring's slot
  *   labels.c    session, trace and tags
+ *   models.c    the list of models, where no provider's own will do
  *   probes.c    /healthz, /readyz, /metrics
  *   wipe.c      the request's end: its memory is overwritten
  *   confine.c, known.c, terminal.c    know nothing of nginx: the worker's sandbox, keys that it has
@@ -255,7 +256,12 @@ void gateway_settle(struct gateway_request *q);
 /* ---- labels.c ---- */
 int gateway_labels(ngx_http_request_t *r, struct gateway_request *q);
 
+/* ---- models.c ---- */
+ngx_int_t gateway_list_models(ngx_http_request_t *r, struct gateway_request *q, uint32_t dialects);
+
 /* ---- probes.c ---- */
+/* Answers with this body, which lives as long as the request. */
+ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body);
 ngx_int_t gateway_healthz(ngx_http_request_t *r);
 ngx_int_t gateway_readyz(ngx_http_request_t *r);
 ngx_int_t gateway_metrics(ngx_http_request_t *r);

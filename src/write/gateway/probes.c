@@ -10,7 +10,7 @@
 
 #define LAG_NS (10ull * 1000000000u) /* a closed exchange that waits so long has no sealer */
 
-static ngx_int_t answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body) {
+ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body) {
     ngx_chain_t out = {.next = NULL};
     ngx_int_t rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK)
@@ -39,7 +39,7 @@ static bool is_read(const ngx_http_request_t *r) {
 ngx_int_t gateway_healthz(ngx_http_request_t *r) {
     if (!is_read(r))
         return NGX_HTTP_NOT_ALLOWED;
-    return answer(r, NGX_HTTP_OK, GATEWAY_TEXT("text/plain"), GATEWAY_TEXT("ok\n"));
+    return gateway_answer(r, NGX_HTTP_OK, GATEWAY_TEXT("text/plain"), GATEWAY_TEXT("ok\n"));
 }
 
 /* ---- ready ---- */
@@ -74,8 +74,8 @@ ngx_int_t gateway_readyz(ngx_http_request_t *r) {
     if (!body.data)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     memcpy(body.data, text, body.len);
-    return answer(r, ready ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
-                  GATEWAY_TEXT("application/json"), body);
+    return gateway_answer(r, ready ? NGX_HTTP_OK : NGX_HTTP_SERVICE_UNAVAILABLE,
+                          GATEWAY_TEXT("application/json"), body);
 }
 
 /* ---- metrics ---- */
@@ -129,6 +129,6 @@ ngx_int_t gateway_metrics(ngx_http_request_t *r) {
                                       .now_ns = clock_mono_ns()};
     if (metrics_text(text, w->metrics, &view))
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return answer(r, NGX_HTTP_OK, GATEWAY_TEXT(METRICS_CONTENT_TYPE),
-                  (ngx_str_t){text->len, text->p});
+    return gateway_answer(r, NGX_HTTP_OK, GATEWAY_TEXT(METRICS_CONTENT_TYPE),
+                          (ngx_str_t){text->len, text->p});
 }

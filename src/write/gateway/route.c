@@ -44,6 +44,10 @@ static ngx_int_t check_model(struct gateway_request *q) {
                    ? gateway_refuse(q, ERRORS_MODEL_DENIED)
                    : NGX_OK;
     }
+    if (q->endpoint.id) { /* of one model: whoever has it tells of it */
+        q->asked = q->model = (ngx_str_t){q->endpoint.id_len, (u_char *)(uintptr_t)q->endpoint.id};
+        return NGX_OK;
+    }
     if (q->scanned && d->shape != DIALECT_PLAIN) {
         q->param = "model";
         return gateway_refuse(q, ERRORS_NO_MODEL);
@@ -171,8 +175,8 @@ static int choose(struct gateway_request *q, struct snapshot_route *route,
     if (q->asked.len && !q->attempts)
         rc = copy_text(q->r->pool, route->model, &q->model);
     if (!rc)
-        rc = health_choose(gateway_worker.health, route->pick, route->count, skip,
-                           gateway_now_us(), ret_ticket, ret_retry_ms);
+        rc = health_choose(gateway_worker.health, route->pick, route->count, skip, gateway_now_us(),
+                           ret_ticket, ret_retry_ms);
     if (rc)
         return rc;
     rc = take_target(q, route, ret_ticket->candidate, ret);
@@ -337,6 +341,13 @@ static ngx_int_t refuse_choice(struct gateway_request *q, int rc, uint64_t retry
     return gateway_refuse(q, ERRORS_NO_PROVIDER);
 }
 
+/* Is it a list of models, which no provider has all of? */
+static bool is_list_of_many(const struct gateway_request *q) {
+    const struct endpoint_row *row = q->endpoint.row;
+    return row->body == DIALECT_BODY_NONE && !row->by_id && strcmp(row->name, "models") == 0 &&
+           find_route(q, &scratch) == 0 && scratch.count > 1;
+}
+
 static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
     uint64_t retry_ms = 0;
     q->body = r->request_body->bufs;
@@ -347,6 +358,10 @@ static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
         return status;
     if (gateway_labels(r, q))
         return gateway_refuse(q, ERRORS_OVERLOADED);
+    if (is_list_of_many(q)) {
+        status = check_limits(q);
+        return status == NGX_OK ? gateway_list_models(r, q, dialects_of(&q->endpoint)) : status;
+    }
     int rc = gateway_choose(q, &q->target, &q->attempt, &retry_ms);
     if (rc)
         return refuse_choice(q, rc, retry_ms);
