@@ -128,7 +128,6 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
     return rc ? rc
               : buf_printf(out,
                            "worker_rlimit_nofile 20000;\n"
-                           "worker_shutdown_timeout 10s;\n"
                            "daemon off;\n"
                            "master_process on;\n"
                            "pid \"%s/nginx.pid\";\n"

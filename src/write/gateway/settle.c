@@ -149,7 +149,7 @@ void gateway_settle(struct gateway_request *q) {
         return;
     q->measured = false;
     if (q->slot) {
-        bool ours = q->broken || ngx_terminate || ngx_exiting || ngx_quit;
+        bool ours = q->broken || ngx_terminate; /* a worker that only leaves ends no exchange */
         gateway_close(q, ours ? RING_CUT : RING_CANCELLED);
     }
     gateway_attempt_done(q, HEALTH_CANCELLED, 0);
