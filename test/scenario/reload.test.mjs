@@ -74,13 +74,22 @@ async function openStreams(count) {
   return all;
 }
 
-async function ask(model, key = house.key) {
-  const res = await fetch(`${house.gateway}/v1/chat/completions`, {
-    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }] }),
+// A connection of its own: one that is kept may be closed by a worker that leaves, at any moment
+// between two requests.
+function ask(model, key = house.key) {
+  return new Promise((done, failed) => {
+    const req = http.request(`${house.gateway}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      agent: false,
+    }, async (res) => {
+      const parts = [];
+      for await (const p of res) parts.push(p);
+      const body = JSON.parse(Buffer.concat(parts));
+      done({ status: res.statusCode, body, text: body.choices?.[0]?.message?.content });
+    });
+    req.on('error', failed);
+    req.end(JSON.stringify({ model, messages: [{ role: 'user', content: 'hello' }] }));
   });
-  const body = await res.json();
-  return { status: res.status, body, text: body.choices?.[0]?.message?.content };
 }
 
 test.before(async () => {

@@ -457,6 +457,26 @@ unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, uns
     return n;
 }
 
+/* nginx says in a worker's title that it has closed its sockets, or is about to. */
+static bool takes_new(pid_t worker) {
+    char path[64], title[256];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)worker);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, title, sizeof title);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && !memmem(title, (size_t)n, "shutting down", strlen("shutting down"));
+}
+
+bool gateway_accepting(const struct supervisor *s) {
+    pid_t pids[LIMIT_WORKER_SLOTS];
+    unsigned n = gateway_workers(s, true, pids, LIMIT_WORKER_SLOTS);
+    for (unsigned i = 0; i < n && i < LIMIT_WORKER_SLOTS; i++)
+        if (takes_new(pids[i]))
+            return true;
+    return false;
+}
+
 static void kill_orphans(struct supervisor *s) {
     if (s->orphans && kill(-s->orphans, SIGKILL) && errno != ESRCH)
         log_event("kill-failed", LOG_END);

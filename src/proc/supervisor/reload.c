@@ -3,7 +3,8 @@
  * `safehouse reload`. All or nothing:
  *
  *   IDLE --read, checked, keys fetched--> STARTING --all new workers serve--> PUBLISHING --> IDLE
- *                                    \--- nginx needs nothing new -----------/
+ *                                    \--- nginx needs nothing new -----------/     \       /
+ *                              the earlier workers take no new connections: LEAVING --/
  *
  * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with
  * what was there before. The publication comes first, then the old generation of nginx is told to
@@ -21,6 +22,8 @@
 #include "proc/supervisor/supervisor_int.h"
 
 #define READY_NS (10000 * MS) /* for new workers to serve */
+#define LEAVE_NS (1000 * MS)  /* for the earlier ones to close the listening socket */
+#define LOOK_NS (10 * MS)     /* how often that is looked at */
 
 void reload_init(struct supervisor *s) {
     settings_init(&s->reload.settings);
@@ -52,8 +55,9 @@ static void refuse(struct supervisor *s, int rc) {
     finish(s, rc);
 }
 
-static void succeed(struct supervisor *s, bool nginx) {
+static void succeed(struct supervisor *s) {
     struct reload *r = &s->reload;
+    bool nginx = r->step == RELOAD_LEAVING;
     size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
                                 r->changed[0] ? "changed: " : "nothing in it changed", r->changed,
                                 nginx ? "; the gateway has new workers" : "");
@@ -146,7 +150,10 @@ static void commit(struct supervisor *s) {
         rc = supervisor_write_ready(s);
     if (rc)
         log_event("reload-incomplete", LOG_ERR(rc), LOG_END);
-    succeed(s, nginx);
+    if (!nginx)
+        succeed(s);
+    r->step = nginx ? RELOAD_LEAVING : RELOAD_IDLE;
+    r->end_ns = clock_mono_ns() + LEAVE_NS;
 }
 
 void reload_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
@@ -166,8 +173,12 @@ void reload_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
                           (unsigned long long)(READY_NS / 1000 / MS)));
     if (r->step == RELOAD_PUBLISHING && now >= publish_ready_ns(s))
         commit(s);
+    if (r->step == RELOAD_LEAVING && (now >= r->end_ns || !gateway_accepting(s)))
+        succeed(s);
     if (r->step == RELOAD_STARTING)
         supervisor_due(due, r->end_ns);
+    else if (r->step == RELOAD_LEAVING)
+        supervisor_due(due, now + LOOK_NS);
     else if (r->step == RELOAD_PUBLISHING)
         supervisor_due(due, publish_ready_ns(s));
     else if (r->asked)

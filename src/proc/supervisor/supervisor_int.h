@@ -76,12 +76,12 @@ struct master {
     char words[256];           /* why it did not start, if it said so */
 };
 
-enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING };
+enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING, RELOAD_LEAVING };
 
 struct reload {
     bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
     enum reload_step step;
-    uint64_t end_ns;          /* of RELOAD_STARTING */
+    uint64_t end_ns;          /* of RELOAD_STARTING and RELOAD_LEAVING */
     struct settings settings; /* what is to be in force */
     struct tls_files tls;
     struct master master; /* pid 0: the one that runs will do */
@@ -219,6 +219,9 @@ bool gateway_gone(const struct supervisor *s);
 /* Workers that hold a region of the ring: of the generation in force, or (older) of all others.
  * Their pids, at most `max`, to `out`; returns how many there are. */
 unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, unsigned max);
+
+/* Does a worker that is to leave still take new connections? */
+bool gateway_accepting(const struct supervisor *s);
 
 /* ---- tables.c ---- */
 int tables_make(struct supervisor *s);
