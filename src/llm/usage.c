@@ -25,20 +25,23 @@ enum place {
     OUTPUT_DETAILS
 };
 
+#define NAME(text) text, sizeof(text) - 1
+
 static const struct {
     enum place in;
     const char *name;
+    size_t len;
     enum usage_field field;
 } fields[] = {
-    {USAGE, "prompt_tokens", USAGE_INPUT},
-    {USAGE, "input_tokens", USAGE_INPUT},
-    {USAGE, "completion_tokens", USAGE_OUTPUT},
-    {USAGE, "output_tokens", USAGE_OUTPUT},
-    {USAGE, "prompt_cache_hit_tokens", USAGE_HIT},
-    {USAGE, "cache_read_input_tokens", USAGE_READ},
-    {USAGE, "cache_creation_input_tokens", USAGE_WRITTEN},
-    {INPUT_DETAILS, "cached_tokens", USAGE_CACHED},
-    {OUTPUT_DETAILS, "reasoning_tokens", USAGE_REASONING},
+    {USAGE, NAME("prompt_tokens"), USAGE_INPUT},
+    {USAGE, NAME("input_tokens"), USAGE_INPUT},
+    {USAGE, NAME("completion_tokens"), USAGE_OUTPUT},
+    {USAGE, NAME("output_tokens"), USAGE_OUTPUT},
+    {USAGE, NAME("prompt_cache_hit_tokens"), USAGE_HIT},
+    {USAGE, NAME("cache_read_input_tokens"), USAGE_READ},
+    {USAGE, NAME("cache_creation_input_tokens"), USAGE_WRITTEN},
+    {INPUT_DETAILS, NAME("cached_tokens"), USAGE_CACHED},
+    {OUTPUT_DETAILS, NAME("reasoning_tokens"), USAGE_REASONING},
 };
 
 static const struct {
@@ -210,13 +213,15 @@ static const uint8_t *step_string(struct usage_scan *s, const uint8_t *p, const 
 static void begin_number(struct usage_scan *s, uint8_t c) {
     enum place in = place_of(s);
     for (size_t i = 0; in >= USAGE && i < sizeof fields / sizeof *fields; i++) {
-        if (fields[i].in == in && !s->name_next && key_is(s, fields[i].name)) {
+        if (fields[i].in == in && fields[i].len == s->key_len && !s->name_next &&
+            !memcmp(s->key, fields[i].name, s->key_len)) {
             s->field = (uint8_t)fields[i].field;
             s->number = true;
             s->bad = c == '-';
             s->value = s->bad ? 0 : (uint64_t)(c - '0');
         }
     }
+    s->key_len = 0; /* another digit begins no number of this name */
 }
 
 static void end_number(struct usage_scan *s) {
@@ -255,10 +260,67 @@ static void step_structure(struct usage_scan *s, uint8_t c) {
     }
 }
 
+/* In a container that matters nothing, nor does what is in it: only strings and brackets are looked
+ * at, up to the bracket that closes it, which is left. */
+static const uint8_t *skip_container(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    uint32_t depth = s->depth, outer = depth > USAGE_LEVELS ? USAGE_LEVELS + 1 : depth;
+    while (outer > 1 && s->place[outer - 2] == ELSEWHERE)
+        outer--;
+    for (; p < e; p++) {
+        uint8_t c = *p;
+        if (c == '"') {
+            s->string = ANY_STRING;
+            p++;
+            break;
+        }
+        if (c == '{' || c == '[') {
+            if (depth < USAGE_LEVELS)
+                s->place[depth] = ELSEWHERE;
+            depth += depth < UINT32_MAX;
+        } else if (c == '}' || c == ']') {
+            if (depth == outer)
+                break;
+            depth--;
+        }
+    }
+    s->depth = depth;
+    return p;
+}
+
+/* On the top level of an answer that is no stream only the member `usage` matters: up to it, into a
+ * container, into a string, or to where a name is cut off or escaped. */
+static const uint8_t *skip_members(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    for (; p < e; p++) {
+        const uint8_t *from = p + 1;
+        if (*p == '"' && !s->name_next) {
+            s->string = ANY_STRING;
+            return from;
+        }
+        if (*p == '"') {
+            const uint8_t *end = scan_for(from, e, '"', '\\');
+            if (end == e || *end == '\\' || (end - from == 5 && !memcmp(from, "usage", 5)))
+                return p;
+            s->key_len = 0;
+            p = end;
+        } else if (*p == ',' || *p == ':') {
+            s->name_next = *p == ',';
+        } else if (*p == '{' || *p == '[' || *p == '}' || *p == ']') {
+            return p;
+        }
+    }
+    return p;
+}
+
 static void feed_json(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
     while (p < e) {
+        if (!s->stream && s->depth == 1 && !s->string && s->place[0] == TOP && !s->key_len)
+            p = skip_members(s, p, e);
+        if (p == e)
+            break;
         if (s->string)
             p = step_string(s, p, e);
+        else if (s->depth && place_of(s) == ELSEWHERE && *p != '}' && *p != ']')
+            p = skip_container(s, p, e);
         else
             step_structure(s, *p++);
     }
