@@ -2,6 +2,8 @@
 // every dialect; and that nothing gets there that is not configured, or of a closed list.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Installation } from './lib/installation.mjs';
 import { ask } from './lib/client.mjs';
 import {
@@ -60,7 +62,7 @@ const usage = { prompt_tokens: 9, completion_tokens: 12, total_tokens: 21,
   prompt_tokens_details: { cached_tokens: 4 }, completion_tokens_details: { reasoning_tokens: 5 } };
 const chat = { ...completion('ok'), usage };
 const chunks = [...streamed(['a', 'b']).slice(0, -1), event({ ...chunk({}), choices: [], usage }), event('[DONE]')];
-const deepseek = { ...chat, model: 'deepseek-chat', usage: { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29,
+const deepseek = { ...chat, model: 'deepseek-chat', choices: [{ ...chat.choices[0], finish_reason: 'insufficient_system_resource' }], usage: { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29,
   prompt_cache_hit_tokens: 16, prompt_cache_miss_tokens: 4, completion_tokens_details: { reasoning_tokens: 6 } } };
 const blocks = [{ type: 'text', text: 'ok' }];
 
@@ -69,7 +71,7 @@ const blocks = [{ type: 'text', text: 'ok' }];
 const CASES = [
   ['openai.chat', CHAT, ASK, chat, [9, 12, 4, 5], 5 * 1000 + 4 * 100 + 12 * 2000, 'stop'],
   ['openai.chat', CHAT, { ...ASK, stream: true }, chunks, [9, 12, 4, 5], 29400, 'stop'],
-  ['openai.chat', '/chat/completions', { ...ASK, model: 'deepseek-chat' }, deepseek, [20, 9, 16, 6], 4 * 1000 + 16 * 20 + 9 * 4000, 'stop'],
+  ['openai.chat', '/chat/completions', { ...ASK, model: 'deepseek-chat' }, deepseek, [20, 9, 16, 6], 4 * 1000 + 16 * 20 + 9 * 4000, 'insufficient_system_resource'],
   ['openai.completions', '/v1/completions', { ...ASK, messages: undefined, prompt: 'x' },
     { object: 'text_completion', model: 'gpt-4o-mini', choices: [{ index: 0, text: 'y', finish_reason: 'length' }], usage }, [9, 12, 4, 5], 29400, 'length'],
   ['openai.responses', '/v1/responses', { ...ASK, messages: undefined, input: 'x' }, response('ok'), [31, 17, 8, 4], 23 * 1000 + 8 * 100 + 17 * 2000],
@@ -212,7 +214,7 @@ test('headers and members that are no short plain text are left out, not cut sho
 const LISTS = {
   dialect: CASES.map(([d]) => d).concat('openai.models', 'deepseek.balance', 'openai.audio'),
   outcome: ['complete', 'cancelled', 'cut', 'refused'],
-  finish: ['', 'other', 'stop', 'length', 'end_turn', 'tool_calls', 'content_filter', 'completed'],
+  finish: ['', 'other', 'stop', 'length', 'end_turn', 'tool_calls', 'content_filter', 'completed', 'insufficient_system_resource'],
   usage: ['reported', 'estimated', 'none'],
   stored: ['turn', 'none', 'withheld'],
   provider: ['', 'main'],
@@ -245,6 +247,10 @@ test('nothing else is in the clear', async () => {
     for (const it of rows) assert.ok(list.includes(it[column]), `${column}: ${it[column]}`);
   const strange = rows.filter((r) => r.model === 'other' || r.model_asked === 'other' || r.finish === 'other');
   assert.ok(strange.length >= 3);
+  for (const entry of await readdir(house.dir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile()) assert.ok(!(await readFile(path).catch(() => '')).includes('canary'), path);
+  }
   const metrics = await (await fetch(`${house.gateway}/metrics`)).text();
   assert.doesNotMatch(metrics + house.stdout + house.stderr, /canary/);
 });

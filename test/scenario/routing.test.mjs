@@ -196,6 +196,7 @@ test('401 and 402 take a key out: another key, then the fallback, and status say
   assert.deepEqual(state.keys.map((k) => k.status), [401, 402]);
   assert.equal(state.state, 'no key');
   const text = (await house.cliResult('status', '--dir', house.dir)).stdout;
+  assert.ok(!(text + JSON.stringify(await house.status()) + house.stdout + house.stderr).includes('sk-'));
   for (const status of [401, 402]) assert.match(text, new RegExp(`! the key of keyed .*${status}`));
 
   bad.clear();
