@@ -150,6 +150,13 @@ test('a POST that may have arrived is not sent again', async () => {
   up.heavy.answer = says('heavy');
 });
 
+test('the Anthropic dialect goes to its providers, with the key in their header', async () => {
+  const t = await ask(house.gateway, house.key, '/v1/messages', { model: 'claude-x', max_tokens: 1, messages: MESSAGES });
+  assert.equal(t.status, 200);
+  assert.equal(up.claude.requests.at(-1).headers['x-api-key'], secret('CLAUDE_1'));
+  assert.equal(up.claude.requests.at(-1).headers.authorization, undefined);
+});
+
 test('unknown models, and those of another dialect, are a 404 in the client\'s shape', async () => {
   const none = await counting(async () => {
     for (const model of ['nobody', 'claude-x', 'share', 'shared ', 'SHARED']) {
@@ -163,10 +170,6 @@ test('unknown models, and those of another dialect, are a 404 in the client\'s s
     assert.deepEqual([it.type, it.error.type], ['error', 'not_found_error']);
   });
   assert.deepEqual(none, {});
-  const t = await ask(house.gateway, house.key, '/v1/messages', { model: 'claude-x', max_tokens: 1, messages: MESSAGES });
-  assert.equal(t.status, 200);
-  assert.equal(up.claude.requests.at(-1).headers['x-api-key'], secret('CLAUDE_1'));
-  assert.equal(up.claude.requests.at(-1).headers.authorization, undefined);
 });
 
 test('401 and 402 take a key out: another key, then the fallback, and status says so', async () => {
@@ -323,6 +326,28 @@ test('usage is asked for however the client left it out, and never seen', async 
     assert.equal(stream_options.include_usage, true);
     assert.deepEqual(rest, { model: 'gpt-4o', stream: true, messages: [] });
     if (options.includes('obfuscation')) assert.equal(stream_options.include_obfuscation, false);
+  }
+  up.light.answer = says('light');
+});
+
+test('of a stream nothing is taken out but what was put in', async () => {
+  const u = JSON.stringify(completion('').usage);
+  const pairs = [ // what the provider sends, what the client gets
+    ['{"id":1,"choices":[{"index":0,"delta":{"content":"\\"usage\\":null"}}],"usage":null}', '{"id":1,"choices":[{"index":0,"delta":{"content":"\\"usage\\":null"}}]}'],
+    ['{"usage":null,"choices":[{"delta":{"content":"x","usage":null}}]}', '{"choices":[{"delta":{"content":"x","usage":null}}]}'],
+    ['{"choices":[],"prompt_filter_results":[{"usage":null}]}', '{"choices":[],"prompt_filter_results":[{"usage":null}]}'],
+    [`{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":${u}}`, `{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":${u}}`],
+    ['{"x":{"choices":[],"usage":{"a":1}},"choices":[{"delta":{}}]}', '{"x":{"choices":[],"usage":{"a":1}},"choices":[{"delta":{}}]}'],
+    [`{"id":2,"choices":[],"usage":${u}}`, null], [`{"usage":${u} , "choices" : [ ] }`, null],
+  ];
+  const ending = event('[DONE]');
+  const sent = pairs.map(([p]) => event(p)).join('') + ending, wanted = pairs.filter(([, c]) => c).map(([, c]) => event(c)).join('') + ending;
+  for (const size of [1, 11, 1 << 20]) {
+    const pieces = [];
+    for (let i = 0; i < sent.length; i += size) pieces.push(sent.slice(i, i + size));
+    up.light.answer = (x) => x.stream(pieces);
+    assert.equal((await chat('gpt-4o', { stream: true })).text, wanted);
+    assert.equal((await chat('gpt-4o', { stream: true, stream_options: { include_usage: true } })).text, sent);
   }
   up.light.answer = says('light');
 });
