@@ -2,6 +2,7 @@
 // and how each refusal is said, in both families of dialects.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
@@ -63,6 +64,12 @@ function holding() {
   return { arrived, most: () => most, release: () => { release(); upstream.answer = answers; } };
 }
 
+// The processor time that a process has had.
+const ticks = async (pid) => {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+};
+
 // A refusal has its status, its code and the right headers, in the client's shape.
 function assertRefusal(t, path, { status, code, types, param = null }) {
   assert.equal(t.status, status, t.text);
@@ -100,10 +107,13 @@ test(`${TRIES} requests at random, four workers: exactly as many pass as may`, a
       res.on('error', failed);
     }).on('error', failed).end(body);
   });
-  const minute = Math.floor(Date.now() / 60000), before = upstream.requests.length;
+  const pids = (await house.status()).gateway.workers.map((w) => w.pid);
+  const minute = Math.floor(Date.now() / 60000), before = upstream.requests.length, worked = await Promise.all(pids.map(ticks));
   await times(TRIES, one);
   agent.destroy();
   assert.equal(Math.floor(Date.now() / 60000), minute, 'all within one minute');
+  const shares = (await Promise.all(pids.map(ticks))).map((t, i) => t - worked[i]);
+  assert.equal(shares.filter((t) => t > 0).length, 4, `all four worked: ${shares}`);
   assert.equal(passed[0], 300, 'the key\'s own');
   assert.equal(passed.reduce((a, b) => a + b), 2000, 'the project\'s');
   assert.deepEqual([...refused], [['429 rate_limit_requests', TRIES - 2000]]);
