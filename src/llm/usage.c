@@ -260,6 +260,12 @@ static void step_structure(struct usage_scan *s, uint8_t c) {
     }
 }
 
+/* Past the string that begins before p; NULL: it has an escape, or goes on after e. */
+static const uint8_t *past_string(const uint8_t *p, const uint8_t *e) {
+    p = scan_for(p, e, '"', '\\');
+    return p < e && *p == '"' ? p + 1 : NULL;
+}
+
 /* In a container that matters nothing, nor does what is in it: only strings and brackets are looked
  * at, up to the bracket that closes it, which is left. */
 static const uint8_t *skip_container(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
@@ -269,6 +275,11 @@ static const uint8_t *skip_container(struct usage_scan *s, const uint8_t *p, con
     for (; p < e; p++) {
         uint8_t c = *p;
         if (c == '"') {
+            const uint8_t *past = past_string(p + 1, e);
+            if (past) {
+                p = past - 1;
+                continue;
+            }
             s->string = ANY_STRING;
             p++;
             break;
@@ -287,25 +298,23 @@ static const uint8_t *skip_container(struct usage_scan *s, const uint8_t *p, con
     return p;
 }
 
-/* On the top level of an answer that is no stream only the member `usage` matters: up to it, into a
- * container, into a string, or to where a name is cut off or escaped. */
+/* On the top level of an answer that is no stream only the member `usage` matters: up to it, to a
+ * bracket, or to a string that is cut off or has escapes. */
 static const uint8_t *skip_members(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
-    for (; p < e; p++) {
-        const uint8_t *from = p + 1;
-        if (*p == '"' && !s->name_next) {
-            s->string = ANY_STRING;
-            return from;
-        }
-        if (*p == '"') {
-            const uint8_t *end = scan_for(from, e, '"', '\\');
-            if (end == e || *end == '\\' || (end - from == 5 && !memcmp(from, "usage", 5)))
+    while (p < e) {
+        uint8_t c = *p;
+        if (c == '"') {
+            const uint8_t *past = past_string(p + 1, e);
+            if (!past || (s->name_next && past - p == 7 && !memcmp(p + 1, "usage", 5)))
                 return p;
-            s->key_len = 0;
-            p = end;
-        } else if (*p == ',' || *p == ':') {
-            s->name_next = *p == ',';
-        } else if (*p == '{' || *p == '[' || *p == '}' || *p == ']') {
+            p = past;
+        } else if (c == ',' || c == ':') {
+            s->name_next = c == ',';
+            p++;
+        } else if (c == '{' || c == '[' || c == '}' || c == ']') {
             return p;
+        } else {
+            p++;
         }
     }
     return p;
