@@ -13,7 +13,7 @@ const KEYS = {
   keyed: ['KEYED_1', 'KEYED_2'], resting: ['RESTING_1'], narrow: ['NARROW_1'], flaky: ['FLAKY_1'], person: ['PERSON_1'],
 };
 const MORE = {
-  claude: 'dialect: anthropic', light: "isolate_by_user: false", narrow: 'max_concurrency: 3',
+  claude: 'dialect: anthropic', light: 'isolate_by_user: false', heavy: 'eject_after: 0', narrow: 'max_concurrency: 3',
   flaky: 'eject_after: 3, eject_for: 1s', person: 'dialect: [openai, deepseek, anthropic], isolate_by_user: true',
 };
 const secret = (name) => `sk-${name.toLowerCase().replace('_', '-')}-0123456789`;
@@ -56,6 +56,9 @@ aliases: {quick: gpt-4o-mini}
 test.after(async () => {
   await house?.destroy();
   for (const u of Object.values(up)) await u.stop();
+});
+test.afterEach(() => {
+  for (const [name, u] of Object.entries(up)) u.answer = says(name);
 });
 
 const says = (name) => (x) => (x.url.includes('messages') ? x.json(message(name)) : x.json(completion(name)));
@@ -111,6 +114,22 @@ test('a renamed model: only the name changes, and a fallback gets the model\'s o
   assert.equal(up.spare.requests.at(-1).raw.toString(), request);
 });
 
+test('a large body: the name is changed wherever it stands, and each provider gets all of it', async () => {
+  const content = Array.from({ length: 300000 }, (_, i) => `${i} 你好`).join(' '); // 4 MB
+  for (const [before, after] of [['', content], [content, ''], [content, content.slice(0, 1500000)]]) {
+    const request = `{"messages":[{"role":"user","content":"${before}"}],"model":"renamed","x":"${after}","stream":true}`;
+    up.heavy.answer = refuses(500);
+    up.spare.answer = (x) => x.stream(streamed(['ok']));
+    for (const chunked of [false, true]) {
+      const t = await ask(house.gateway, house.key, '/v1/chat/completions', request, { chunked });
+      assert.equal(t.text, streamed(['ok']).join(''));
+      const sent = (text) => text.replace(/}$/, ',"stream_options":{"include_usage":true}}');
+      assert.ok(up.heavy.requests.at(-1).raw.equals(Buffer.from(sent(request).replace('"renamed"', '"vendor/other \\"x\\""'))));
+      assert.ok(up.spare.requests.at(-1).raw.equals(Buffer.from(sent(request))));
+    }
+  }
+});
+
 test('fallbacks in their order, the last one\'s answer as it is', async () => {
   up.heavy.answer = refuses(503);
   assert.equal((await chat('chain')).from, 'light');
@@ -120,7 +139,6 @@ test('fallbacks in their order, the last one\'s answer as it is', async () => {
   let t;
   assert.deepEqual(await counting(async () => { t = await chat('chain'); }), { heavy: 1, light: 1, spare: 1 });
   assert.deepEqual([t.status, t.headers['x-from']], [422, 'spare']);
-  for (const name of ['heavy', 'light', 'spare']) up[name].answer = says(name);
 });
 
 test('a request that the provider calls wrong goes to no other one', async () => {
@@ -128,7 +146,6 @@ test('a request that the provider calls wrong goes to no other one', async () =>
     up.heavy.answer = refuses(status);
     assert.deepEqual(await counting(async () => assert.equal((await chat('chain')).status, status)), { heavy: 1 });
   }
-  up.heavy.answer = says('heavy');
 });
 
 test('after the first byte there is no other try', async () => {
@@ -141,13 +158,11 @@ test('after the first byte there is no other try', async () => {
   }
   up.heavy.answer = (x) => x.wire('HTTP/1.1 200 OK\r\ncontent-length: 90\r\ncontent-type: application/json\r\n\r\n{"id"', 'end');
   assert.deepEqual(await counting(async () => assert.equal((await chat('chain')).how, 'cut')), { heavy: 1 });
-  up.heavy.answer = says('heavy');
 });
 
 test('a POST that may have arrived is not sent again', async () => {
   up.heavy.answer = (x) => x.socket.resetAndDestroy();
   assert.deepEqual(await counting(async () => assert.equal((await chat('chain')).status, 502)), { heavy: 1 });
-  up.heavy.answer = says('heavy');
 });
 
 test('the Anthropic dialect goes to its providers, with the key in their header', async () => {
@@ -214,7 +229,6 @@ test('a 401 of a provider is no 401 for the client', async () => {
   assert.equal(t.status, 503);
   assert.ok(!t.text.includes('sk-'));
   assert.equal(t.headers['www-authenticate'], undefined);
-  up.keyed.answer = says('keyed');
   await reload();
 });
 
@@ -327,7 +341,6 @@ test('usage is asked for however the client left it out, and never seen', async 
     assert.deepEqual(rest, { model: 'gpt-4o', stream: true, messages: [] });
     if (options.includes('obfuscation')) assert.equal(stream_options.include_obfuscation, false);
   }
-  up.light.answer = says('light');
 });
 
 test('of a stream nothing is taken out but what was put in', async () => {
@@ -349,7 +362,6 @@ test('of a stream nothing is taken out but what was put in', async () => {
     assert.equal((await chat('gpt-4o', { stream: true })).text, wanted);
     assert.equal((await chat('gpt-4o', { stream: true, stream_options: { include_usage: true } })).text, sent);
   }
-  up.light.answer = says('light');
 });
 
 test('at each provider nothing but its own credentials and name ever arrived', () => {
