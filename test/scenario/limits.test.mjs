@@ -83,7 +83,7 @@ function assertRefusal(t, path, { status, code, types, param = null }) {
 }
 
 test(`${TRIES} requests at random, four workers: exactly as many pass as may`, async () => {
-  await withinMinute(25);
+  await withinMinute(15);
   const keys = [await make('--project', 'crowd', '--rpm', '300'),
     ...await Promise.all([1, 2, 3].map(() => make('--project', 'crowd')))];
   const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });

@@ -14,7 +14,7 @@ const KEYS = {
 };
 const MORE = {
   claude: 'dialect: anthropic', light: 'isolate_by_user: false', heavy: 'eject_after: 0', narrow: 'max_concurrency: 3',
-  flaky: 'eject_after: 3, eject_for: 1s', person: 'dialect: [openai, deepseek, anthropic], isolate_by_user: true',
+  flaky: 'eject_after: 3, eject_for: 2s', person: 'dialect: [openai, deepseek, anthropic], isolate_by_user: true',
 };
 const secret = (name) => `sk-${name.toLowerCase().replace('_', '-')}-0123456789`;
 const up = {};
@@ -283,7 +283,7 @@ test('a provider that fails is passed over, probed by one request, and comes bac
   assert.deepEqual(counts, { flaky: 3, spare: 12 });
   const state = await provider('flaky');
   assert.equal(state.state, 'ejected');
-  assert.ok(state.ejected_for_ms > 0 && state.ejected_for_ms <= 1000);
+  assert.ok(state.ejected_for_ms > 0 && state.ejected_for_ms <= 2000);
   assert.equal((await chat('flaky-alone')).status, 500, 'with no other left, its own answer');
 
   await until(async () => (await provider('flaky')).ejected_for_ms === 0, 'the time over');
