@@ -76,7 +76,8 @@ function lineUp(round, targets) {
 }
 
 const requests = (size, { portkey }) => (target) => load('unary', target, {
-  connections: 8, body: size.body, warmup: tenth(target === portkey ? 40 : 300),
+  connections: 8, body: size.body,
+  warmup: tenth(target === portkey ? 40 : Math.min(300, size.requests / 2)),
   requests: tenth(target === portkey ? size.portkey : size.requests) });
 
 // Does `work`, which gives a count of requests or events, and adds what the programs behind the
