@@ -6,8 +6,8 @@
  * is from the request's first byte to the answer's last.
  *
  * stream: S streams, started evenly over the ramp. The window is T ms from when each has had an
- * event, and streams that end start again; with T = 0 it lasts until all have ended. With --hold N it
- * is over once each stream has had N events; then the streams stay open until standard input ends.
+ * event, and streams that end start again; with T = 0 it lasts until all have ended. With --hold N
+ * it is over once each stream has had N events; then they stay open until standard input ends.
  *
  * Processor time of the processes under test is read here, at both ends of the same window in which
  * requests and events are counted. Each request's text is its own (a number in front), as a log
