@@ -38,7 +38,7 @@ struct client {
     bool reused; /* a request before this one was answered on the connection */
     bool want_write;
     uint64_t events; /* of the stream under way; only with --hold */
-    char *request; /* request_len bytes; the number in it is this request's own */
+    char *request;   /* request_len bytes; the number in it is this request's own */
     size_t sent;
     uint64_t started;
     char tail[DONE_LEN];
