@@ -359,8 +359,11 @@ static void end_event(struct usage_scan *s) {
     uint8_t mark = s->event ? s->event : s->type;
     if (s->data && mark == MARK_ERROR)
         s->failed = true;
+    if (s->data && mark == MARK_ERROR && s->dialect->end == DIALECT_END_RESPONSE)
+        s->ended = true; /* nothing follows it */
+    /* an event without a byte of data is none (and `done` tells of the first one) */
     if (s->data &&
-        (mark == MARK_END || (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
+        ((mark == MARK_END && s->done) || (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
         s->ended = true;
     begin_event(s);
 }

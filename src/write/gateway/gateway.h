@@ -79,6 +79,7 @@ struct gateway_worker {
     struct limits *limits;
     struct health *health;
     struct metrics *metrics;
+    int life_fd;          /* has nobody at its other end when nobody takes the log; -1: dies then */
     ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
     uint64_t bodies;      /* bytes of request bodies that are held */
     uint64_t log_version; /* of the snapshot that these two were read from: */
@@ -171,6 +172,7 @@ struct gateway_request {
     bool stream;                /* the answer ends with its terminal event */
     bool count;                 /* it may have usage in it */
     bool broken;                /* the provider failed after the answer's head */
+    bool late;                  /* it took too long, and has to be told */
     bool estimated;             /* `counted` is */
     uint8_t outcome;            /* enum ring_outcome, once it is closed */
     uint8_t body_kind;          /* enum ring_body */
@@ -202,6 +204,10 @@ static inline uint64_t gateway_now_us(void) {
 /* Calls fn for each header of a list. */
 typedef void gateway_header_fn(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg);
 void gateway_each_header(ngx_http_request_t *r, ngx_list_t *list, gateway_header_fn *fn, void *arg);
+
+/* ---- probes.c ---- */
+/* Is there someone who takes what is logged? */
+bool gateway_alive(void);
 
 /* ---- admit.c ---- */
 ngx_int_t gateway_handler(ngx_http_request_t *r);
