@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"unlock", cli_unlock, "open the vault, so that reading is possible"},
     {"lock", cli_lock, "close the vault; logging goes on"},
     {"config", cli_config, "check a configuration file"},
+    {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -120,7 +120,11 @@ static int check_listen(const struct config *c, const struct address *listen, st
     if (!c->tls.certificate[0] != !c->tls.key[0])
         return why_say(why, ERR_USAGE, "tls needs both, certificate and key; set tls.%s",
                        c->tls.key[0] ? "certificate" : "key");
-    if (address_is_loopback(listen) || c->tls.certificate[0] || c->behind_tls_proxy)
+    if (c->gateway.nginx == CONFIG_LENIENT && c->tls.certificate[0])
+        return why_say(why, ERR_USAGE,
+                       "with gateway.nginx: own, that nginx has the certificate; leave tls out");
+    if (c->gateway.nginx == CONFIG_LENIENT || address_is_loopback(listen) ||
+        c->tls.certificate[0] || c->behind_tls_proxy)
         return 0;
     address_format(listen, text);
     return why_say(why, ERR_DENIED,
