@@ -77,7 +77,8 @@ http {
 });
 
 after(async () => {
-  nginx?.child.kill('SIGKILL');
+  nginx?.child.kill('SIGTERM');
+  await nginx?.ended;
   await house?.destroy();
   await upstream?.stop();
 });
@@ -100,6 +101,27 @@ test('without being attached it does not start', async () => {
   child.stderr.on('data', (d) => (said += d));
   await new Promise((done) => child.on('close', done));
   assert.match(said, /start nginx with "safehouse attach"/);
+});
+
+test('a reload into it of an nginx that is not attached changes nothing', async () => {
+  const other = join(house.home, 'other.conf');
+  await writeFile(other, `daemon off;\npid ${house.home}/other.pid;\nevents {}\nhttp {\n    access_log off;\n` +
+    `    server { listen 127.0.0.1:${minePort}; location / { return 200 "mine"; } }\n}\n`);
+  const child = spawn(NGINX, ['-c', other, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = new Promise((done) => child.on('close', done));
+  let said = '';
+  child.stderr.on('data', (d) => (said += d));
+  try {
+    await until(() => mine().catch(() => null), 'it serves');
+    await writeFile(other, (await readFile(file(), 'utf8')).replace('nginx.pid', 'other.pid'));
+    child.kill('SIGHUP');
+    await until(() => /start nginx with "safehouse attach"/.test(said), 'the refusal');
+    assert.equal(await mine(), 'mine');
+    assert.equal(child.exitCode, null);
+  } finally {
+    child.kill('SIGTERM');
+    await ended;
+  }
 });
 
 test('attached: the official client works, and what it says is logged and shown', async () => {
@@ -193,6 +215,24 @@ test('when the rest stops, what is under way is logged, and no more is served', 
   await client().chat.completions.create(ASK);
 });
 
+test('workers that find no room do not start, and the others serve', async () => {
+  await detach();
+  const text = await readFile(file(), 'utf8');
+  await writeFile(file(), text.replace('worker_processes 2;', 'worker_processes 12;'));
+  const child = spawn(join(BIN, 'safehouse'), ['attach', '--dir', house.dir, '--', NGINX, '-c', file(), '-e', 'stderr'],
+    { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (d) => (said += d));
+  await until(async () => (await workers()).length === 10, 'as many as there is room for');
+  await until(() => said.split('a worker cannot start').length === 3, 'two that say so');
+  await client().chat.completions.create(ASK);
+  child.kill('SIGQUIT');
+  await new Promise((done) => child.on('exit', done));
+  await writeFile(file(), text);
+  await until(async () => (await workers()).length === 0, 'no workers');
+  await attach();
+});
+
 test('a killed supervisor: no more is served either', async () => {
   house.process.kill('SIGKILL');
   await house.ended;
@@ -211,7 +251,8 @@ test('only an installation that waits for it can be attached to', async () => {
         'attach', '--dir', other.dir, '--', NGINX, '-v']];
       const denied = await run(...who).then(() => ({ code: 0 }), (e) => e);
       assert.equal(denied.code, 2);
-      assert.match(denied.stderr, /not yours/);
+      assert.match(denied.stderr, /not yours|no installation/); // it cannot even see whether there is one
+      assert.doesNotMatch(denied.stderr, /nginx version/);
     }
   } finally {
     await other.destroy();

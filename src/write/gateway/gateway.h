@@ -79,7 +79,7 @@ struct gateway_worker {
     struct limits *limits;
     struct health *health;
     struct metrics *metrics;
-    int life_fd;          /* has nobody at its other end when nobody takes the log; -1: dies then */
+    int life_fd;          /* of an attached one: a pipe to the supervisor; else -1 */
     ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
     uint64_t bodies;      /* bytes of request bodies that are held */
     uint64_t log_version; /* of the snapshot that these two were read from: */
@@ -205,10 +205,6 @@ static inline uint64_t gateway_now_us(void) {
 typedef void gateway_header_fn(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg);
 void gateway_each_header(ngx_http_request_t *r, ngx_list_t *list, gateway_header_fn *fn, void *arg);
 
-/* ---- probes.c ---- */
-/* Is there someone who takes what is logged? */
-bool gateway_alive(void);
-
 /* ---- admit.c ---- */
 ngx_int_t gateway_handler(ngx_http_request_t *r);
 ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
@@ -266,6 +262,8 @@ int gateway_labels(ngx_http_request_t *r, struct gateway_request *q);
 ngx_int_t gateway_list_models(ngx_http_request_t *r, struct gateway_request *q, uint32_t dialects);
 
 /* ---- probes.c ---- */
+/* Is there someone who takes what is logged? */
+bool gateway_alive(void);
 /* Answers with this body, which lives as long as the request. */
 ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body);
 ngx_int_t gateway_healthz(ngx_http_request_t *r);

@@ -89,6 +89,39 @@ static void each_provider_has_its_own(void **state) {
     has(&c, "proxy_ssl_name api.example;");
 }
 
+static void part_is(enum gateway_part part, const struct gateway_conf *c, const char *text,
+                    bool there) {
+    struct buf out;
+    buf_init(&out, GATEWAY_CONF_MAX);
+    assert_int_equal(gateway_conf_part(&out, c, part), 0);
+    assert_int_equal(buf_append_u8(&out, 0), 0);
+    if ((strstr((char *)out.p, text) != NULL) != there)
+        fail_msg("'%s' is %s in:\n%s", text, there ? "not" : "there", (char *)out.p);
+    buf_wipe(&out);
+}
+
+/* Other servers of the same nginx keep what they have: only their own server says how it serves. */
+static void parts_leave_the_rest_alone(void **state) {
+    struct gateway_conf c = usual;
+    (void)state;
+    part_is(GATEWAY_PART_MAIN, &c, "load_module", true);
+    part_is(GATEWAY_PART_MAIN, &c, "env SH_LIFE_FD;", true);
+    part_is(GATEWAY_PART_MAIN, &c, "SH_SANDBOX", false);
+    part_is(GATEWAY_PART_MAIN, &c, "worker_processes", false);
+    part_is(GATEWAY_PART_MAIN, &c, "error_log", false);
+    part_is(GATEWAY_PART_HTTP, &c, "upstream provider0 {", true);
+    part_is(GATEWAY_PART_HTTP, &c, "safehouse_connect_port 11434;", true);
+    part_is(GATEWAY_PART_HTTP, &c, "access_log", false);
+    part_is(GATEWAY_PART_HTTP, &c, "proxy_", false);
+    part_is(GATEWAY_PART_SERVER, &c, "access_log off;", true);
+    part_is(GATEWAY_PART_SERVER, &c, "error_log /dev/null emerg;", true);
+    part_is(GATEWAY_PART_SERVER, &c, "location @p_local {", true);
+    part_is(GATEWAY_PART_SERVER, &c, "listen", false);
+    part_is(GATEWAY_PART_SERVER, &c, c.dir, false);
+    c.best_effort = true;
+    part_is(GATEWAY_PART_MAIN, &c, "env SH_SANDBOX=best-effort;", true);
+}
+
 static void provider_refused(struct gateway_provider p, int want) {
     struct gateway_conf c = usual;
     struct buf out;
@@ -217,6 +250,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_a_provider),
         cmocka_unit_test(each_provider_has_its_own),
+        cmocka_unit_test(parts_leave_the_rest_alone),
         cmocka_unit_test(refuses_what_is_no_provider),
         cmocka_unit_test(refuses_other_fields),
         cmocka_unit_test(says_what_was_asked),
