@@ -23,6 +23,7 @@
 
 #define TAKE_BACK_STEPS 8  /* closed slots taken back in one admission */
 #define PATIENCE_STEPS 64u /* admissions that wait for the oldest before another is looked at */
+#define SWEEP_STEPS 64u    /* admissions without room for each look at all closed slots */
 
 static void store_state(struct ring_region *g, uint32_t index, uint32_t state) {
     atomic_store_explicit(&ring_region_head(g->ring, g->number)->state[index], state,
@@ -104,8 +105,8 @@ static bool is_done(const struct ring_region *g) {
  * something, so the oldest tells of the others: while it is not done, one look is all that an
  * admission costs. (Each look at a slot that another processor works on is a cache miss.)
  */
-static void take_back_some(struct ring_region *g) {
-    for (int n = 0; n < TAKE_BACK_STEPS && g->closed_count > 0 && is_done(g); n++) {
+static void take_back_some(struct ring_region *g, uint32_t most) {
+    for (; most > 0 && g->closed_count > 0 && is_done(g); most--) {
         take_back(g, get_closed(g));
         g->waited = 0;
     }
@@ -115,8 +116,11 @@ static void take_back_some(struct ring_region *g) {
     }
 }
 
-/* When there is no room: every slot that is done, wherever it stands. */
+/* There is no room: takes back what is done in order, and once in a while whatever is done. */
 static void take_back_all(struct ring_region *g) {
+    take_back_some(g, g->closed_count);
+    if (g->starved++ % SWEEP_STEPS)
+        return;
     for (uint32_t n = g->closed_count; n > 0; n--) {
         bool done = is_done(g);
         uint32_t index = get_closed(g);
@@ -305,7 +309,7 @@ int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot *
     const uint32_t want[RING_CHAINS] = {(uint32_t)ring_blocks_of(request_bytes),
                                         RING_ANSWER_ROOM / RING_BLOCK_BYTES, 0};
     const uint32_t blocks = want[RING_REQUEST] + want[RING_ANSWER];
-    take_back_some(g);
+    take_back_some(g, TAKE_BACK_STEPS);
     if (!has_room(g, blocks))
         take_back_all(g);
     if (!has_room(g, blocks)) {
