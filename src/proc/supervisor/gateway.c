@@ -486,8 +486,7 @@ unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, uns
             .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)i, .l_len = 1};
         if (fcntl(s->ring_fd, F_GETLK, &lock) || lock.l_type == F_UNLCK)
             continue;
-        bool current =
-            own_nginx(s) || (s->master.pid && getpgid(lock.l_pid) == s->master.pid);
+        bool current = own_nginx(s) || (s->master.pid && getpgid(lock.l_pid) == s->master.pid);
         if (current == older)
             continue;
         if (n < max)

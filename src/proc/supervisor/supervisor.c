@@ -48,9 +48,9 @@ int supervisor_write_ready(const struct supervisor *s) {
     int fd = openat(s->run_fd, "ready.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_from_errno(errno);
-    int n = dprintf(fd, "{\"gateway\":%s,\"pid\":%d}\n",
-                    own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway,
-                    (int)getpid());
+    int n =
+        dprintf(fd, "{\"gateway\":%s,\"pid\":%d}\n",
+                own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway, (int)getpid());
     close(fd);
     if (n < 0 || renameat(s->run_fd, "ready.new", s->run_fd, "ready"))
         return err_from_errno(errno);

@@ -144,7 +144,7 @@ struct supervisor {
     pid_t orphans;                     /* process group of a dead master's workers, 0 = none */
     uint64_t orphans_end_ns;
     /* own.c */
-    int life_fds[2];   /* a pipe: workers refuse when nobody holds the end that reads */
+    int life_fds[2];       /* a pipe: workers refuse when nobody holds the end that reads */
     uint64_t usage_due_ns; /* while it stops: the sealer is asked again */
     struct reload reload;
     /* publish.c */

@@ -123,7 +123,8 @@ static ngx_int_t add_variables(ngx_conf_t *cf) {
 /* Said here, a reload into it leaves what runs alone; workers of another user than their master's
  * could not end it. Tests and signals come without. */
 static bool is_attached(ngx_conf_t *cf) {
-    const struct gateway_main *m = ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    const struct gateway_main *m =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
     if (!m->used || ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER || getenv("SH_RING_FD"))
         return true;
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
