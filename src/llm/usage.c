@@ -362,8 +362,8 @@ static void end_event(struct usage_scan *s) {
     if (s->data && mark == MARK_ERROR && s->dialect->end == DIALECT_END_RESPONSE)
         s->ended = true; /* nothing follows it */
     /* an event without a byte of data is none (and `done` tells of the first one) */
-    if (s->data &&
-        ((mark == MARK_END && s->done) || (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
+    if (s->data && ((mark == MARK_END && s->done) ||
+                    (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
         s->ended = true;
     begin_event(s);
 }
@@ -512,6 +512,55 @@ void usage_scan_feed(struct usage_scan *s, const uint8_t *p, size_t n) {
         feed_stream(s, p, n);
     else
         feed_json(s, p, p + n);
+}
+
+static bool is_name(const uint8_t *p, const uint8_t *e) {
+    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p < e && *p == ':';
+}
+
+/* Is the name at `at` one of the top level? Between it and the text's end one bracket more is
+ * closed than opened. Within strings there is no bare quote, so it is a string of its own in any
+ * case. */
+static bool is_top(const uint8_t *at, const uint8_t *e) {
+    uint32_t depth = 1;
+    const uint8_t *p = at;
+    while (p < e && depth > 0) {
+        uint8_t c = *p++;
+        if (c == '"') {
+            while ((p = scan_for(p, e, '"', '\\')) < e && *p == '\\')
+                p += e - p > 1 ? 2 : 1;
+            p += p < e;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return depth == 0 && p == e;
+}
+
+void usage_scan_whole(struct usage_scan *s, const uint8_t *p, size_t n) {
+    static const char name[] = "\"usage\"";
+    const uint8_t *e = p + n;
+    for (size_t i = n < sizeof name ? 0 : n - sizeof name + 1; i > 0; i--) {
+        const uint8_t *at = p + i;
+        if (*at != '"' || memcmp(at, name, sizeof name - 1) != 0 ||
+            !is_name(at + sizeof name - 1, e))
+            continue;
+        if (!is_top(at, e)) {
+            usage_scan_feed(s, p, n);
+            return;
+        }
+        s->depth = 1;
+        s->place[0] = TOP;
+        s->name_next = true;
+        feed_json(s, at, e);
+        return;
+    }
 }
 
 void usage_scan_done(struct usage_scan *s) {

@@ -394,8 +394,11 @@ static int take_events(struct gateway_request *q, ngx_buf_t *b) {
 /* A piece of any other answer. */
 static int take_bytes(struct gateway_request *q, const ngx_buf_t *b) {
     size_t n = (size_t)(b->last - b->pos);
+    bool whole = !q->bytes && q->left == (off_t)n;
     int rc = keep(q, b->pos, n);
-    if (q->count)
+    if (q->count && whole)
+        usage_scan_whole(&q->usage, b->pos, n);
+    else if (q->count)
         usage_scan_feed(&q->usage, b->pos, n);
     if (q->answer_scan)
         (void)reqscan_feed(q->answer_scan, b->pos, n);

@@ -157,6 +157,15 @@ static void every_split(void **state) {
             usage_scan_done(&s);
             check(&s, t, "split at", at);
         }
+        if (!t->stream) {
+            uint8_t *copy = malloc(n);
+            memcpy(copy, t->text, n);
+            usage_scan_init(&s, d, false);
+            usage_scan_whole(&s, copy, n);
+            usage_scan_done(&s);
+            check(&s, t, "whole", 0);
+            free(copy);
+        }
         for (size_t step = 1; step < 9; step++) {
             usage_scan_init(&s, d, t->stream);
             for (size_t at = 0; at < n; at += step)
