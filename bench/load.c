@@ -6,7 +6,8 @@
  * is from the request's first byte to the answer's last.
  *
  * stream: S streams, started evenly over the ramp. The window is T ms from when each has had an
- * event, and streams that end start again; with T = 0 it lasts until all have ended.
+ * event, and streams that end start again; with T = 0 it lasts until all have ended. With --hold N
+ * it is over once each stream has had N events; then they stay open until standard input ends.
  *
  * Processor time of the processes under test is read here, at both ends of the same window in which
  * requests and events are counted. Each request's text is its own (a number in front), as a log
@@ -36,7 +37,8 @@ struct client {
     bool streamed, begun, dead;
     bool reused; /* a request before this one was answered on the connection */
     bool want_write;
-    char *request; /* request_len bytes; the number in it is this request's own */
+    uint64_t events; /* of the stream under way; only with --hold */
+    char *request;   /* request_len bytes; the number in it is this request's own */
     size_t sent;
     uint64_t started;
     char tail[DONE_LEN];
@@ -56,7 +58,7 @@ static struct {
     const char *path;
     const char *headers[HEADERS_MAX];
     unsigned header_count;
-    uint64_t requests, warmup, rate, ramp_ns, window_ns, patience_ns;
+    uint64_t requests, warmup, rate, ramp_ns, window_ns, patience_ns, hold;
     size_t body;
 } opt = {.clients = 1,
          .path = "/v1/chat/completions",
@@ -77,7 +79,7 @@ static uint64_t number; /* of the last request begun */
 static struct {
     uint64_t finished, errors, reconnects, done, events, events_from, progress;
     uint64_t begin, from, to;
-    unsigned begun, dead;
+    unsigned begun, dead, held;
     int last_status; /* of the last answer that was no 200 */
     bool over;
     struct client **idle; /* a queue, in a circle of opt.clients places; only with a rate */
@@ -170,6 +172,7 @@ static bool push(struct client *c) {
 static void begin_request(struct client *c) {
     stamp(c);
     c->sent = 0;
+    c->events = 0;
     memset(c->tail, 0, sizeof c->tail);
     http_begin(&c->in, HTTP_RESPONSE);
     c->started = net_now();
@@ -238,6 +241,13 @@ static void note_begun(struct client *c) {
         window_open();
 }
 
+static void note_held(struct client *c, uint64_t events) {
+    bool was = c->events >= opt.hold;
+    c->events += events;
+    if (opt.hold && !was && c->events >= opt.hold && ++run.held == opt.clients)
+        window_close();
+}
+
 static void finished_stream(struct client *c, bool ok) {
     if (ok) {
         run.done++;
@@ -291,6 +301,7 @@ static void take_events(struct client *c, const char *p, size_t len) {
         return;
     run.progress = net_now();
     note_begun(c);
+    note_held(c, run.events - before);
 }
 
 static bool is_good(const struct client *c) {
@@ -408,6 +419,14 @@ static void go(void) {
     }
 }
 
+/* The streams stay open, for somebody to look at the gateway meanwhile. */
+static void hold(void) {
+    char byte;
+    fflush(stdout);
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        ;
+}
+
 /* ---- the report ---- */
 
 static int by_size(const void *a, const void *b) {
@@ -484,6 +503,8 @@ static bool read_option(const char *flag, char *value) {
         opt.ramp_ns = net_number(flag, value, 600000) * 1000000;
     else if (strcmp(flag, "--window-ms") == 0 && opt.stream)
         opt.window_ns = net_number(flag, value, 3600000) * 1000000;
+    else if (strcmp(flag, "--hold") == 0 && opt.stream)
+        opt.hold = net_number(flag, value, 1000000);
     else if (strcmp(flag, "--patience-ms") == 0)
         opt.patience_ns = net_number(flag, value, 600000) * 1000000;
     else if (strcmp(flag, "--watch") == 0)
@@ -497,7 +518,8 @@ static int usage(const char *name) {
     fprintf(stderr,
             "usage: %s unary --port P [--connections C] [--requests R] [--warmup W] "
             "[--rate N]\n"
-            "       %s stream --port P [--streams S] [--ramp-ms N] [--window-ms N]\n"
+            "       %s stream --port P [--streams S] [--ramp-ms N] [--window-ms N] "
+            "[--hold N]\n"
             "both:  [--path PATH] [--header 'NAME: VALUE'] [--body BYTES] [--watch NAME=PID,PID]\n"
             "       [--patience-ms N]\n",
             name, name);
@@ -518,5 +540,7 @@ int main(int argc, char **argv) {
     start_all();
     go();
     report();
+    if (opt.hold)
+        hold();
     return 0;
 }

@@ -6,7 +6,8 @@
  * Prints "port N" once it listens, and serves until it is ended. One process, one epoll set.
  * A connection goes READING -> (answer sent) -> READING, or READING -> STREAMING -> READING; a
  * client that pipelines is cut off. Streams wait in one list ordered by their next event's time:
- * all have the same interval, so a stream belongs at the tail, or very near it.
+ * all have the same interval, so a stream belongs at the tail, or very near it. With --hold yes a
+ * stream does not end after its last event, but says nothing more until the client leaves.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ struct conn {
 
 static struct text answer, event;
 static unsigned events_max = 100;
+static bool hold;
 static uint64_t interval_ns = 50 * 1000000ull;
 static int epfd;
 static struct conn *first, *last;
@@ -154,7 +156,7 @@ static bool tick(struct conn *c, uint64_t now) {
     c->owed++;
     if (--c->events == 0) {
         c->streaming = false;
-        c->end_owed = true;
+        c->end_owed = !hold;
     } else {
         c->due += interval_ns;
         if (c->due < now) /* too late for a whole interval: do not send a burst to catch up */
@@ -292,9 +294,12 @@ int main(int argc, char **argv) {
             events_max = (unsigned)net_number(argv[i], value, 1000000);
         else if (value && strcmp(argv[i], "--interval-ms") == 0)
             interval_ns = net_number(argv[i], value, 60000) * 1000000;
+        else if (value && strcmp(argv[i], "--hold") == 0)
+            hold = strcmp(value, "yes") == 0;
         else {
             fprintf(stderr,
-                    "usage: %s [--listen ADDRESS:PORT] [--events N] [--interval-ms M]\n"
+                    "usage: %s [--listen ADDRESS:PORT] [--events N] [--interval-ms M] "
+                    "[--hold yes|no]\n"
                     "A mock of a model server, for benchmarks. Prints its port.\n",
                     argv[0]);
             return 2;

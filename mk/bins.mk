@@ -27,6 +27,8 @@ MODULES_safehouse-demo-upstream := base ipc/sandbox.c proc/demo
 LIBS_safehouse-demo-upstream    :=
 
 # The gateway's module is built by nginx's own build (mk/nginx.mk) from these folders.
-MODULES_gateway                 := base ring control/apikey.c control/snapshot.c ipc/sandbox.c llm/reqscan.c \
-                                   write/gateway
+MODULES_gateway                 := base ring ipc/sandbox.c write/gateway \
+                                   $(addprefix control/,apikey.c snapshot.c limits.c health.c slots.c cost.c money.c metrics.c \
+                                   metrics_text.c) \
+                                   $(addprefix llm/,dialect.c errors.c json.c reqscan.c splice.c sse.c usage.c)
 FORBIDDEN_gateway               := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt unseal_

@@ -26,5 +26,5 @@ $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 
 -include $(gateway_objects:.o=.d)
 
-UNIT_gateway := base control/apikey.c write/gateway/known.c write/gateway/refusal.c \
-                write/gateway/terminal.c proc/supervisor/gateway_conf.c
+UNIT_gateway := base control/apikey.c write/gateway/known.c write/gateway/terminal.c \
+                proc/supervisor/gateway_conf.c

@@ -11,6 +11,9 @@
 #define LIMIT_CHOICES 128                /* `n` of one request */
 #define LIMIT_TOOL_CALLS 256             /* tool calls in one answer message */
 #define LIMIT_NAME 64                    /* project, tenant, provider, dialect, error class */
+#define LIMIT_CODE 32                    /* an error's code, in bodies and clear columns */
+#define LIMIT_LABELS (64u << 10)         /* session, trace and tags of one exchange, encoded */
+#define LIMIT_LABEL 256                  /* the text of one of them */
 #define LIMIT_MODEL 128                  /* a model's name */
 #define LIMIT_SUBJECT_NAME 512           /* `user` and its kin */
 #define LIMIT_KEYS 65536                 /* API keys of one installation */

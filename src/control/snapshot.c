@@ -354,6 +354,77 @@ int snapshot_route(const struct snapshot *s, const char *model, size_t len, uint
     return look(s, look_route, &(struct wanted){{model, len}, dialect}, ret);
 }
 
+/* One more candidate; a record that is torn ends the look. */
+static bool speaker_out(const uint8_t *area, uint32_t record, uint32_t dialect,
+                        struct snapshot_route *ret) {
+    struct snapshot_upstream_record u;
+    const struct snapshot_target_record t = {.weight = ret->count == 0};
+    return get(area, record, &u, sizeof u) &&
+           (!(u.dialects & dialect) || target_out(area, &t, &u, ret));
+}
+
+static int look_speakers(const uint8_t *area, const void *ask, void *out) {
+    const uint32_t *dialect = ask;
+    struct snapshot_route *ret = out;
+    struct snapshot_table t;
+    uint32_t first;
+    ret->count = 0;
+    ret->model[0] = 0;
+    if (!GET_HEAD(area, upstreams, &t) || !GET_HEAD(area, first_upstream, &first) || !first ||
+        !speaker_out(area, first, *dialect, ret))
+        return ERR_UNSUPPORTED;
+    for (uint64_t i = 0; i <= t.mask && i < PROBES && ret->count < LIMIT_CANDIDATES; i++) {
+        struct snapshot_bucket b;
+        if (!get(area, t.buckets + i * sizeof b, &b, sizeof b))
+            break;
+        if (b.record && b.record != first && !speaker_out(area, b.record, *dialect, ret))
+            break;
+    }
+    return ret->count ? 0 : ERR_UNSUPPORTED;
+}
+
+int snapshot_speakers(const struct snapshot *s, uint32_t dialect, struct snapshot_route *ret) {
+    return look(s, look_speakers, &dialect, ret);
+}
+
+struct listing {
+    char *out;
+    size_t room, len;
+};
+
+static void list_names(const uint8_t *area, const struct snapshot_table *t, struct listing *l) {
+    for (uint64_t i = 0; t->count && i <= t->mask && i < PROBES; i++) {
+        struct snapshot_bucket b;
+        struct snapshot_ref name;
+        if (!get(area, t->buckets + i * sizeof b, &b, sizeof b))
+            return;
+        if (!b.record || !get(area, b.record, &name, sizeof name))
+            continue;
+        if (name.len && text_out(area, name, l->out + l->len, l->room - l->len))
+            l->len += name.len + 1u;
+    }
+}
+
+static int look_models(const uint8_t *area, const void *ask, void *out) {
+    struct listing *l = out;
+    struct snapshot_table routes, aliases;
+    (void)ask;
+    l->len = 0;
+    if (!GET_HEAD(area, routes, &routes) || !GET_HEAD(area, aliases, &aliases))
+        return ERR_NOTFOUND;
+    list_names(area, &routes, l);
+    list_names(area, &aliases, l);
+    return 0;
+}
+
+int snapshot_list_models(const struct snapshot *s, char *out, size_t room, size_t *ret_len) {
+    struct listing l = {out, room, 0};
+    int rc = look(s, look_models, NULL, &l);
+    if (!rc)
+        *ret_len = l.len;
+    return rc;
+}
+
 struct wanted_credential {
     struct name provider;
     uint8_t key;

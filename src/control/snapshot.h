@@ -188,6 +188,12 @@ struct snapshot_route { /* large: the caller's request memory, not a stack that 
  * dialect. */
 int snapshot_route(const struct snapshot *s, const char *model, size_t len, uint32_t dialect,
                    struct snapshot_route *ret);
+/* For what names no model: the providers that speak one of these dialects, the configuration's first
+ * one first, the others to fall back to; without models. ERR_UNSUPPORTED: there is none. */
+int snapshot_speakers(const struct snapshot *s, uint32_t dialect, struct snapshot_route *ret);
+/* The names that clients can ask for as they stand, of routes and aliases: one after another, each
+ * ended by NUL, as many as fit. Returns the length in *ret_len. */
+int snapshot_list_models(const struct snapshot *s, char *out, size_t room, size_t *ret_len);
 /* The credential itself; the caller puts it into the dialect's header ("Authorization: Bearer ..."
  * or "x-api-key: ...") and wipes it. `key` is ticket.key of health_choose. */
 int snapshot_credential(const struct snapshot *s, const char *provider, uint8_t key,

@@ -65,7 +65,7 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* client -> vault: empty; answered with STATUS_IS and END */                                  \
     X(MSG_STATUS,       34, IPC_CLIENT,     0,              0)                                     \
     /* program -> client: one JSON object */                                                      \
-    X(MSG_STATUS_IS,    35, 0,              IPC_CLIENT,     65536)                                 \
+    X(MSG_STATUS_IS,    35, 0,              IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> vault: u16 n | n reason. Opens a reading session: the reason for what follows */  \
     X(MSG_OPEN_WHY,     36, IPC_CLIENT,     IPC_VAULT,      LIMIT_REASON + 2)                      \
     /* client -> vault: u32 cell number | u16 n | n data-key row (record/datakey.h) | context |    \
@@ -80,6 +80,16 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> supervisor: read control.db again and publish; answered with END */               \
     X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* client -> supervisor: read the configuration again (u8 1 = new gateway workers in any case); \
+       answered with END when it is in force, or is not and why */                                 \
+    X(MSG_CONFIGURE,    53, IPC_CLIENT,     IPC_SUPERVISOR, 1)                                     \
+    /* client -> supervisor: answered with STATUS_IS for each key and project, and END */          \
+    X(MSG_LIMITS,       54, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* client -> supervisor: what the workers of an nginx of one's own need; answered with DESCRIPTOR \
+       for each, and END */                                                                        \
+    X(MSG_ATTACH,       55, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* supervisor -> client, with a descriptor: the variable that is to have its number */         \
+    X(MSG_DESCRIPTOR,   56, IPC_SUPERVISOR, IPC_CLIENT,     64)                                    \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

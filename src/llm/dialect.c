@@ -8,7 +8,6 @@
  */
 #include "llm/dialect.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -34,24 +33,24 @@ enum {
 };
 
 static const struct dialect dialects[] = {
-    [CHAT] = {"openai.chat", DIALECT_OPENAI, DIALECT_CHAT, DIALECT_END_DONE, true},
-    [COMPLETIONS] = {"openai.completions", DIALECT_OPENAI, DIALECT_COMPLETIONS, DIALECT_END_DONE,
+    [CHAT] = {"openai.chat", FAMILY_OPENAI, DIALECT_CHAT, DIALECT_END_DONE, true},
+    [COMPLETIONS] = {"openai.completions", FAMILY_OPENAI, DIALECT_COMPLETIONS, DIALECT_END_DONE,
                      true},
-    [EMBEDDINGS] = {"openai.embeddings", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, true},
-    [RESPONSES] = {"openai.responses", DIALECT_OPENAI, DIALECT_RESPONSES, DIALECT_END_RESPONSE,
+    [EMBEDDINGS] = {"openai.embeddings", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, true},
+    [RESPONSES] = {"openai.responses", FAMILY_OPENAI, DIALECT_RESPONSES, DIALECT_END_RESPONSE,
                    true},
-    [MODELS] = {"openai.models", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, false},
-    [MODERATIONS] = {"openai.moderations", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, true},
-    [AUDIO] = {"openai.audio", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
-    [IMAGES] = {"openai.images", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
-    [BALANCE] = {"deepseek.balance", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, false},
-    [MESSAGES] = {"anthropic.messages", DIALECT_ANTHROPIC, DIALECT_MESSAGES, DIALECT_END_MESSAGE,
+    [MODELS] = {"openai.models", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, false},
+    [MODERATIONS] = {"openai.moderations", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, true},
+    [AUDIO] = {"openai.audio", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
+    [IMAGES] = {"openai.images", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
+    [BALANCE] = {"deepseek.balance", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_NONE, false},
+    [MESSAGES] = {"anthropic.messages", FAMILY_ANTHROPIC, DIALECT_MESSAGES, DIALECT_END_MESSAGE,
                   true},
-    [COUNT_TOKENS] = {"anthropic.count_tokens", DIALECT_ANTHROPIC, DIALECT_PLAIN, DIALECT_END_NONE,
+    [COUNT_TOKENS] = {"anthropic.count_tokens", FAMILY_ANTHROPIC, DIALECT_PLAIN, DIALECT_END_NONE,
                       true},
-    [ANTHROPIC_MODELS] = {"anthropic.models", DIALECT_ANTHROPIC, DIALECT_PLAIN, DIALECT_END_NONE,
+    [ANTHROPIC_MODELS] = {"anthropic.models", FAMILY_ANTHROPIC, DIALECT_PLAIN, DIALECT_END_NONE,
                           false},
-    [OTHER] = {"other", DIALECT_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
+    [OTHER] = {"other", FAMILY_OPENAI, DIALECT_PLAIN, DIALECT_END_BODY, true},
 };
 
 const struct dialect *dialect_named(const char *name) {
@@ -177,13 +176,13 @@ int endpoint_find(struct endpoint *ret, enum dialect_method method, const char *
 enum dialect_family endpoint_family(const char *path, size_t len) {
     bool anthropic =
         take_prefix(&path, &len, "/anthropic/") || take_prefix(&path, &len, "/v1/messages");
-    return anthropic ? DIALECT_ANTHROPIC : DIALECT_OPENAI;
+    return anthropic ? FAMILY_ANTHROPIC : FAMILY_OPENAI;
 }
 
 /* DeepSeek has completions under /beta only, and of OpenAI's other endpoints only the models. */
 static const char *deepseek_prefix(const struct endpoint *e) {
     const struct dialect *d = e->row->dialect;
-    if (d->family == DIALECT_ANTHROPIC)
+    if (d->family == FAMILY_ANTHROPIC)
         return d->shape == DIALECT_MESSAGES ? "/anthropic/v1/" : NULL;
     if (d == &dialects[COMPLETIONS])
         return "/beta/";
@@ -198,15 +197,29 @@ static const char *upstream_prefix(const struct endpoint *e, enum dialect_at at)
         return deepseek_prefix(e);
     if (e->beta || d == &dialects[BALANCE])
         return NULL; /* DeepSeek's alone */
-    enum dialect_family family = at == DIALECT_AT_OPENAI ? DIALECT_OPENAI : DIALECT_ANTHROPIC;
+    enum dialect_family family = at == DIALECT_AT_OPENAI ? FAMILY_OPENAI : FAMILY_ANTHROPIC;
     return d->family == family ? "/v1/" : NULL;
+}
+
+/* Appends a part of the path, if it fits; false: it does not. */
+static bool add_part(char *out, size_t size, size_t *len, const char *part, size_t n) {
+    if (n >= size - *len)
+        return false;
+    memcpy(out + *len, part, n);
+    *len += n;
+    out[*len] = 0;
+    return true;
 }
 
 int endpoint_upstream(const struct endpoint *e, enum dialect_at at, char *out, size_t size) {
     const char *prefix = upstream_prefix(e, at);
+    size_t len = 0;
     if (!prefix)
         return ERR_NOTFOUND;
-    int n = snprintf(out, size, "%s%s%s%.*s", prefix, e->row->name, e->id ? "/" : "",
-                     (int)e->id_len, e->id ? e->id : "");
-    return n < 0 || (size_t)n >= size ? ERR_LIMIT : n;
+    if (!add_part(out, size, &len, prefix, strlen(prefix)) ||
+        !add_part(out, size, &len, e->row->name, strlen(e->row->name)) ||
+        (e->id && (!add_part(out, size, &len, "/", 1) ||
+                   !add_part(out, size, &len, e->id, e->id_len))))
+        return ERR_LIMIT;
+    return (int)len;
 }

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* Which error shape a client expects, and how it authenticates. */
-enum dialect_family { DIALECT_OPENAI, DIALECT_ANTHROPIC };
+enum dialect_family { FAMILY_OPENAI, FAMILY_ANTHROPIC };
 
 /* How requests and answers are understood. */
 enum dialect_shape {

@@ -135,7 +135,7 @@ static void put_anthropic(struct out *o, const struct row *r, const struct error
 
 static void put_body(struct out *o, enum dialect_family family, const struct errors_said *e) {
     const struct row *r = row_of(e->code);
-    if (family == DIALECT_ANTHROPIC)
+    if (family == FAMILY_ANTHROPIC)
         put_anthropic(o, r, e);
     else
         put_openai(o, r, e);
@@ -150,7 +150,7 @@ size_t errors_body(char out[ERRORS_MAX], enum dialect_family family, const struc
 
 size_t errors_event(char out[ERRORS_MAX], enum dialect_family family, const struct errors_said *e) {
     struct out o = {out, 0};
-    put(&o, family == DIALECT_ANTHROPIC ? "event: error\ndata: " : "data: ");
+    put(&o, family == FAMILY_ANTHROPIC ? "event: error\ndata: " : "data: ");
     put_body(&o, family, e);
     put(&o, "\n\n");
     out[o.n] = 0;

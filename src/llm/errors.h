@@ -22,6 +22,10 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       "invalid_request_error", UNSAID, "The request is malformed.")                                \
     X(ERRORS_BAD_JSON, 400, "invalid_json", "invalid_request_error", "invalid_request_error",      \
       UNSAID, "The request's body is not one valid JSON object.")                                  \
+    X(ERRORS_NO_BODY, 400, "missing_body", "invalid_request_error", "invalid_request_error",       \
+      UNSAID, "The request has no body; send a JSON object.")                                      \
+    X(ERRORS_UNEXPECTED_BODY, 400, "unexpected_body", "invalid_request_error",                     \
+      "invalid_request_error", UNSAID, "This request must not have a body.")                       \
     X(ERRORS_REPEATED_MEMBER, 400, "repeated_member", "invalid_request_error",                     \
       "invalid_request_error", UNSAID, "A member of the request's body occurs twice.")             \
     X(ERRORS_NO_MODEL, 400, "model_required", "invalid_request_error", "invalid_request_error",    \
@@ -32,8 +36,6 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       UNSAID, "The API key is not valid.")                                                         \
     X(ERRORS_KEY_EXPIRED, 401, "expired_api_key", "invalid_request_error", "authentication_error", \
       UNSAID, "The API key has expired.")                                                          \
-    X(ERRORS_KEY_REVOKED, 401, "revoked_api_key", "invalid_request_error", "authentication_error", \
-      UNSAID, "The API key was revoked.")                                                          \
     X(ERRORS_MODEL_DENIED, 403, "model_not_allowed", "invalid_request_error", "permission_error",  \
       UNSAID, "The API key may not use this model.")                                               \
     X(ERRORS_ENDPOINT_DENIED, 403, "endpoint_not_allowed", "invalid_request_error",                \
@@ -48,6 +50,8 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       UNSAID, "The request's body is larger than the ceiling.")                                    \
     X(ERRORS_TOO_DEEP, 413, "nesting_too_deep", "invalid_request_error", "request_too_large",      \
       UNSAID, "The request's body is nested too deeply.")                                          \
+    X(ERRORS_URI_TOO_LONG, 414, "uri_too_long", "invalid_request_error", "invalid_request_error",  \
+      UNSAID, "The request line is too long.")                                                     \
     X(ERRORS_BAD_TYPE, 415, "unsupported_media_type", "invalid_request_error",                     \
       "invalid_request_error", UNSAID, "The endpoint takes no body of this type or encoding.")     \
     X(ERRORS_RATE_REQUESTS, 429, "rate_limit_requests", "requests", "rate_limit_error", UNSAID,    \
@@ -62,6 +66,8 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       NO, "The project's policy does not let this content through.")                               \
     X(ERRORS_INTERNAL, 500, "internal_error", "server_error", "api_error", UNSAID,                 \
       "The gateway failed.")                                                                       \
+    X(ERRORS_BAD_CODING, 501, "unsupported_transfer_coding", "invalid_request_error",              \
+      "invalid_request_error", UNSAID, "The request has a transfer coding other than chunked.")    \
     X(ERRORS_BAD_GATEWAY, 502, "bad_gateway", "server_error", "api_error", UNSAID,                 \
       "The provider could not be reached or gave no valid answer.")                                \
     X(ERRORS_CUT, 502, "upstream_cut", "server_error", "api_error", UNSAID,                        \

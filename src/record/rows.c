@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/err.h"
 
 /* An encoder that keeps its first error, so that a row reads as the list of its columns. */
 struct out {
@@ -58,7 +59,8 @@ static void place(struct out *o, const struct rows_place *p) {
     number(o, p->index, 4);
 }
 
-int rows_encode_data_key(struct buf *out, const struct data_key_row *r, const struct rows_place *p) {
+int rows_encode_data_key(struct buf *out, const struct data_key_row *r,
+                         const struct rows_place *p) {
     struct out o = {out, 0};
     text(&o, r->tenant);
     text(&o, r->project);
@@ -123,9 +125,14 @@ int rows_encode_interaction(struct buf *out, const struct interaction_row *r,
     number(&o, r->overhead_us, 4);
     number(&o, r->attempts, 1);
     number(&o, r->findings, 2);
-    text(&o, ""); /* session_id, */
-    text(&o, ""); /* trace_id */
-    number(&o, 0, 1); /* and tags: an empty map, until headers can be allow-listed */
+    text(&o, r->session_id);
+    text(&o, r->trace_id);
+    CHECK(r->tag_count <= ROWS_TAGS);
+    number(&o, r->tag_count, 1); /* below 128: one byte of LEB128 */
+    for (uint32_t i = 0; i < r->tag_count; i++) {
+        text(&o, r->tags[i].name);
+        text(&o, r->tags[i].text);
+    }
     number(&o, r->worker_epoch, 8);
     number(&o, r->worker_sequence, 8);
     text(&o, r->stored);

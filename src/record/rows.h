@@ -54,12 +54,16 @@ int rows_encode_turn(struct buf *out, const struct turn_row *r, const struct row
  *   subject UUID, conversation UUID, parent UUID, dialect LC, provider LC, model_asked LC, model LC,
  *   status UInt16, outcome LC, error LC, finish LC, streamed Bool,
  *   tokens_input UInt32, tokens_output UInt32, tokens_cached UInt32, tokens_reasoning UInt32,
- *   usage LC ('reported', 'none'), cost_nano UInt64 (billionths of the price's currency, 0 = unknown),
- *   ttft_us UInt32 (0 = none), duration_us UInt32, overhead_us UInt32, attempts UInt8,
+ *   usage LC ('reported', 'estimated', 'none'), cost_nano UInt64 (billionths of the price's currency,
+ *   0 = unknown), ttft_us UInt32 (0 = none), duration_us UInt32, overhead_us UInt32, attempts UInt8,
  *   findings UInt16, session_id String, trace_id String, tags Map(String, String),
  *   worker_epoch UInt64, worker_sequence UInt64, stored LC ('turn', 'none', 'withheld'),
  *   sealer UInt64, batch UInt64, index UInt32
  */
+#define ROWS_TAGS (2 * LIMIT_TAGS) /* a project's fixed ones, and those of requests */
+struct rows_tag {
+    char name[LIMIT_NAME], text[LIMIT_LABEL + 1];
+};
 struct interaction_row {
     char tenant[LIMIT_NAME], project[LIMIT_NAME], key[LIMIT_NAME];
     uint64_t time_us;
@@ -75,6 +79,9 @@ struct interaction_row {
     uint32_t ttft_us, duration_us, overhead_us;
     uint8_t attempts;
     uint16_t findings;
+    char session_id[LIMIT_LABEL + 1], trace_id[LIMIT_LABEL + 1];
+    struct rows_tag tags[ROWS_TAGS]; /* names distinct */
+    uint32_t tag_count;              /* at most ROWS_TAGS */
     uint64_t worker_epoch, worker_sequence;
     char stored[LIMIT_NAME];
 };

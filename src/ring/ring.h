@@ -17,8 +17,8 @@
  *     |                            +--next owner of the region: closed as RING_CUT --> READY   |
  *     +-----------------------------worker: takes the blocks back------------------------------+
  *
- * A slot's bytes lie in two chains of 4 KiB blocks: the request's body and the answer's body. The
- * worker writes the bytes, then publishes the length with release order; whoever reads a closed slot
+ * A slot's bytes lie in chains of 4 KiB blocks: the request's body, the answer's body, and labels
+ * (ring/labels.h), which few exchanges have. The worker writes the bytes, then publishes the length with release order; whoever reads a closed slot
  * sees all of it. ring_release zeroes the blocks before it says DONE, so freed blocks are zero.
  */
 #include <stdatomic.h>
@@ -30,7 +30,7 @@
 #include "base/limits.h"
 #include "base/uuid.h"
 
-#define RING_MAGIC 0x31676e6972736873ull /* "shsring1" */
+#define RING_MAGIC 0x32676e6972736873ull /* "shsring2" */
 #define RING_BLOCK_BYTES 4096u
 #define RING_NONE UINT32_MAX
 
@@ -44,7 +44,14 @@ enum ring_outcome {
     RING_REFUSED,      /* the gateway answered by itself after admission (502, 504, ...) */
 };
 
-enum ring_chain { RING_REQUEST, RING_ANSWER, RING_CHAINS };
+enum ring_chain { RING_REQUEST, RING_ANSWER, RING_LABELS, RING_CHAINS };
+
+/* Where the token counts of the meta are from. */
+enum ring_counted {
+    RING_UNCOUNTED, /* no counts */
+    RING_REPORTED,  /* the provider's own */
+    RING_ESTIMATED, /* by length: the answer was cut, or said none */
+};
 
 enum ring_body { RING_BODY_NONE, RING_BODY_JSON, RING_BODY_SSE, RING_BODY_OTHER };
 
@@ -69,6 +76,14 @@ struct ring_meta {
     char key_id[LIMIT_NAME];   /* the API key's public id */
     char provider[LIMIT_NAME]; /* from the configuration */
     char dialect[LIMIT_NAME];  /* "openai.chat", ... a literal of the gateway */
+    uint64_t cost_nano;        /* 0 = nothing, or not known */
+    uint32_t tokens_input, tokens_output, tokens_cached, tokens_reasoning;
+    uint8_t counted; /* enum ring_counted */
+    uint8_t pad2_[7];
+    char refusal[LIMIT_CODE]; /* why the gateway answered by itself: a literal; "" = it did not */
+    /* Only names that the configuration or the price table has; "" = none such. */
+    char model_asked[LIMIT_MODEL]; /* as the client named it */
+    char model[LIMIT_MODEL];       /* as the provider was asked for it */
 };
 
 struct ring;        /* a mapped ring */

@@ -32,17 +32,18 @@ struct shared_region {
 };
 
 struct shared_slot {
-    _Atomic uint32_t first[RING_CHAINS];  /* block number, RING_NONE = no block */
+    _Atomic uint32_t first[RING_CHAINS]; /* block number, RING_NONE = no block */
+    uint8_t pad_[4];
     _Atomic uint64_t length[RING_CHAINS]; /* bytes written */
-    uint8_t zero_[40];
+    uint8_t zero_[24];
     struct ring_meta meta;
     uint8_t end_[48];
 };
 
 _Static_assert(sizeof(struct shared_head) == RING_HEAD_BYTES, "layout");
 _Static_assert(sizeof(struct shared_region) == 64, "layout");
-_Static_assert(sizeof(struct ring_meta) == 400, "layout");
-_Static_assert(sizeof(struct shared_slot) == 512, "layout");
+_Static_assert(sizeof(struct ring_meta) == 720, "layout");
+_Static_assert(sizeof(struct shared_slot) == 832, "layout");
 
 /* Of every region the same; offsets from the region's first byte. */
 struct ring_geometry {
@@ -94,8 +95,10 @@ struct ring_region {
     uint32_t promised;    /* of which so many are promised to open slots */
     uint32_t *free_slots; /* a stack */
     uint32_t free_slot_count;
-    uint32_t *closed; /* slots that the sealer has, in no order */
-    uint32_t closed_count, closed_at;
+    uint32_t *closed; /* slots that the sealer has, oldest first, a circle */
+    uint32_t closed_at, closed_count;
+    uint32_t waited;  /* admissions since the oldest was not done */
+    uint32_t starved; /* times that there was no room */
     struct own_slot *slots;
 };
 
@@ -130,7 +133,9 @@ static inline uint64_t ring_blocks_of(uint64_t bytes) {
     return bytes / RING_BLOCK_BYTES + (bytes % RING_BLOCK_BYTES != 0);
 }
 static inline uint64_t ring_chain_limit(enum ring_chain c) {
-    return c == RING_REQUEST ? LIMIT_REQUEST_BODY : LIMIT_ANSWER_BODY;
+    static const uint32_t limits[RING_CHAINS] = {LIMIT_REQUEST_BODY, LIMIT_ANSWER_BODY,
+                                                 LIMIT_LABELS};
+    return limits[c];
 }
 
 /* ERR_USAGE when a region would be too small. */

@@ -8,9 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "proc/cli/cli.h"
-
-#define VERSION "0.1"
 
 struct command {
     const char *name;
@@ -29,6 +28,8 @@ static const struct command commands[] = {
     {"unlock", cli_unlock, "open the vault, so that reading is possible"},
     {"lock", cli_lock, "close the vault; logging goes on"},
     {"config", cli_config, "check a configuration file"},
+    {"attach", cli_attach, "run an nginx of one's own as the gateway"},
+    {"reload", cli_reload_config, "read the configuration again, while everything runs"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -67,7 +68,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
         return help();
     if (strcmp(argv[1], "--version") == 0) {
-        printf("safehouse %s\n", VERSION);
+        printf("safehouse %s\n", SAFEHOUSE_VERSION);
         return CLI_DONE;
     }
     for (size_t i = 0; i < COMMANDS; i++) {

@@ -1,12 +1,16 @@
 /*
  * `safehouse status`: asks the supervisor and the vault, and prints what they say, for people with
  * a sentence for each thing that is not as it should be. Exit code 3 when something does not run.
+ * With --limits: what each key and project used, beside what it may.
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "control/limits.h"
+#include "control/money.h"
 #include "ipc/dial/dial.h"
 #include "proc/cli/cli.h"
 
@@ -105,17 +109,115 @@ static void print_programs(const json_t *status) {
     }
 }
 
+/* ---- providers and limits ---- */
+
+static void print_key(const json_t *key) {
+    printf("  key       %s: %s", text_of(key, "from"), text_of(key, "state"));
+    if (number_of(key, "status"))
+        printf(", it was answered %lld", number_of(key, "status"));
+    if (number_of(key, "for_ms"))
+        printf(", rests for %lld s", number_of(key, "for_ms") / 1000 + 1);
+    printf("\n");
+}
+
+static void print_providers(const json_t *status) {
+    const json_t *p, *key;
+    size_t i, k;
+    json_array_foreach(json_object_get(status, "providers"), i, p) {
+        printf("provider  %s, %s: %s, %lld in flight", text_of(p, "name"), text_of(p, "url"),
+               text_of(p, "state"), number_of(p, "in_flight"));
+        if (number_of(p, "max_concurrency"))
+            printf(" of %lld", number_of(p, "max_concurrency"));
+        if (number_of(p, "ejected_for_ms"))
+            printf(", passed over for %lld s", number_of(p, "ejected_for_ms") / 1000 + 1);
+        printf("\n");
+        json_array_foreach(json_object_get(p, "keys"), k, key) print_key(key);
+    }
+}
+
+static void print_configuration(const json_t *status) {
+    const json_t *c = json_object_get(status, "configuration");
+    time_t read_s = (time_t)(number_of(c, "read_us") / 1000000);
+    struct tm tm;
+    char when[32] = "";
+    if (gmtime_r(&read_s, &tm))
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    printf("config    %s, read %s, %lld routes, version %lld in force\n",
+           *text_of(c, "file") ? text_of(c, "file") : "no file", when, number_of(c, "routes"),
+           number_of(c, "version"));
+}
+
+/* "12", "12 of 600"; money as a decimal. */
+static void print_used(const json_t *o, const struct limits_field *f) {
+    long long used = number_of(json_object_get(o, "used"), f->name),
+              limit = number_of(json_object_get(o, "limits"), f->name);
+    char of_used[MONEY_TEXT], of_limit[MONEY_TEXT];
+    if (!used && !limit)
+        return;
+    snprintf(of_used, sizeof of_used, "%lld", used);
+    snprintf(of_limit, sizeof of_limit, "%lld", limit);
+    if (f->money) {
+        money_format(of_used, (uint64_t)used);
+        money_format(of_limit, (uint64_t)limit);
+    }
+    printf("  %-20s %s%s%s\n", f->name, of_used, limit ? " of " : "", limit ? of_limit : "");
+}
+
+static void print_usage(const json_t *o) {
+    bool key = strcmp(text_of(o, "kind"), "key") == 0;
+    printf("%s %s%s%s\n", text_of(o, "kind"), text_of(o, "name"), key ? ", project " : "",
+           key ? text_of(o, "project") : "");
+    for (size_t i = 0; i < LIMITS_FIELDS; i++)
+        print_used(o, &limits_fields[i]);
+}
+
+/* One object a frame, then END. */
+static int show_usage(const char *dir, bool json) {
+    struct peer *p;
+    struct frame f;
+    int code = cli_connect(dir, "control", IPC_SUPERVISOR, &p);
+    if (code != CLI_GO)
+        return code;
+    int rc = peer_send(p, MSG_LIMITS, NULL, 0, -1);
+    if (!rc)
+        rc = peer_flush_wait(p, ANSWER_MS);
+    while (!rc && (rc = peer_recv_wait(p, &f, ANSWER_MS)) == 0 && f.msg == MSG_STATUS_IS) {
+        json_t *o = json_loadb((const char *)f.p, f.len, 0, NULL);
+        if (!o)
+            rc = ERR_PEER;
+        else if (json && !cli_print_json(json_incref(o)))
+            rc = ERR_IO;
+        else if (!json)
+            print_usage(o);
+        json_decref(o);
+    }
+    if (!rc)
+        rc = f.msg == MSG_END && f.len >= 4 ? (int32_t)get_u32(f.p) : ERR_PEER;
+    peer_free(p);
+    return rc ? cli_fail_err(rc, NULL, "asking the supervisor") : CLI_DONE;
+}
+
+/* ---- all of it ---- */
+
 static void print_facts(const json_t *status) {
     const json_t *upstream = json_object_get(status, "upstream"),
                  *ring = json_object_get(status, "ring");
     const json_t *gateway = json_object_get(status, "gateway"),
                  *vault = json_object_get(status, "vault");
     const json_t *spool = json_object_get(status, "spool");
-    printf("\ngateway   %s%s, %zu workers\n", text_of(gateway, "listen"),
+    bool own = strcmp(text_of(gateway, "nginx"), "own") == 0;
+    printf("\ngateway   %s%s, %zu workers", own ? "your nginx" : text_of(gateway, "listen"),
            flag_of(gateway, "tls") ? " with TLS" : "",
            json_array_size(json_object_get(gateway, "workers")));
-    printf("upstream  %s, %s (%s)\n", text_of(upstream, "name"), text_of(upstream, "url"),
-           text_of(upstream, "chosen"));
+    if (number_of(gateway, "leaving_workers"))
+        printf(", and %lld earlier ones that end with their streams",
+               number_of(gateway, "leaving_workers"));
+    printf("\n");
+    if (json_is_object(upstream))
+        printf("upstream  %s, %s (%s)\n", text_of(upstream, "name"), text_of(upstream, "url"),
+               text_of(upstream, "chosen"));
+    print_providers(status);
+    print_configuration(status);
     printf("keys      %lld\n", number_of(status, "keys"));
     if (json_is_object(ring))
         printf(
@@ -153,14 +255,53 @@ static void print_vault_problems(const json_t *vault, const char *dir) {
     }
 }
 
+static void print_provider_problems(const json_t *status) {
+    const json_t *p, *key;
+    size_t i, k;
+    json_array_foreach(json_object_get(status, "providers"), i, p) {
+        if (number_of(p, "ejected_for_ms"))
+            printf("! provider %s failed %lld times in a row and is passed over; it is tried again "
+                   "by itself\n",
+                   text_of(p, "name"), number_of(p, "failures"));
+        json_array_foreach(json_object_get(p, "keys"), k, key) {
+            if (strcmp(text_of(key, "state"), "out") == 0)
+                printf("! the key of %s from %s is not used any more: the provider answered %lld "
+                       "(%s); then: safehouse reload\n",
+                       text_of(p, "name"), text_of(key, "from"), number_of(key, "status"),
+                       number_of(key, "status") == 402 ? "no balance: top the account up"
+                                                       : "not valid: put another key there");
+        }
+    }
+}
+
+static void print_control_problems(const json_t *status) {
+    const json_t *file = json_object_get(status, "limits_file");
+    const json_t *last = json_object_get(json_object_get(status, "configuration"), "last_reload");
+    if (flag_of(file, "set_aside"))
+        printf("! what keys had used was damaged and counts anew; the old file is "
+               "control/usage.bin.damaged (%lld times so far)\n",
+               number_of(file, "set_aside_ever"));
+    if (number_of(file, "dropped"))
+        printf("! %lld damaged entries of keys or projects count anew\n",
+               number_of(file, "dropped"));
+    if (*text_of(file, "trouble"))
+        printf("! what keys use is not written to disk: %s; free some room\n",
+               text_of(file, "trouble"));
+    if (json_is_object(last) && !flag_of(last, "ok"))
+        printf("! the last reload changed nothing: %s\n", text_of(last, "text"));
+}
+
 static void print_problems(const json_t *status, const char *dir) {
     const json_t *ring = json_object_get(status, "ring"), *spool = json_object_get(status, "spool"),
-                 *p;
+                 *gateway = json_object_get(status, "gateway"), *p;
     size_t i;
     json_array_foreach(json_object_get(status, "programs"), i, p) {
         if (strcmp(text_of(p, "state"), "running") != 0)
             printf("! the %s is %s\n", text_of(p, "name"), text_of(p, "state"));
     }
+    if (strcmp(text_of(gateway, "nginx"), "own") == 0 &&
+        !json_array_size(json_object_get(gateway, "workers")))
+        printf("! no nginx is attached: safehouse attach --dir %s -- nginx ...\n", dir);
     if (json_is_object(ring) &&
         number_of(ring, "bytes_used") > number_of(ring, "bytes") / 100 * FULL_PERCENT)
         printf("! the ring is nearly full: soon clients get 503; the sealer does not keep up\n");
@@ -172,6 +313,8 @@ static void print_problems(const json_t *status, const char *dir) {
     if (*text_of(spool, "trouble"))
         printf("! the spool cannot be written: %s; free some room\n", text_of(spool, "trouble"));
     print_vault_problems(json_object_get(status, "vault"), dir);
+    print_provider_problems(status);
+    print_control_problems(status);
     if (flag_of(json_object_get(status, "upstream"), "demo"))
         printf("! the upstream is the demo, which is not a model; name one with --upstream\n");
     if (strcmp(text_of(status, "users"), "separate") != 0)
@@ -184,17 +327,22 @@ static void print_problems(const json_t *status, const char *dir) {
 }
 
 int cli_status(int argc, char **argv) {
-    static const struct cli_usage usage = {"safehouse status [--dir D] [--json]",
+    static const struct cli_usage usage = {"safehouse status [--dir D] [--limits] [--json]",
                                            "Says what runs, how full it is, and whether the vault "
                                            "is locked. Exit code 3 when something\n"
                                            "does not run."};
     const char *dir = CLI_DIR_DEFAULT;
-    bool json = false;
-    const struct cli_option options[] = {{"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
-                                         {"--json", NULL, .flag = &json, .help = "one object"},
-                                         {0}};
+    bool json = false, limits = false;
+    const struct cli_option options[] = {
+        {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
+        {"--limits", NULL, .flag = &limits,
+         .help = "instead, what each key and project used of what it may"},
+        {"--json", NULL, .flag = &json, .help = "one object; with --limits one a line"},
+        {0}};
     json_t *status = NULL;
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
+    if (code == CLI_GO && limits)
+        return show_usage(dir, json);
     if (code == CLI_GO)
         code = ask_supervisor(dir, &status);
     if (code != CLI_GO)

@@ -1,10 +1,10 @@
 /*
  * `safehouse up`: decides everything that can be decided before anything runs (configuration,
- * checks, passphrase, listening socket, upstream), then becomes the supervisor.
+ * checks, passphrase, listening socket, providers and their keys), then becomes the supervisor.
  *
  * Secrets: the passphrase is read before the start, so that a wrong file is said at once, lies in
  * guarded memory until the vault is ready, and is then wiped; a restarted vault has the file read
- * again. The provider's key lies in guarded memory for the process's life.
+ * again. The providers' keys lie in guarded memory as long as they are in force.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -21,10 +21,10 @@
 _Static_assert(SUPERVISOR_PASSPHRASE == CLI_PASSPHRASE_MAX, "one room for both");
 
 struct up {
-    const char *dir, *config_file, *passphrase_file, *listen, *console, *upstream, *key_env;
-    struct config *config;
-    struct upstream *provider; /* guarded */
-    char *passphrase;          /* guarded; NULL: none, or used */
+    const char *dir, *passphrase_file, *console;
+    struct settings_source source;
+    struct settings settings;
+    char *passphrase; /* guarded; NULL: none, or used */
     size_t passphrase_len;
     struct install install;
     struct address address;
@@ -43,29 +43,25 @@ static int fail(int rc, const struct why *why) {
 
 /* ---- configuration ---- */
 
-static int refuse_unsupported(const struct up *u) {
-    if (u->console || u->config->console[0])
-        return cli_fail(CLI_USAGE, u->console ? "leave --console out" : "leave console out",
-                        "the web console is not part of this version");
-    return CLI_GO;
-}
-
 static int read_config(struct up *u) {
-    char why[CONFIG_WHY];
-    u->config = config_new();
-    u->provider = sodium_malloc(sizeof *u->provider);
-    if (!u->config || !u->provider)
-        return cli_fail_err(ERR_NOMEM, NULL, "starting");
-    if (u->config_file && config_load(u->config, u->config_file, why)) {
-        fprintf(stderr, "%s\n", why);
+    struct why why;
+    if (u->console)
+        return cli_fail(CLI_USAGE, "leave --console out",
+                        "the web console is not part of this version");
+    int rc = settings_load(&u->source, &u->settings, &why);
+    if (rc == ERR_NOMEM)
+        return cli_fail_err(rc, NULL, "starting");
+    if (rc) {
+        fprintf(stderr, "%s\n", why.text); /* FILE:LINE:COLUMN: sentence, as editors read it */
         return CLI_USAGE;
     }
-    if (!u->listen)
-        u->listen = u->config->listen[0] ? u->config->listen : LISTEN_DEFAULT;
-    if (!address_parse(u->listen, &u->address))
+    const char *listen = u->source.listen ? u->source.listen : u->settings.config->listen;
+    if (!listen[0])
+        listen = LISTEN_DEFAULT;
+    if (!address_parse(listen, &u->address))
         return cli_fail(CLI_USAGE, "give one as 127.0.0.1:8080 or [::1]:8080",
-                        "%.100s is no address to listen on", u->listen);
-    return refuse_unsupported(u);
+                        "%.100s is no address to listen on", listen);
+    return CLI_GO;
 }
 
 /* ---- the passphrase ---- */
@@ -116,17 +112,6 @@ static int give_passphrase(void *arg, char *out, size_t *ret_len) {
 
 /* ---- start ---- */
 
-static int choose_provider(struct up *u, struct why *why) {
-    const struct upstream_wish wish = {.config = u->config,
-                                       .url = u->upstream,
-                                       .key_env = u->key_env,
-                                       .own_port = address_port(&u->address),
-                                       .prober_uid = u->install.uid[PROGRAM_DEMO]};
-    int rc = upstream_choose(&wish, u->provider, why);
-    upstream_forget_env(&wish);
-    return rc;
-}
-
 static int prepare(struct up *u) {
     struct why why;
     int code = cli_need_installation(u->dir);
@@ -136,13 +121,16 @@ static int prepare(struct up *u) {
         return code;
     int rc = install_open(u->dir, &u->install, &why);
     if (!rc)
-        rc = checks_run(u->config, &u->address, &why);
+        rc = checks_run(u->settings.config, &u->address, &why);
     if (!rc)
         rc = install_lock(&u->install, &u->lock_fd, &why);
-    if (!rc)
+    if (!rc && u->settings.config->gateway.nginx == CONFIG_STRICT)
         rc = address_listen(&u->address, &u->listen_fd, &why);
-    if (!rc)
-        rc = choose_provider(u, &why);
+    if (!rc) {
+        u->source.own_port = address_port(&u->address);
+        u->source.prober_uid = u->install.uid[PROGRAM_DEMO];
+        rc = settings_complete(&u->source, NULL, &u->settings, &why);
+    }
     return rc ? fail(rc, &why) : first_passphrase(u);
 }
 
@@ -151,8 +139,8 @@ static int go(struct up *u) {
     int code = prepare(u);
     if (code == CLI_GO) {
         const struct supervisor_spec spec = {.install = &u->install,
-                                             .config = u->config,
-                                             .upstream = u->provider,
+                                             .source = &u->source,
+                                             .settings = &u->settings,
                                              .listen = &u->address,
                                              .listen_fd = u->listen_fd,
                                              .passphrase =
@@ -162,8 +150,7 @@ static int go(struct up *u) {
         code = rc ? fail(rc, &why) : CLI_DONE;
     }
     sodium_free(u->passphrase);
-    sodium_free(u->provider);
-    config_free(u->config);
+    settings_done(&u->settings);
     return code;
 }
 
@@ -173,20 +160,24 @@ int cli_up(int argc, char **argv) {
         "                    [--upstream URL] [--upstream-key-env NAME]",
         "Starts gateway, sealer, store and vault, and stays in the foreground. D/run/ready "
         "appears\n"
-        "when all of them serve. SIGTERM or Ctrl-C ends them in order, a second one at once."};
+        "when all of them serve. With gateway.nginx: own the gateway waits for `safehouse attach`.\n"
+        "SIGTERM or Ctrl-C ends them in order, a second one at once. "
+        "SIGHUP\n"
+        "reads the configuration again, as `safehouse reload` does."};
     struct up u = {.dir = CLI_DIR_DEFAULT, .lock_fd = -1, .listen_fd = -1};
     const struct cli_option options[] = {
         {"--dir", "D", .text = &u.dir, .help = CLI_DIR_HELP},
-        {"--config", "F", .text = &u.config_file, .help = "the configuration (YAML)"},
+        {"--config", "F", .text = &u.source.file, .help = "the configuration (YAML)"},
         {"--passphrase-file", "F", .text = &u.passphrase_file,
          .help = "the vault starts unlocked; - is standard input"},
-        {"--listen", "ADDRESS", .text = &u.listen,
+        {"--listen", "ADDRESS", .text = &u.source.listen,
          .help = "of the gateway (default " LISTEN_DEFAULT ")"},
         {"--console", "ADDRESS", .text = &u.console, .help = "of the web console: not yet"},
-        {"--upstream", "URL", .text = &u.upstream, .help = "the provider or model server"},
-        {"--upstream-key-env", "NAME", .text = &u.key_env,
+        {"--upstream", "URL", .text = &u.source.upstream, .help = "the provider or model server"},
+        {"--upstream-key-env", "NAME", .text = &u.source.key_env,
          .help = "the variable that holds its key"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
+    settings_init(&u.settings);
     return code != CLI_GO ? code : go(&u);
 }

@@ -12,9 +12,12 @@
 #include "codec/codec.h"
 #include "llm/answer.h"
 #include "llm/dialect.h"
+#include "llm/errors.h"
+#include "llm/json.h"
 #include "llm/request.h"
 #include "llm/words.h"
 #include "proc/sealer/sealer.h"
+#include "ring/labels.h"
 
 #define KEPT_BYTES (1u << 20) /* of a buffer's memory, between exchanges */
 #define FAILURES_MAX 20       /* of one exchange, for want of memory */
@@ -23,7 +26,9 @@ struct exchange_work {
     struct buf request, answer; /* as they came */
     struct buf turn, packed;    /* the turn's JSON, compressed and padded */
     struct buf envelope, row;   /* sealed */
-    struct ring_meta meta;      /* copied: the ring is shared memory */
+    struct buf labels;          /* as the gateway encoded them */
+    struct interaction_row about;
+    struct ring_meta meta; /* copied: the ring is shared memory */
     const struct dialect *dialect;
     bool understood; /* the request was; then `asked` is set, */
     bool talk;       /* and it is of a conversation; then `match` is, too */
@@ -47,6 +52,7 @@ int exchange_init(struct exchange_work **ret) {
     buf_init(&w->packed, LIMIT_SPOOL_FRAME);
     buf_init(&w->envelope, LIMIT_SPOOL_FRAME);
     buf_init(&w->row, LIMIT_SPOOL_FRAME);
+    buf_init(&w->labels, LIMIT_LABELS + RING_BLOCK_BYTES);
     *ret = w;
     return 0;
 }
@@ -65,6 +71,8 @@ static void wipe_work(struct exchange_work *w) {
     wipe_buf(&w->packed);
     wipe_buf(&w->envelope);
     wipe_buf(&w->row);
+    wipe_buf(&w->labels);
+    explicit_bzero(&w->about, sizeof w->about);
     llm_request_done(&w->asked);
     llm_answer_done(&w->answered);
     turn_done(&w->match);
@@ -83,9 +91,14 @@ static int read_slot(struct exchange_work *w, const struct ring_slot *slot) {
     end_string(m->key_id, sizeof m->key_id);
     end_string(m->provider, sizeof m->provider);
     end_string(m->dialect, sizeof m->dialect);
+    end_string(m->refusal, sizeof m->refusal);
+    end_string(m->model_asked, sizeof m->model_asked);
+    end_string(m->model, sizeof m->model);
     w->dialect = dialect_named(m->dialect);
     int rc = ring_read(slot, RING_REQUEST, &w->request);
-    return rc ? rc : ring_read(slot, RING_ANSWER, &w->answer);
+    if (!rc)
+        rc = ring_read(slot, RING_ANSWER, &w->answer);
+    return rc ? rc : ring_read(slot, RING_LABELS, &w->labels);
 }
 
 /* Has it content? Lists of models have not. */
@@ -206,17 +219,96 @@ static void word(char *out, size_t size, const char *known) {
 }
 #define WORD(field, text) word(field, sizeof field, text)
 
+/* ---- labels ---- */
+
+/* The label's text: as it is, or the string that the named member of `metadata` is. */
+static bool label_text(const struct label *l, struct jv metadata, char out[LIMIT_LABEL + 1]) {
+    char member[LIMIT_LABEL + 1];
+    memcpy(member, l->text, l->text_len);
+    member[l->text_len] = 0;
+    if (l->from == LABEL_TEXT) {
+        memcpy(out, member, sizeof member);
+        return true;
+    }
+    struct jv value = jv_get(metadata, member);
+    return jv_is_string(value) && jv_text_fits(value, out, LIMIT_LABEL + 1) && *out;
+}
+
+/* Of two tags of one name the later one counts: a project's own come last. */
+static void set_tag(struct interaction_row *r, const struct label *l, const char *text) {
+    uint32_t i = 0;
+    while (i < r->tag_count && (strlen(r->tags[i].name) != l->name_len ||
+                                memcmp(r->tags[i].name, l->name, l->name_len) != 0))
+        i++;
+    if (i == ROWS_TAGS)
+        return;
+    r->tag_count += i == r->tag_count;
+    memcpy(r->tags[i].name, l->name, l->name_len);
+    r->tags[i].name[l->name_len] = 0;
+    WORD(r->tags[i].text, text);
+}
+
+static void set_labels(const struct exchange_work *w, struct interaction_row *r) {
+    struct jv body, metadata = {0};
+    struct label l;
+    char text[LIMIT_LABEL + 1];
+    if (!w->labels.len)
+        return;
+    if (jv_parse(&body, w->request.p, w->request.len) == 0)
+        metadata = jv_get(body, "metadata");
+    for (size_t pos = 0; label_next(w->labels.p, w->labels.len, &pos, &l);) {
+        if (!label_text(&l, metadata, text))
+            continue;
+        if (l.kind == LABEL_SESSION)
+            WORD(r->session_id, text);
+        else if (l.kind == LABEL_TRACE)
+            WORD(r->trace_id, text);
+        else
+            set_tag(r, &l, text);
+    }
+    explicit_bzero(text, sizeof text);
+}
+
+/* ---- the interaction ---- */
+
+/* The names that the gateway put into the slot are the configuration's; others must be in the table
+ * of known ones. */
+static const char *known_model(const struct ring_meta *m, const char *name) {
+    if (*name && (!strcmp(name, m->model) || !strcmp(name, m->model_asked)))
+        return name;
+    return models_known(name);
+}
+
+/* A refusal's code, if it is one: what lies in the ring is the gateway's word. */
+static const char *refusal_of(const struct ring_meta *m) {
+    for (int code = 0; *m->refusal && code < ERRORS_COUNT; code++)
+        if (!strcmp(m->refusal, errors_name((enum errors_code)code)))
+            return errors_name((enum errors_code)code);
+    return NULL;
+}
+
+static void set_usage(const struct exchange_work *w, struct interaction_row *r) {
+    const struct ring_meta *m = &w->meta;
+    const struct usage *u = &w->answered.usage;
+    bool counted = m->counted == RING_REPORTED || m->counted == RING_ESTIMATED;
+    r->tokens_input = counted ? m->tokens_input : u->input;
+    r->tokens_output = counted ? m->tokens_output : u->output;
+    r->tokens_cached = counted ? m->tokens_cached : u->cached;
+    r->tokens_reasoning = counted ? m->tokens_reasoning : u->reasoning;
+    r->cost_nano = m->cost_nano;
+    WORD(r->usage, m->counted == RING_ESTIMATED ? "estimated"
+                   : counted || u->reported     ? "reported"
+                                                : "none");
+}
+
 static void describe(const struct exchange_work *w, struct interaction_row *r) {
     const struct ring_meta *m = &w->meta;
     const struct llm_answer *a = &w->answered;
+    const char *refusal = refusal_of(m);
     *r = (struct interaction_row){
         .time_us = m->start_us,
         .status = m->status,
         .streamed = m->answer_body == RING_BODY_SSE,
-        .tokens_input = a->usage.input,
-        .tokens_output = a->usage.output,
-        .tokens_cached = a->usage.cached,
-        .tokens_reasoning = a->usage.reasoning,
         .ttft_us = microseconds(m->start_ns, m->first_ns),
         .duration_us = microseconds(m->start_ns, m->end_ns),
         .overhead_us = microseconds(m->start_ns, m->sent_ns),
@@ -229,13 +321,16 @@ static void describe(const struct exchange_work *w, struct interaction_row *r) {
     WORD(r->key, m->key_id);
     WORD(r->dialect, m->dialect);
     WORD(r->provider, m->provider);
-    WORD(r->model_asked, w->understood ? models_known(w->asked.model) : "");
-    WORD(r->model, models_known(a->model));
+    WORD(r->model_asked, *m->model_asked ? m->model_asked
+                         : w->understood ? known_model(m, w->asked.model)
+                                         : "");
+    WORD(r->model, known_model(m, a->model));
     WORD(r->outcome, outcome_word(m->outcome));
-    WORD(r->error, words_error(m->status, a->error));
+    WORD(r->error, refusal ? refusal : words_error(m->status, a->error));
     WORD(r->finish, words_finish(a->finish));
-    WORD(r->usage, a->usage.reported ? "reported" : "none");
     WORD(r->stored, w->stored);
+    set_usage(w, r);
+    set_labels(w, r);
     memcpy(r->id, m->id, UUID_BYTES);
     memcpy(r->subject, w->subject.id, UUID_BYTES);
     memcpy(r->conversation, w->ctx.conversation, UUID_BYTES);
@@ -243,11 +338,10 @@ static void describe(const struct exchange_work *w, struct interaction_row *r) {
 }
 
 static int add_interaction(struct sealer *s, struct exchange_work *w) {
-    struct interaction_row r;
     struct rows_place place;
-    describe(w, &r);
+    describe(w, &w->about);
     spool_place(s->spool, &place);
-    int rc = rows_encode_interaction(&w->row, &r, &place);
+    int rc = rows_encode_interaction(&w->row, &w->about, &place);
     if (!rc)
         rc = spool_add_row(s->spool, ROWS_INTERACTIONS, w->row.p, w->row.len);
     if (!rc)

@@ -31,14 +31,16 @@ unsigned checks_landlock(void);
 
 /* How many workers the gateway has. */
 unsigned checks_workers(const struct config *c);
-/* Regions for them, and as many again for those that replace them, and two to spare. */
-unsigned checks_regions(unsigned workers);
 /*
- * The ring's size: as configured, else room in each region for one body of the largest size and
- * some more, at least 256 MiB, but not above half of `available` bytes of memory. Pages that are
- * never written cost nothing.
+ * The ring: two regions to spare, and for each worker four, so that a reload has room for the new
+ * ones, for those that replace dead ones, and for two earlier generations whose streams go on;
+ * fewer (at least two a worker) where a region would become too small for a body of the largest
+ * size. Its size is as configured, else room for one such body and some more in each region, at
+ * least 256 MiB, but not above half of `available` bytes of memory. Pages that are never written
+ * cost nothing.
  */
-size_t checks_ring_bytes(const struct config *c, unsigned regions, uint64_t available);
+size_t checks_ring(const struct config *c, unsigned workers, uint64_t available,
+                   unsigned *ret_regions);
 /* MemAvailable in bytes; 0 when the kernel does not say. */
 uint64_t checks_memory(void);
 

@@ -1,7 +1,7 @@
 /*
- * Clients of D/run/control.sock: the command line's status, and its wish that control.db be read
- * again. A client must show the token first; whoever is silent, slow or talks out of turn is
- * dropped.
+ * Clients of D/run/control.sock: the command line's status, what keys used, and its wishes that
+ * control.db or the configuration be read again. A client must show the token first; whoever is
+ * silent, slow or talks out of turn is dropped.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@
 #include "proc/supervisor/supervisor_int.h"
 
 #define IDLE_NS (15000 * MS)
-#define USAGE_NS (500 * MS) /* how long a status waits for the sealer's figures */
+#define CONFIGURE_NS (60000 * MS) /* two reloads in a row, the first one's workers too slow */
+#define USAGE_NS (500 * MS)       /* how long a status waits for the sealer's figures */
 
 static void read_client(void *arg, uint32_t events);
 
@@ -33,10 +34,9 @@ static void watch(struct client *c) {
         drop(c);
 }
 
-static void answer_end(struct client *c, int code) {
-    uint8_t end[4 + 128];
-    const char *text = code ? err_text(code) : "";
-    size_t n = strnlen(text, 128);
+static void answer_end(struct client *c, int code, const char *text) {
+    uint8_t end[4 + 2048];
+    size_t n = strnlen(text, sizeof end - 4);
     put_u32(end, (uint32_t)code);
     memcpy(end + 4, text, n);
     c->want = WANT_NOTHING;
@@ -47,13 +47,42 @@ static void answer_end(struct client *c, int code) {
         watch(c);
 }
 
-static void answer_status(struct client *c) {
-    json_t *o = report(c->supervisor);
+static int send_object(void *arg, json_t *o) {
+    struct client *c = arg;
     char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     int rc = text ? peer_send(c->peer, MSG_STATUS_IS, text, strlen(text), -1) : ERR_NOMEM;
     free(text);
-    answer_end(c, rc);
+    return rc;
+}
+
+static void answer_status(struct client *c) {
+    int rc = send_object(c, report(c->supervisor));
+    answer_end(c, rc, rc ? err_text(rc) : "");
+}
+
+static void answer_usage(struct client *c) {
+    int rc = accounts_usage(c->supervisor, send_object, c);
+    answer_end(c, rc, rc ? err_text(rc) : "");
+}
+
+static void answer_attach(struct client *c) {
+    struct supervisor *s = c->supervisor;
+    struct gateway_fd list[GATEWAY_FDS];
+    if (!own_nginx(s) || s->stopping) {
+        answer_end(c, ERR_USAGE,
+                   s->stopping ? "safehouse up is being stopped"
+                               : "safehouse up has started an nginx itself; to attach another one "
+                                 "set gateway.nginx: own, and start it again");
+        return;
+    }
+    size_t n = own_descriptors(s, list);
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = peer_send(c->peer, MSG_DESCRIPTOR, list[i].variable, strlen(list[i].variable),
+                       list[i].fd);
+    log_event("attached", LOG_WORD("result", rc ? err_name(rc) : "ok"), LOG_END);
+    answer_end(c, rc, rc ? err_text(rc) : "");
 }
 
 /* ---- requests ---- */
@@ -82,6 +111,23 @@ static int handle(struct client *c, const struct frame *f) {
         return ERR_DENIED; /* one thing at a time */
     if (f->msg == MSG_STATUS) {
         want_status(c);
+        return 0;
+    }
+    if (f->msg == MSG_LIMITS) {
+        answer_usage(c);
+        return 0;
+    }
+    if (f->msg == MSG_ATTACH) {
+        answer_attach(c);
+        return 0;
+    }
+    if (f->msg == MSG_CONFIGURE) {
+        if (f->len != 1)
+            return ERR_SYNTAX;
+        c->supervisor->reload.fresh |= f->p[0] == 1;
+        c->want = WANT_CONFIGURE;
+        c->end_ns = clock_mono_ns() + CONFIGURE_NS;
+        c->supervisor->reload.asked = true;
         return 0;
     }
     if (f->msg != MSG_RELOAD)
@@ -131,7 +177,19 @@ static void accept_client(void *arg, uint32_t events) {
 void control_published(struct supervisor *s, int rc) {
     for (int i = 0; i < CLIENTS; i++)
         if (s->clients[i].peer && s->clients[i].want == WANT_RELOAD)
-            answer_end(&s->clients[i], rc);
+            answer_end(&s->clients[i], rc, rc ? err_text(rc) : "");
+}
+
+void control_configuring(struct supervisor *s) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (s->clients[i].want == WANT_CONFIGURE)
+            s->clients[i].want = WANT_CONFIGURED;
+}
+
+void control_configured(struct supervisor *s, int rc, const char *text) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (s->clients[i].peer && s->clients[i].want == WANT_CONFIGURED)
+            answer_end(&s->clients[i], rc, text);
 }
 
 int control_usage(struct supervisor *s, const struct frame *f) {

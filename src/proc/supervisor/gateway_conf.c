@@ -28,82 +28,59 @@ static bool consists_of(const char *text, const char *more) {
     return true;
 }
 
-/* ---- the upstream's URL ---- */
+/* ---- providers ---- */
 
 struct target {
-    bool tls;
     unsigned port;
-    bool port_given;
-    char host[HOST_MAX];       /* IPv6 in brackets */
-    char path[PATH_MAX_CHARS]; /* "/v1", "" only for what has none */
+    char name[HOST_MAX]; /* of the host; IPv6 in brackets */
 };
 
-static int take_text(char *out, size_t size, const char *from, size_t len) {
-    if (len >= size)
+static int take_name(struct target *t, const char *from, size_t len) {
+    if (len >= sizeof t->name)
         return ERR_LIMIT;
-    memcpy(out, from, len);
-    out[len] = 0;
-    return 0;
-}
-
-static int take_host(struct target *t, const char *from, size_t len) {
-    int rc = take_text(t->host, sizeof t->host, from, len);
-    if (rc)
-        return rc;
-    if (t->host[0] != '[')
-        return len && consists_of(t->host, ".-") ? 0 : ERR_USAGE;
-    return len > 3 && t->host[len - 1] == ']' &&
-                   strspn(t->host + 1, "0123456789abcdefABCDEF:.") == len - 2
+    memcpy(t->name, from, len);
+    t->name[len] = 0;
+    if (t->name[0] != '[')
+        return len && consists_of(t->name, ".-") ? 0 : ERR_USAGE;
+    return len > 3 && t->name[len - 1] == ']' &&
+                   strspn(t->name + 1, "0123456789abcdefABCDEF:.") == len - 2
                ? 0
                : ERR_USAGE;
 }
 
-static int take_port(struct target *t, const char *from, const char *end) {
+static int take_port(struct target *t, const char *from) {
     char *stop;
-    if (from == end || *from < '0' || *from > '9' || end - from > 5)
+    size_t len = strlen(from);
+    if (*from < '0' || *from > '9' || len > 5)
         return ERR_USAGE;
     unsigned long port = strtoul(from, &stop, 10);
-    if (stop != end || port < 1 || port > 65535)
+    if (*stop || port < 1 || port > 65535)
         return ERR_USAGE;
     t->port = (unsigned)port;
-    t->port_given = true;
     return 0;
 }
 
-/* The base path takes the place of /v1; without one the client's own path goes on. */
-static int take_path(struct target *t, const char *from) {
-    size_t len = strlen(from);
-    while (len && from[len - 1] == '/')
-        len--;
-    if (!len)
-        return take_text(t->path, sizeof t->path, "/v1", 3);
-    int rc = take_text(t->path, sizeof t->path, from, len);
-    if (rc)
-        return rc;
-    return consists_of(t->path, "/._~-") && !strstr(t->path, "/.") && !strstr(t->path, "//")
-               ? 0
-               : ERR_USAGE;
+static int take_host(struct target *t, const struct gateway_provider *p) {
+    const char *bracket = strchr(p->host, ']');
+    const char *colon = strchr(bracket ? bracket : p->host, ':');
+    int rc = take_name(t, p->host, colon ? (size_t)(colon - p->host) : strlen(p->host));
+    t->port = p->tls ? 443 : 80;
+    return !rc && colon ? take_port(t, colon + 1) : rc;
 }
 
-static int parse_url(const char *url, struct target *t) {
-    *t = (struct target){0};
-    if (strncmp(url, "http://", 7) == 0) {
-        url += 7;
-        t->port = 80;
-    } else if (strncmp(url, "https://", 8) == 0) {
-        url += 8;
-        t->port = 443;
-        t->tls = true;
-    } else {
+static bool path_served(const char *path) {
+    size_t len = strlen(path);
+    return !len || (path[0] == '/' && path[len - 1] != '/' && len < PATH_MAX_CHARS &&
+                    consists_of(path, "/._~-") && !strstr(path, "/.") && !strstr(path, "//"));
+}
+
+static int check_provider(const struct gateway_provider *p) {
+    struct target t;
+    if (!p->name || !*p->name || strlen(p->name) >= LIMIT_NAME || !consists_of(p->name, "._-"))
         return ERR_USAGE;
-    }
-    const char *path = url + strcspn(url, "/");
-    const char *colon = memchr(url, ']', (size_t)(path - url));
-    colon = memchr(colon ? colon : url, ':', (size_t)(path - (colon ? colon : url)));
-    int rc = take_host(t, url, (size_t)((colon ? colon : path) - url));
-    if (!rc && colon)
-        rc = take_port(t, colon + 1, path);
-    return rc ? rc : take_path(t, path);
+    if (!p->host || !p->path || !path_served(p->path))
+        return ERR_USAGE;
+    return take_host(&t, p);
 }
 
 /* ---- other fields ---- */
@@ -126,36 +103,48 @@ static bool address_ok(const char *address) {
     return is_set(address) && strrchr(address, ':') && consists_of(address, ".:[]-");
 }
 
-static int check(const struct gateway_conf *c, struct target *ret) {
-    if (!path_ok(c->dir) || !path_ok(c->module) || !address_ok(c->listen) || !is_set(c->upstream))
+static int check(const struct gateway_conf *c) {
+    if (!path_ok(c->dir) || !path_ok(c->module) || !address_ok(c->listen) || !c->provider_count)
         return ERR_USAGE;
     if (is_set(c->certificate) && !(path_ok(c->certificate) && path_ok(c->certificate_key)))
         return ERR_USAGE;
     if (is_set(c->trusted) && !path_ok(c->trusted))
         return ERR_USAGE;
-    if (c->max_body > LIMIT_REQUEST_BODY)
+    if (c->max_body > LIMIT_REQUEST_BODY || c->provider_count > LIMIT_PROVIDERS)
         return ERR_LIMIT;
-    return parse_url(c->upstream, ret);
+    int rc = 0;
+    for (size_t i = 0; i < c->provider_count && !rc; i++)
+        rc = check_provider(&c->providers[i]);
+    return rc;
 }
 
 /* ---- the text ---- */
 
+static int put_module(struct buf *out, const struct gateway_conf *c) {
+    return buf_printf(out,
+                      "load_module \"%s\";\n"
+                      "env SH_RING_FD;\n"
+                      "env SH_WAKE_FD;\n"
+                      "env SH_SNAPSHOT_FD;\n"
+                      "env SH_USAGE_FD;\n"
+                      "env SH_LIVE_FD;\n"
+                      "env SH_HEALTH_FD;\n"
+                      "env SH_METRICS_FD;\n",
+                      c->module);
+}
+
 static int put_main(struct buf *out, const struct gateway_conf *c) {
-    int rc = buf_printf(out, "load_module \"%s\";\n", c->module);
+    int rc = put_module(out, c);
     if (!rc)
         rc = c->workers ? buf_printf(out, "worker_processes %u;\n", c->workers)
                         : buf_append_str(out, "worker_processes auto;\n");
     return rc ? rc
               : buf_printf(out,
                            "worker_rlimit_nofile 20000;\n"
-                           "worker_shutdown_timeout 10s;\n"
                            "daemon off;\n"
                            "master_process on;\n"
                            "pid \"%s/nginx.pid\";\n"
                            "error_log /dev/null emerg;\n"
-                           "env SH_RING_FD;\n"
-                           "env SH_WAKE_FD;\n"
-                           "env SH_SNAPSHOT_FD;\n"
                            "env SH_READY_FD;\n"
                            "env SH_SANDBOX;\n"
                            "events {\n"
@@ -181,80 +170,110 @@ static int put_limits(struct buf *out, const struct gateway_conf *c) {
                       "    large_client_header_buffers 4 16k;\n"
                       "    client_max_body_size %llu;\n"
                       "    client_body_buffer_size 1m;\n"
-                      "    client_body_in_file_only off;\n"
+                      "    client_body_in_file_only off;\n",
+                      body);
+}
+
+/* nginx makes these folders whether or not they are used. */
+static int put_folders(struct buf *out, const struct gateway_conf *c) {
+    return buf_printf(out,
                       "    client_body_temp_path \"%s/body\";\n"
                       "    proxy_temp_path \"%s/proxy\";\n"
                       "    fastcgi_temp_path \"%s/fastcgi\";\n"
                       "    uwsgi_temp_path \"%s/uwsgi\";\n"
                       "    scgi_temp_path \"%s/scgi\";\n",
-                      body, c->dir, c->dir, c->dir, c->dir, c->dir);
+                      c->dir, c->dir, c->dir, c->dir, c->dir);
 }
 
-static int put_proxy(struct buf *out, const struct target *t) {
-    char port[8] = "";
-    if (t->port_given)
-        snprintf(port, sizeof port, ":%u", t->port);
-    return buf_printf(
-        out,
-        "    upstream provider {\n"
-        "        server %s:%u max_fails=0;\n"
-        "        keepalive 1024;\n"
-        "        keepalive_requests 1000000;\n"
-        "    }\n"
-        "    safehouse_connect_port %u;\n"
-        "    proxy_http_version 1.1;\n"
-        "    proxy_buffering off;\n"
-        "    proxy_buffer_size 8k;\n"
-        "    proxy_max_temp_file_size 0;\n"
-        "    proxy_connect_timeout 10s;\n"
-        "    proxy_read_timeout 600s;\n"
-        "    proxy_socket_keepalive on;\n"
-        /* Only what never reached the provider goes to another address of its name: nginx does not
-         * send a POST twice. */
-        "    proxy_next_upstream error timeout;\n"
-        "    proxy_set_header Host %s%s;\n"
-        "    proxy_set_header Connection \"\";\n"
-        "    proxy_set_header Accept-Encoding identity;\n"
-        "    proxy_set_header Authorization $safehouse_authorization;\n"
-        "    proxy_set_header X-Api-Key \"\";\n"
-        "    proxy_set_header Api-Key \"\";\n"
-        "    proxy_set_header Cookie \"\";\n"
-        "    proxy_set_header Proxy-Authorization \"\";\n"
-        "    proxy_set_header Proxy-Connection \"\";\n"
-        "    proxy_set_header Trailer \"\";\n"
-        "    proxy_hide_header Set-Cookie;\n"
-        "    proxy_hide_header X-Safehouse-Id;\n"
-        "    proxy_hide_header Keep-Alive;\n"
-        "    proxy_hide_header Proxy-Connection;\n"
-        "    proxy_hide_header Proxy-Authenticate;\n"
-        "    proxy_hide_header Trailer;\n"
-        "    proxy_hide_header Upgrade;\n"
-        "    proxy_pass_header X-Accel-Buffering;\n"
-        "    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate\n"
-        "        X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary;\n",
-        t->host, t->port, t->port, t->host, port);
+/* What holds for all providers. */
+static int put_proxy(struct buf *out) {
+    return buf_append_str(
+        out, "    proxy_http_version 1.1;\n"
+             "    proxy_buffering off;\n"
+             "    proxy_buffer_size 8k;\n"
+             "    proxy_max_temp_file_size 0;\n"
+             "    proxy_socket_keepalive on;\n"
+             /* Only what never reached the provider goes to another address of its name: nginx does
+              * not send a POST twice. */
+             "    proxy_next_upstream error timeout;\n"
+             "    proxy_hide_header Set-Cookie;\n"
+             "    proxy_hide_header X-Safehouse-Id;\n"
+             "    proxy_hide_header Keep-Alive;\n"
+             "    proxy_hide_header Proxy-Connection;\n"
+             "    proxy_hide_header Proxy-Authenticate;\n"
+             "    proxy_hide_header Trailer;\n"
+             "    proxy_hide_header Upgrade;\n"
+             "    proxy_pass_header X-Accel-Buffering;\n"
+             "    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate\n"
+             "        X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary;\n"
+             "    recursive_error_pages on;\n");
 }
 
-static int put_proxy_tls(struct buf *out, const struct gateway_conf *c, const struct target *t) {
-    if (!t->tls)
-        return 0;
+/* Connections are kept for each provider by itself, so no one's are ever used for another. */
+static int put_upstreams(struct buf *out, const struct gateway_conf *c) {
+    int rc = 0;
+    for (size_t i = 0; i < c->provider_count && !rc; i++) {
+        struct target t;
+        rc = take_host(&t, &c->providers[i]);
+        if (!rc)
+            rc = buf_printf(out,
+                            "    upstream provider%zu {\n"
+                            "        server %s:%u max_fails=0;\n"
+                            "        keepalive 1024;\n"
+                            "        keepalive_requests 1000000;\n"
+                            "    }\n"
+                            "    safehouse_connect_port %u;\n",
+                            i, t.name, t.port, t.port);
+    }
+    return rc;
+}
+
+static int put_provider_tls(struct buf *out, const struct gateway_conf *c, const char *name) {
     return buf_printf(out,
-                      "    proxy_ssl_server_name on;\n"
-                      "    proxy_ssl_name %s;\n"
-                      "    proxy_ssl_protocols TLSv1.2 TLSv1.3;\n"
-                      "    proxy_ssl_verify on;\n"
-                      "    proxy_ssl_verify_depth 5;\n"
-                      "    proxy_ssl_trusted_certificate \"%s\";\n",
-                      t->host, is_set(c->trusted) ? c->trusted : SYSTEM_CERTIFICATES);
+                      "            proxy_ssl_server_name on;\n"
+                      "            proxy_ssl_name %s;\n"
+                      "            proxy_ssl_protocols TLSv1.2 TLSv1.3;\n"
+                      "            proxy_ssl_verify on;\n"
+                      "            proxy_ssl_verify_depth 5;\n"
+                      "            proxy_ssl_trusted_certificate \"%s\";\n",
+                      name, is_set(c->trusted) ? c->trusted : SYSTEM_CERTIFICATES);
 }
 
-static int put_server(struct buf *out, const struct gateway_conf *c, const struct target *t) {
-    const char *scheme = t->tls ? "https" : "http";
+/* No URI goes with proxy_pass: the module gives each attempt its own. An attempt that failed comes
+ * back by error_page, so that the module can begin another one. */
+static int put_provider(struct buf *out, const struct gateway_conf *c, size_t i) {
+    const struct gateway_provider *p = &c->providers[i];
+    struct target t;
+    int rc = take_host(&t, p);
+    if (!rc)
+        rc = buf_printf(out,
+                        "        location @p_%s {\n"
+                        "            safehouse_provider %s %ums;\n"
+                        "            proxy_pass %s://provider%zu;\n"
+                        "            proxy_connect_timeout %ums;\n"
+                        "            proxy_read_timeout %ums;\n"
+                        "            proxy_set_header Host %s;\n"
+                        "            proxy_set_header Connection \"\";\n"
+                        "            proxy_set_header Accept-Encoding identity;\n"
+                        "            proxy_set_header Authorization $safehouse_authorization;\n"
+                        "            proxy_set_header X-Api-Key $safehouse_api_key;\n"
+                        "            proxy_set_header Api-Key \"\";\n"
+                        "            proxy_set_header Cookie \"\";\n"
+                        "            proxy_set_header Proxy-Authorization \"\";\n"
+                        "            proxy_set_header Proxy-Connection \"\";\n"
+                        "            proxy_set_header Trailer \"\";\n"
+                        "            error_page 502 504 = @safehouse_next;\n",
+                        p->name, p->name, p->idle_ms, p->tls ? "https" : "http", i, p->connect_ms,
+                        p->first_byte_ms, p->host);
+    if (!rc && p->tls)
+        rc = put_provider_tls(out, c, t.name);
+    return rc ? rc : buf_append_str(out, "        }\n");
+}
+
+static int put_listen(struct buf *out, const struct gateway_conf *c) {
     bool tls = is_set(c->certificate);
-    int rc = buf_printf(out,
-                        "    server {\n"
-                        "        listen %s backlog=4096 so_keepalive=on%s;\n",
-                        c->listen, tls ? " ssl" : "");
+    int rc = buf_printf(out, "        listen %s backlog=4096 so_keepalive=on%s;\n", c->listen,
+                        tls ? " ssl" : "");
     if (!rc && tls)
         rc = buf_printf(out,
                         "        ssl_certificate \"%s\";\n"
@@ -262,26 +281,41 @@ static int put_server(struct buf *out, const struct gateway_conf *c, const struc
                         "        ssl_protocols TLSv1.2 TLSv1.3;\n"
                         "        ssl_session_cache shared:tls:4m;\n",
                         c->certificate, c->certificate_key);
-    return rc ? rc
-              : buf_printf(out,
-                           "        location = /v1/chat/completions {\n"
-                           "            safehouse chat;\n"
-                           "            proxy_pass %s://provider%s/chat/completions;\n"
-                           "        }\n"
-                           "        location = /v1/models {\n"
-                           "            safehouse models;\n"
-                           "            proxy_pass %s://provider%s/models;\n"
-                           "        }\n"
-                           "        location / {\n"
-                           "            return 404;\n"
-                           "        }\n"
-                           "    }\n",
-                           scheme, t->path, scheme, t->path);
+    return rc;
+}
+
+static int put_locations(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "        location / {\n"
+                                 "            safehouse on;\n"
+                                 "        }\n"
+                                 "        location = /healthz {\n"
+                                 "            safehouse healthz;\n"
+                                 "        }\n"
+                                 "        location = /readyz {\n"
+                                 "            safehouse readyz;\n"
+                                 "        }\n"
+                                 "        location = /metrics {\n"
+                                 "            safehouse metrics;\n"
+                                 "        }\n"
+                                 "        location @safehouse_next {\n"
+                                 "            safehouse next;\n"
+                                 "        }\n");
+    for (size_t i = 0; i < c->provider_count && !rc; i++)
+        rc = put_provider(out, c, i);
+    return rc;
+}
+
+static int put_server(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "    server {\n");
+    if (!rc)
+        rc = put_listen(out, c);
+    if (!rc)
+        rc = put_locations(out, c);
+    return rc ? rc : buf_append_str(out, "    }\n");
 }
 
 int gateway_conf_write(struct buf *out, const struct gateway_conf *c) {
-    struct target t;
-    int rc = check(c, &t);
+    int rc = check(c);
     if (!rc)
         rc = put_main(out, c);
     if (!rc)
@@ -289,14 +323,51 @@ int gateway_conf_write(struct buf *out, const struct gateway_conf *c) {
     if (!rc)
         rc = put_limits(out, c);
     if (!rc)
-        rc = put_proxy(out, &t);
+        rc = put_folders(out, c);
     if (!rc)
-        rc = put_proxy_tls(out, c, &t);
+        rc = put_proxy(out);
     if (!rc)
-        rc = put_server(out, c, &t);
+        rc = put_upstreams(out, c);
+    if (!rc)
+        rc = put_server(out, c);
     return rc ? rc : buf_append_str(out, "}\n");
 }
 
+static int put_own_main(struct buf *out, const struct gateway_conf *c) {
+    int rc = put_module(out, c);
+    if (!rc)
+        rc = buf_append_str(out, "env SH_LIFE_FD;\n"
+                                 "env GLIBC_TUNABLES;\n"); /* through a binary upgrade */
+    return !rc && c->best_effort ? buf_append_str(out, "env SH_SANDBOX=best-effort;\n") : rc;
+}
+
+/* A log of errors has lines of requests in it. */
+static int put_own_server(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "    error_log /dev/null emerg;\n");
+    if (!rc)
+        rc = put_limits(out, c);
+    if (!rc)
+        rc = put_proxy(out);
+    return rc ? rc : put_locations(out, c);
+}
+
+int gateway_conf_part(struct buf *out, const struct gateway_conf *c, enum gateway_part part) {
+    int rc = check(c);
+    if (rc)
+        return rc;
+    switch (part) {
+    case GATEWAY_PART_MAIN:
+        return put_own_main(out, c);
+    case GATEWAY_PART_HTTP:
+        return put_upstreams(out, c);
+    default:
+        return put_own_server(out, c);
+    }
+}
+
 bool gateway_conf_tls(const struct gateway_conf *c) {
-    return is_set(c->certificate) || strncmp(c->upstream, "https:", 6) == 0;
+    bool tls = is_set(c->certificate);
+    for (size_t i = 0; i < c->provider_count; i++)
+        tls = tls || c->providers[i].tls;
+    return tls;
 }

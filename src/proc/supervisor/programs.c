@@ -28,7 +28,7 @@
 #define PAUSE_MIN_MS 50
 #define PAUSE_MAX_MS 5000     /* of a program that does not get ready */
 #define PAUSE_RAN_MAX_MS 1000 /* of one that did: what kills it comes from outside */
-#define START_DEATHS_MAX 3 /* before everything ran once: then `up` gives up */
+#define START_DEATHS_MAX 3    /* before everything ran once: then `up` gives up */
 
 static const struct row {
     const char *name, *file;
@@ -177,7 +177,7 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
         spawn_give_fd(g, id == PROGRAM_STORE ? s->store_fd : s->vault_fd, "SH_LISTEN_FD");
         spawn_give_fd(g, token, "SH_TOKEN_FD");
         if (id == PROGRAM_VAULT)
-            give_replicas(s->spec->config, g);
+            give_replicas(s->settings->config, g);
     } else if (id == PROGRAM_DEMO) {
         spawn_give_fd(g, s->demo_fd, "SH_LISTEN_FD");
     }
@@ -197,7 +197,7 @@ static int run(struct supervisor *s, struct program *p, int control, int token) 
     spawn_give_env(&g, "SH_DIR=%s", dir);
     spawn_give_env(&g, "SH_OWNER_UID=%u", in->owner);
     spawn_give_env(&g, "TZ=UTC");
-    if (s->spec->config->sandbox == CONFIG_LENIENT)
+    if (s->settings->config->sandbox == CONFIG_LENIENT)
         spawn_give_env(&g, "SH_SANDBOX=best-effort");
     const char *const argv[] = {row->file, NULL};
     const struct spawn_spec spec = {.file = file,
@@ -257,9 +257,9 @@ void programs_init(struct supervisor *s) {
 
 int programs_start(struct supervisor *s) {
     for (int i = PROGRAMS - 1; i >= 0; i--) {
-        if (i == PROGRAM_DEMO && !s->spec->upstream->demo)
+        if (i == PROGRAM_DEMO && !s->settings->upstream.demo)
             continue;
-        int rc = start(s, &s->programs[i]);
+        int rc = i == PROGRAM_GATEWAY && own_nginx(s) ? own_start(s) : start(s, &s->programs[i]);
         if (rc)
             return rc;
     }
@@ -291,8 +291,10 @@ void programs_ended(struct supervisor *s, pid_t pid, int status) {
     for (int i = 0; i < PROGRAMS; i++)
         if (s->programs[i].pid == pid)
             p = &s->programs[i];
-    if (!p)
-        return; /* a dead gateway's worker */
+    if (!p) { /* of another generation of nginx, or a dead one's worker */
+        gateway_reaped(s, pid);
+        return;
+    }
     p->pid = 0;
     drop_control(p);
     if (p->id == PROGRAM_GATEWAY)

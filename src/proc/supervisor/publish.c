@@ -1,74 +1,75 @@
 /*
- * control.db -> snapshot: when somebody asks, when a key expires, and at least once a minute. The
- * snapshot's grace between two versions is waited for here, in the loop's time, so that publishing
- * never sleeps; who asks meanwhile gets the same version.
+ * Configuration and control.db -> snapshot: when somebody asks, at a reload, when a key expires,
+ * and at least once a minute. The snapshot's grace between two versions is waited for in the loop's
+ * time, so that publishing does not sleep; who asks meanwhile gets the same version.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "control/publish.h"
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "control/control_db.h"
 #include "proc/supervisor/supervisor_int.h"
 
 #define EVERY_NS (60000 * MS)
 #define AGAIN_NS (1000 * MS) /* after a failure */
 
-/* Monotonic ns of the next expiry, not later than EVERY_NS from now. */
-static uint64_t next_due(const struct snapshot_key *keys, uint32_t count, uint64_t wall_us,
-                         uint64_t now) {
-    uint64_t due = now + EVERY_NS;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t at = keys[i].expires_us;
-        if (at > wall_us && at - wall_us < EVERY_NS / 1000)
-            supervisor_due(&due, now + (at - wall_us) * 1000);
-    }
-    return due;
+/* Of the live keys: how many, and when the next one expires. */
+struct survey {
+    uint64_t keys, wall_us, now, due;
+};
+
+static int look_at_key(void *arg, const struct control_key *key) {
+    struct survey *v = arg;
+    uint64_t at = key->expires_us;
+    v->keys++;
+    if (at > v->wall_us && at - v->wall_us < EVERY_NS / 1000)
+        supervisor_due(&v->due, v->now + (at - v->wall_us) * 1000);
+    return 0;
 }
 
-int publish_now(struct supervisor *s) {
-    const struct upstream *u = s->spec->upstream;
+uint64_t publish_ready_ns(const struct supervisor *s) {
+    return s->published_ns + (SNAPSHOT_GRACE_MS + 1) * MS;
+}
+
+static int publish(struct supervisor *s, const struct settings *settings, struct survey *v) {
+    const struct control_publisher to = {s->snapshot_fd, s->limits, s->health};
     char path[INSTALL_PATH];
     struct control_db *db = NULL;
-    struct snapshot_data data = {0};
-    uint32_t count = 0;
-    struct snapshot_key *keys = NULL;
-    uint64_t wall_us = clock_wall_us();
     int rc = install_path(s->spec->install, CONTROL_DB_PATH, path)
                  ? control_db_open(path, false, &db)
                  : ERR_LIMIT;
     if (!rc)
-        rc = control_db_live_keys(db, wall_us, &keys, &count);
+        rc = control_publish(&to, settings->config, settings->credentials, db, v->wall_us);
+    if (!rc)
+        rc = control_db_each_live_key(db, v->wall_us, look_at_key, v);
     control_db_close(db);
-    if (!rc) {
-        data.keys = keys;
-        data.key_count = count;
-        memcpy(data.provider.name, u->name, sizeof data.provider.name);
-        memcpy(data.provider.credential, u->credential, sizeof data.provider.credential);
-        rc = snapshot_publish(s->snapshot_fd, &data);
-        explicit_bzero(&data, sizeof data);
-    }
-    uint64_t now = clock_mono_ns();
-    s->publish = false;
-    s->published_ns = now;
-    s->publish_due_ns = rc ? now + AGAIN_NS : next_due(keys, count, wall_us, now);
-    s->keys = rc ? s->keys : count;
-    if (rc)
-        log_event("publish-failed", LOG_ERR(rc), LOG_END);
-    free(keys);
     return rc;
 }
 
-void publish_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
-    uint64_t ready = s->published_ns + (SNAPSHOT_GRACE_MS + 1) * MS;
-    uint64_t at = s->publish ? ready : s->publish_due_ns;
-    if (now >= at) {
-        bool asked = s->publish;
-        int rc = publish_now(s);
-        if (asked)
-            control_published(s, rc);
-        at = s->publish_due_ns;
+int publish_settings(struct supervisor *s, const struct settings *settings) {
+    struct survey v = {.wall_us = clock_wall_us(), .now = clock_mono_ns()};
+    v.due = v.now + EVERY_NS;
+    int rc = publish(s, settings, &v);
+    if (rc) {
+        log_event("publish-failed", LOG_ERR(rc), LOG_END);
+        return rc;
     }
-    supervisor_due(due, at);
+    s->keys = v.keys;
+    s->publish = false;
+    s->published_ns = clock_mono_ns();
+    s->publish_due_ns = v.due;
+    control_published(s, 0);
+    return 0;
+}
+
+void publish_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
+    int rc = 0;
+    if (now >= (s->publish ? publish_ready_ns(s) : s->publish_due_ns))
+        rc = publish_settings(s, s->settings);
+    if (rc) {
+        s->publish = false;
+        s->publish_due_ns = now + AGAIN_NS;
+        control_published(s, rc);
+    }
+    supervisor_due(due, s->publish ? publish_ready_ns(s) : s->publish_due_ns);
 }

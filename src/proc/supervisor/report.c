@@ -13,9 +13,8 @@
 
 static const char *state_word(const struct supervisor *s, const struct program *p) {
     static const char *const words[] = {"unused", "starting", "running", "restarting", "stopped"};
-    pid_t workers[WORKERS_SHOWN];
     if (p->id == PROGRAM_GATEWAY && p->state == STATE_RUNNING &&
-        gateway_workers(s, workers, WORKERS_SHOWN) < s->workers)
+        gateway_workers(s, false, NULL, 0) < s->master.workers)
         return "starting"; /* the master replaces a worker */
     return words[p->state];
 }
@@ -46,8 +45,8 @@ static int status_field(pid_t pid, const char *name) {
 static json_t *workers(const struct supervisor *s) {
     pid_t pids[WORKERS_SHOWN];
     json_t *list = json_array();
-    unsigned n = gateway_workers(s, pids, WORKERS_SHOWN);
-    for (unsigned i = 0; i < n; i++)
+    unsigned n = gateway_workers(s, false, pids, WORKERS_SHOWN);
+    for (unsigned i = 0; i < n && i < WORKERS_SHOWN; i++)
         json_array_append_new(list, json_pack("{s:i, s:i, s:i}", "pid", (int)pids[i], "seccomp",
                                               status_field(pids[i], "Seccomp"), "no_new_privs",
                                               status_field(pids[i], "NoNewPrivs")));
@@ -75,23 +74,38 @@ static json_t *spool(const struct supervisor *s) {
                      s->usage.disk ? err_text(s->usage.disk) : NULL);
 }
 
+static json_t *gateway(const struct supervisor *s) {
+    char listen[ADDRESS_TEXT];
+    address_format(s->spec->listen, listen);
+    return json_pack("{s:s?, s:s, s:b, s:o, s:i}", "listen", own_nginx(s) ? NULL : listen, "nginx",
+                     own_nginx(s) ? "own" : "started", "tls", s->tls.certificate_fd >= 0,
+                     "workers", workers(s), "leaving_workers",
+                     (int)gateway_workers(s, true, NULL, 0));
+}
+
+/* The one provider that was chosen; null when the configuration has providers. */
+static json_t *upstream(const struct supervisor *s) {
+    const struct upstream *u = &s->settings->upstream;
+    if (!u->chosen)
+        return json_null();
+    return json_pack("{s:s, s:s, s:b, s:s}", "name", u->name, "url", u->url, "demo", (int)u->demo,
+                     "chosen", u->chosen);
+}
+
 json_t *report(const struct supervisor *s) {
     const struct supervisor_spec *spec = s->spec;
-    char listen[ADDRESS_TEXT];
     json_t *programs = json_array();
     for (int i = 0; i < PROGRAMS; i++)
         if (s->programs[i].state != STATE_UNUSED)
             json_array_append_new(programs, program(s, &s->programs[i]));
-    address_format(spec->listen, listen);
     return json_pack(
-        "{s:o, s:s, s:s, s:i, s:b, s:{s:s, s:s, s:b, s:s}, s:{s:s, s:b, s:o}, s:o, s:o, s:I}",
-        "programs", programs, "users", spec->install->separate ? "separate" : "one", "sandbox",
-        spec->config->sandbox == CONFIG_LENIENT ? "best-effort" : "required", "landlock",
-        (int)checks_landlock(), "memory_locked", (int)checks_may_lock(), "upstream", "name",
-        spec->upstream->name, "url", spec->upstream->url, "demo", (int)spec->upstream->demo,
-        "chosen", spec->upstream->chosen, "gateway", "listen", listen, "tls",
-        s->certificate_fd >= 0, "workers", workers(s), "ring", ring(s), "spool", spool(s), "keys",
-        (json_int_t)s->keys);
+        "{s:o, s:s, s:s, s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "programs", programs,
+        "users", spec->install->separate ? "separate" : "one", "sandbox",
+        s->settings->config->sandbox == CONFIG_LENIENT ? "best-effort" : "required", "landlock",
+        (int)checks_landlock(), "memory_locked", (int)checks_may_lock(), "upstream", upstream(s),
+        "gateway", gateway(s), "ring", ring(s), "spool", spool(s), "keys", (json_int_t)s->keys,
+        "providers", accounts_providers(s), "limits_file", accounts_limits_file(s), "configuration",
+        accounts_configuration(s));
 }
 
 static const char *vault_words(const struct supervisor *s) {
@@ -105,18 +119,36 @@ static const char *vault_words(const struct supervisor *s) {
     }
 }
 
+static void print_providers(const struct config *c) {
+    for (size_t i = 0; i < c->providers.count; i++) {
+        struct upstream u;
+        struct why why;
+        const struct config_provider *p = &c->providers.at[i];
+        printf("provider  %s, %s\n", p->name, p->url);
+        if (upstream_parse(p->url, &u, &why) == 0 && !u.tls && !u.loopback)
+            printf("          without TLS: prompts and its key go over the network in clear\n");
+    }
+    printf("routes    %zu\n", c->routes.count);
+}
+
 void report_ready(const struct supervisor *s) {
     const struct supervisor_spec *spec = s->spec;
-    const struct upstream *u = spec->upstream;
+    const struct upstream *u = &s->settings->upstream;
     const char *dir = spec->install->dir;
     char listen[ADDRESS_TEXT];
     address_format(spec->listen, listen);
-    printf("gateway   %s://%s, %u workers\n", s->certificate_fd >= 0 ? "https" : "http", listen,
-           s->workers);
-    printf("upstream  %s, %s (%s)\n", u->name, u->url, u->chosen);
-    if (!u->demo && !u->tls && !u->loopback)
+    if (own_nginx(s))
+        printf("gateway   waits for your nginx: safehouse attach --dir %s -- nginx ...\n", dir);
+    else
+        printf("gateway   %s://%s, %u workers\n", s->tls.certificate_fd >= 0 ? "https" : "http",
+               listen, s->master.workers);
+    if (u->chosen)
+        printf("upstream  %s, %s (%s)\n", u->name, u->url, u->chosen);
+    if (u->chosen && !u->demo && !u->tls && !u->loopback)
         printf(
             "          without TLS: prompts and the provider's key go over the network in clear\n");
+    if (!u->chosen)
+        print_providers(s->settings->config);
     printf("vault     %s\n", vault_words(s));
     if (s->lock != VAULT_UNLOCKED)
         printf("          logging goes on, nobody can read; unlock it with: safehouse unlock --dir "
@@ -128,7 +160,7 @@ void report_ready(const struct supervisor *s) {
         printf("sandbox   seccomp only: this kernel has no Landlock (sandbox: best-effort)\n");
     if (!checks_may_lock())
         printf("memory    not locked: this user may not (memlock limit); %s\n",
-               spec->config->unencrypted_swap == CONFIG_LENIENT
+               s->settings->config->unencrypted_swap == CONFIG_LENIENT
                    ? "plaintext could reach unencrypted swap"
                    : "there is no unencrypted swap that it could reach");
     printf("users     %s\n",

@@ -1,11 +1,10 @@
 /*
  * What the programs share, made once a life of the supervisor: memory files, sockets under D/run,
- * the demo's port, copies of the TLS files. All descriptors are CLOEXEC; spawn() hands on what a
- * program is meant to have.
+ * and, anew at a reload, copies of the TLS files. All descriptors are CLOEXEC; spawn() hands on
+ * what a program is meant to have.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,10 +66,8 @@ static int make_prefix(struct supervisor *s) {
 }
 
 static int make_memory(struct supervisor *s) {
-    const struct config *c = s->spec->config;
-    s->workers = checks_workers(c);
-    s->regions = checks_regions(s->workers);
-    s->ring_bytes = checks_ring_bytes(c, s->regions, checks_memory());
+    const struct config *c = s->settings->config;
+    s->ring_bytes = checks_ring(c, checks_workers(c), checks_memory(), &s->regions);
     int rc = ring_create(s->ring_bytes, s->regions, &s->ring_fd);
     if (!rc)
         rc = make_prefix(s);
@@ -92,20 +89,15 @@ static int make_memory(struct supervisor *s) {
     return 0;
 }
 
-static int make_demo(struct supervisor *s) {
-    struct upstream *u = s->spec->upstream;
-    struct address a;
-    char text[ADDRESS_TEXT];
-    if (!u->demo)
-        return 0;
-    if (!address_parse("127.0.0.1:0", &a))
-        return ERR_INTERNAL;
-    int rc = address_listen(&a, &s->demo_fd, s->why);
-    if (rc)
-        return rc;
-    address_format(&a, text);
-    snprintf(u->url, sizeof u->url, "http://%s", text);
-    return 0;
+static void close_fd(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void shared_close_tls(struct tls_files *t) {
+    close_fd(&t->certificate_fd);
+    close_fd(&t->key_fd);
 }
 
 /* The gateway's user cannot read root's key file, and must not get it on a disk: a memory file that
@@ -113,7 +105,7 @@ static int make_demo(struct supervisor *s) {
 static int copy_tls_file(const struct supervisor *s, const char *path, int *ret) {
     static uint8_t bytes[TLS_FILE_BYTES];
     unsigned uid = s->spec->install->uid[PROGRAM_GATEWAY];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return why_say(s->why, err_from_errno(errno), "cannot read %.1000s: %s", path,
                        strerror(errno));
@@ -128,12 +120,31 @@ static int copy_tls_file(const struct supervisor *s, const char *path, int *ret)
     return rc ? why_say(s->why, rc, "cannot take over %.1000s: %s", path, err_text(rc)) : 0;
 }
 
-static int make_tls(struct supervisor *s) {
-    const struct config *c = s->spec->config;
+int shared_read_tls(const struct supervisor *s, const struct config *c, struct tls_files *ret) {
+    *ret = (struct tls_files){-1, -1};
     if (!c->tls.certificate[0])
         return 0;
-    int rc = copy_tls_file(s, c->tls.certificate, &s->certificate_fd);
-    return rc ? rc : copy_tls_file(s, c->tls.key, &s->certificate_key_fd);
+    int rc = copy_tls_file(s, c->tls.certificate, &ret->certificate_fd);
+    if (!rc)
+        rc = copy_tls_file(s, c->tls.key, &ret->key_fd);
+    if (rc)
+        shared_close_tls(ret);
+    return rc;
+}
+
+static bool same_file(int a, int b) {
+    static uint8_t of_a[TLS_FILE_BYTES], of_b[TLS_FILE_BYTES];
+    if (a < 0 || b < 0)
+        return a < 0 && b < 0;
+    ssize_t n = pread(a, of_a, sizeof of_a, 0), m = pread(b, of_b, sizeof of_b, 0);
+    bool same = n > 0 && n == m && sodium_memcmp(of_a, of_b, (size_t)n) == 0;
+    sodium_memzero(of_a, sizeof of_a);
+    sodium_memzero(of_b, sizeof of_b);
+    return same;
+}
+
+bool shared_same_tls(const struct tls_files *a, const struct tls_files *b) {
+    return same_file(a->certificate_fd, b->certificate_fd) && same_file(a->key_fd, b->key_fd);
 }
 
 int shared_make(struct supervisor *s) {
@@ -145,16 +156,10 @@ int shared_make(struct supervisor *s) {
                        s->spec->install->dir, err_text(rc));
     rc = make_memory(s);
     if (!rc)
-        rc = make_tls(s);
+        rc = tables_make(s);
     if (!rc)
-        rc = make_demo(s);
+        rc = shared_read_tls(s, s->settings->config, &s->tls);
     return rc ? rc : make_sockets(s);
-}
-
-static void close_fd(int *fd) {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
 }
 
 void shared_close_listen(struct supervisor *s) {
@@ -163,12 +168,12 @@ void shared_close_listen(struct supervisor *s) {
 }
 
 void shared_done(struct supervisor *s) {
-    int *const fds[] = {
-        &s->ring_fd,  &s->wake_fd,        &s->prefix_fd,         &s->snapshot_fd,
-        &s->store_fd, &s->vault_fd,       &s->control_fd,        &s->snapshot_reader_fd,
-        &s->ready_fd, &s->certificate_fd, &s->certificate_key_fd};
+    int *const fds[] = {&s->ring_fd,  &s->wake_fd,  &s->prefix_fd,  &s->snapshot_fd,
+                        &s->store_fd, &s->vault_fd, &s->control_fd, &s->snapshot_reader_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close_fd(fds[i]);
+    shared_close_tls(&s->tls);
+    tables_done(s);
     shared_close_listen(s);
     for (size_t i = 0; i < 3; i++)
         unlinkat(s->run_fd, socket_names[i], 0);

@@ -29,7 +29,7 @@
 #include "proc/supervisor/supervisor_int.h"
 
 #define LOOK_NS (60000 * MS) /* the longest sleep */
-#define QUIT_NS (12000 * MS) /* for a program to end when asked; nginx gives its requests 10 s */
+#define QUIT_NS (12000 * MS) /* for a program to end when asked; of the gateway: its streams */
 #define TERM_NS (3000 * MS)  /* and when told */
 
 void supervisor_due(uint64_t *due, uint64_t at_ns) {
@@ -39,15 +39,18 @@ void supervisor_due(uint64_t *due, uint64_t at_ns) {
 
 /* ---- ready ---- */
 
-static int write_ready(const struct supervisor *s) {
-    char listen[ADDRESS_TEXT];
+int supervisor_write_ready(const struct supervisor *s) {
+    char listen[ADDRESS_TEXT], gateway[ADDRESS_TEXT + 16];
     address_format(s->spec->listen, listen);
+    snprintf(gateway, sizeof gateway, "\"%s://%s\"", s->tls.certificate_fd >= 0 ? "https" : "http",
+             listen);
     unlinkat(s->run_fd, "ready.new", 0);
     int fd = openat(s->run_fd, "ready.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_from_errno(errno);
-    int n = dprintf(fd, "{\"gateway\":\"%s://%s\",\"pid\":%d}\n",
-                    s->certificate_fd >= 0 ? "https" : "http", listen, (int)getpid());
+    int n =
+        dprintf(fd, "{\"gateway\":%s,\"pid\":%d}\n",
+                own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway, (int)getpid());
     close(fd);
     if (n < 0 || renameat(s->run_fd, "ready.new", s->run_fd, "ready"))
         return err_from_errno(errno);
@@ -59,7 +62,7 @@ static void announce(struct supervisor *s) {
         return;
     s->announced = true;
     report_ready(s);
-    int rc = write_ready(s);
+    int rc = supervisor_write_ready(s);
     if (rc)
         supervisor_stop(s, why_say(s->why, rc, "cannot write %s/run/ready: %s",
                                    s->spec->install->dir, err_text(rc)));
@@ -74,7 +77,17 @@ void supervisor_stop(struct supervisor *s, int failed) {
     s->failed = failed;
     unlinkat(s->run_fd, "ready", 0);
     shared_close_listen(s);
+    own_release(s);
+    reload_done(s);
     vault_done(s);
+}
+
+/* Killing takes whole groups: nginx's workers, too. */
+static void tell(const struct supervisor *s, const struct program *p, int sig) {
+    if (p->id == PROGRAM_GATEWAY)
+        gateway_signal(s, sig);
+    else if (p->pid)
+        kill(sig == SIGKILL ? -p->pid : p->pid, sig);
 }
 
 /* The next, harder way to end the program that stop_at names. */
@@ -86,21 +99,25 @@ static void push(struct supervisor *s, struct program *p, uint64_t now) {
         if (p->control)
             program_send(p, MSG_STOP, NULL, 0, -1);
         else
-            kill(p->pid, gateway ? SIGQUIT : SIGTERM);
+            tell(s, p, gateway ? SIGQUIT : SIGTERM);
         return;
     case 1:
         log_event("stop-late", LOG_WORD("name", program_name(p->id)), LOG_END);
-        kill(p->pid, SIGTERM);
+        tell(s, p, SIGTERM);
         return;
     default:
-        kill(-p->pid, SIGKILL);
+        tell(s, p, SIGKILL);
     }
+}
+
+static bool gone(const struct supervisor *s, int id) {
+    return id == PROGRAM_GATEWAY ? gateway_gone(s) && own_gone(s) : s->programs[id].pid == 0;
 }
 
 static void stop_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
     if (!s->stopping)
         return;
-    while (s->stop_at < PROGRAMS && s->programs[s->stop_at].pid == 0) {
+    while (s->stop_at < PROGRAMS && gone(s, s->stop_at)) {
         s->stop_at++;
         s->stop_step = 0;
     }
@@ -113,11 +130,9 @@ static void stop_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
     supervisor_due(due, s->stop_ns);
 }
 
-/* Whole groups: nginx's workers, too. */
 static void kill_all(const struct supervisor *s) {
     for (int i = 0; i < PROGRAMS; i++)
-        if (s->programs[i].pid)
-            kill(-s->programs[i].pid, SIGKILL);
+        tell(s, &s->programs[i], SIGKILL);
     if (s->orphans)
         kill(-s->orphans, SIGKILL);
 }
@@ -129,8 +144,11 @@ static int tick(void *arg) {
     uint64_t now = clock_mono_ns(), due = now + LOOK_NS;
     programs_tick(s, now, &due);
     gateway_tick(s, now, &due);
+    own_tick(s, now, &due);
     vault_tick(s, now, &due);
+    reload_tick(s, now, &due);
     publish_tick(s, now, &due);
+    tables_tick(s, now, &due);
     control_tick(s, now, &due);
     announce(s);
     stop_tick(s, now, &due);
@@ -152,6 +170,8 @@ static void on_signal(void *arg, uint32_t events) {
     while (read(s->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             reap(s);
+        else if (info.ssi_signo == SIGHUP)
+            s->reload.asked = true; /* a closed terminal says the same, and does no harm */
         else if (s->stopping)
             kill_all(s);
         else
@@ -165,10 +185,11 @@ static int watch_signals(struct supervisor *s) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGHUP);
+    signal(SIGHUP, SIG_DFL); /* nohup's ignoring would keep it from us */
     if (sigprocmask(SIG_BLOCK, &set, NULL) ||
         (s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return why_say(s->why, err_from_errno(errno), "cannot watch signals: %s", strerror(errno));
-    signal(SIGHUP, SIG_IGN); /* a closed terminal does not take the platform down */
     return loop_watch(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
 }
 
@@ -207,9 +228,11 @@ static int begin(struct supervisor *s) {
         rc = watch_signals(s);
     if (!rc)
         rc = shared_make(s);
-    if (!rc && (rc = publish_now(s)) != 0)
-        why_say(s->why, rc, "cannot read %s/control/control.db: %s", s->spec->install->dir,
-                err_text(rc));
+    if (!rc && (rc = publish_settings(s, s->settings)) != 0)
+        why_say(s->why, rc, "cannot publish the configuration with %s/control/control.db: %s",
+                s->spec->install->dir, err_text(rc));
+    if (!rc && (rc = tables_place(s)) != 0)
+        why_say(s->why, rc, "cannot watch the providers: %s", err_text(rc));
     if (!rc)
         rc = control_start(s);
     return rc ? rc : programs_start(s);
@@ -225,9 +248,10 @@ static void end(struct supervisor *s) {
     for (int i = 0; i < PROGRAMS; i++)
         peer_free(s->programs[i].control);
     unlinkat(s->run_fd, "ready", 0);
+    own_release(s);
     shared_done(s);
     loop_free(s->loop);
-    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd};
+    const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd, s->master.ready_fd, s->master.words_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -249,15 +273,21 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->control_fd,
                         &s->snapshot_reader_fd,
                         &s->demo_fd,
-                        &s->ready_fd,
-                        &s->certificate_fd,
-                        &s->certificate_key_fd};
+                        &s->life_fds[0],
+                        &s->life_fds[1],
+                        &s->tls.certificate_fd,
+                        &s->tls.key_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         *fds[i] = -1;
     s->spec = spec;
     s->why = why;
+    s->settings = spec->settings;
     s->listen_fd = spec->listen_fd;
+    s->demo_fd = spec->settings->demo_fd;
+    spec->settings->demo_fd = -1;
     programs_init(s);
+    gateway_init(s);
+    reload_init(s);
     log_program("supervisor");
     int rc = begin(s);
     if (!rc)

@@ -2,14 +2,14 @@
 #define PROC_SUPERVISOR_SUPERVISOR_H
 /*
  * `safehouse up` after everything was decided: makes what the programs share (ring, prefix state,
- * snapshot, sockets), starts them, connects those that may talk, restarts those that die, answers
- * on D/run/control.sock, and stops them in order. It holds the shared memory's descriptors and
- * never maps the ring; it parses no byte that came over a network.
+ * tables, snapshot, sockets), starts them, connects those that may talk, restarts those that die,
+ * reads the configuration again when it is told to, answers on D/run/control.sock, and stops them
+ * in order. It holds the shared memory's descriptors and never maps the ring; it parses no byte
+ * that came over a network.
  */
-#include "control/config.h"
 #include "proc/supervisor/address.h"
 #include "proc/supervisor/install.h"
-#include "proc/supervisor/upstream.h"
+#include "proc/supervisor/settings.h"
 
 /* For the vault's next start: the passphrase into out (SUPERVISOR_PASSPHRASE bytes of room).
  * Nonzero: there is none, what was wrong has been said. Must not wait. */
@@ -21,8 +21,8 @@ typedef int supervisor_passphrase_fn(void *arg, char *out, size_t *ret_len);
 
 struct supervisor_spec {
     const struct install *install; /* locked by the caller */
-    const struct config *config;
-    struct upstream *upstream;            /* the demo's url is filled in when its port is known */
+    const struct settings_source *source;
+    struct settings *settings;            /* replaced at reloads; the caller's again at the end */
     const struct address *listen;         /* as bound */
     int listen_fd;                        /* taken */
     supervisor_passphrase_fn *passphrase; /* NULL: the vault starts locked */

@@ -5,18 +5,25 @@
  *
  *   supervisor.c  life: start, signals, the tick, ready, the orderly stop
  *   shared.c      what the programs share: memory files, sockets
+ *   tables.c      limits, health, metrics: what gateway workers count together
  *   programs.c    the table of programs and of allowed edges; start, messages, death, restart
- *   gateway.c     how nginx is started, and how its workers are seen
+ *   gateway.c     nginx: its generations, how they start and leave, how workers are seen
+ *   own.c         in its place, an nginx that someone else starts and attaches
+ *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
- *   publish.c     control.db -> snapshot
+ *   publish.c     configuration and control.db -> snapshot
  *   control.c     clients of D/run/control.sock
  *   report.c      what a status says
+ *   accounts.c    the same, of providers, limits and the configuration
  */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/health.h"
+#include "control/limits.h"
+#include "control/metrics.h"
 #include "ipc/child.h"
 #include "ipc/loop.h"
 #include "proc/supervisor/spawn.h"
@@ -26,7 +33,7 @@
 #define MS 1000000ull /* in ns */
 
 enum state {
-    STATE_UNUSED, /* of the demo, when there is a real upstream */
+    STATE_UNUSED, /* of the demo with a real upstream, of the gateway with one's own nginx */
     STATE_STARTING,
     STATE_RUNNING,
     STATE_RESTARTING, /* it died; the next start is at restart_ns */
@@ -51,7 +58,48 @@ struct program {
 /* What the vault said of itself after it was given the passphrase. */
 enum vault_lock { VAULT_ASKED, VAULT_UNLOCKED, VAULT_LOCKED, VAULT_WRONG_PASSPHRASE };
 
-enum want { WANT_NOTHING, WANT_RELOAD, WANT_STATUS };
+/* CONFIGURE becomes CONFIGURED when the reading begins that the client will hear of. */
+enum want { WANT_NOTHING, WANT_RELOAD, WANT_STATUS, WANT_CONFIGURE, WANT_CONFIGURED };
+
+/* What nginx is given beside its configuration, in memory files of the gateway's own. */
+struct tls_files {
+    int certificate_fd, key_fd; /* -1 = no TLS */
+};
+
+/* One generation of nginx: a master and its workers. */
+struct master {
+    struct supervisor *supervisor;
+    pid_t pid;                 /* leads their process group; 0 = none */
+    int ready_fd;              /* workers report here; -1 when all of them are gone */
+    unsigned workers, reports; /* meant to be; reported since the start */
+    uint8_t landlock, seccomp; /* of the last report */
+    int words_fd;              /* its standard error, of one that a reload started; else -1 */
+    char words[256];           /* why it did not start, if it said so */
+};
+
+enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING, RELOAD_LEAVING };
+
+struct reload {
+    bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
+    bool parts;        /* one's own nginx must be reloaded, too */
+    enum reload_step step;
+    uint64_t end_ns;          /* of RELOAD_STARTING and RELOAD_LEAVING */
+    struct settings settings; /* what is to be in force */
+    struct tls_files tls;
+    struct master master; /* pid 0: the one that runs will do */
+    char changed[SETTINGS_NAMES], kept[SETTINGS_NAMES];
+    /* of the last one that ended */
+    int rc;
+    uint64_t ended_us; /* wall clock; 0 = there was none */
+    char text[2048];
+};
+
+/* Numbers in the health table of the configuration's providers and keys. */
+struct provider_place {
+    uint16_t provider;
+    uint8_t keys[LIMIT_PROVIDER_KEYS];
+    bool out[LIMIT_PROVIDER_KEYS]; /* said so already */
+};
 
 struct client {
     struct supervisor *supervisor;
@@ -69,22 +117,36 @@ struct usage {
 
 struct supervisor {
     const struct supervisor_spec *spec;
+    struct settings *settings; /* in force */
     struct loop *loop;
     int signal_fd, dir_fd, run_fd;
     /* shared.c */
     int ring_fd, wake_fd, prefix_fd, snapshot_fd, snapshot_reader_fd;
     int listen_fd, control_fd, store_fd, vault_fd, demo_fd;
-    int certificate_fd, certificate_key_fd;
+    struct tls_files tls;
     size_t ring_bytes;
-    unsigned workers, regions;
+    unsigned regions;
     uint8_t token[32];
     /* programs.c */
     struct program programs[PROGRAMS];
+    /* tables.c */
+    struct limits *limits;
+    struct limits_opened limits_opened;
+    struct health *health;
+    struct metrics *metrics;
+    const struct snapshot *snapshot; /* as the workers see it */
+    struct provider_place places[LIMIT_PROVIDERS];
+    int limits_trouble; /* of the last tick */
+    uint64_t tables_ns; /* the next tick */
     /* gateway.c */
-    int ready_fd;           /* workers report here */
-    unsigned ready_workers; /* reports since the master's start */
-    pid_t orphans;          /* process group of a dead master's workers, 0 = none */
+    struct master master;              /* its pid is the program's */
+    pid_t leaving[LIMIT_WORKER_SLOTS]; /* groups that end when their streams have; 0 = free */
+    pid_t orphans;                     /* process group of a dead master's workers, 0 = none */
     uint64_t orphans_end_ns;
+    /* own.c */
+    int life_fds[2];       /* a pipe: workers refuse when nobody holds the end that reads */
+    uint64_t usage_due_ns; /* while it stops: the sealer is asked again */
+    struct reload reload;
     /* publish.c */
     bool publish;                          /* asked for */
     uint64_t published_ns, publish_due_ns; /* last one; next one without being asked */
@@ -112,9 +174,15 @@ struct supervisor {
 void supervisor_due(uint64_t *due, uint64_t at_ns);
 /* Begins the orderly stop, because of a failure (why is set) or 0 = a signal. */
 void supervisor_stop(struct supervisor *s, int failed);
+/* D/run/ready, when what it says has changed. */
+int supervisor_write_ready(const struct supervisor *s);
 
 /* ---- shared.c ---- */
 int shared_make(struct supervisor *s);
+/* Copies of the files that the configuration names; -1, -1 when it names none. */
+int shared_read_tls(const struct supervisor *s, const struct config *c, struct tls_files *ret);
+bool shared_same_tls(const struct tls_files *a, const struct tls_files *b);
+void shared_close_tls(struct tls_files *t);
 void shared_done(struct supervisor *s);
 /* At the stop: nobody is to wait in the queue of a gateway that ends. */
 void shared_close_listen(struct supervisor *s);
@@ -135,11 +203,65 @@ void program_running(struct program *p, uint8_t landlock, uint8_t seccomp);
 uint64_t programs_pause_ms(unsigned quick);
 
 /* ---- gateway.c ---- */
+void gateway_init(struct supervisor *s);
 int gateway_start(struct supervisor *s, struct program *p);
+/* A new generation beside the one in force; reload_gateway_ready or _ended say how it went. */
+int gateway_start_next(struct supervisor *s);
+/* It takes the place of the one in force, which serves what is under way, and nothing new. */
+void gateway_switch(struct supervisor *s);
+/* It is not wanted after all. */
+void gateway_drop_next(struct supervisor *s);
+/* Would nginx's configuration be another one? ERR_* of making it. */
+int gateway_differs(struct supervisor *s, const struct settings *next, const struct tls_files *tls,
+                    bool *ret);
+/* A child that is no program's ended. */
+void gateway_reaped(struct supervisor *s, pid_t pid);
 void gateway_ended(struct supervisor *s, pid_t master, uint64_t now);
 void gateway_tick(struct supervisor *s, uint64_t now, uint64_t *due);
-/* Pids of the workers that hold a region of the ring; returns how many. */
-unsigned gateway_workers(const struct supervisor *s, pid_t *out, unsigned max);
+/* To every generation's master. */
+void gateway_signal(const struct supervisor *s, int sig);
+bool gateway_gone(const struct supervisor *s);
+/* Workers that hold a region of the ring: of the generation in force, or (older) of all others.
+ * Their pids, at most `max`, to `out`; returns how many there are. */
+unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, unsigned max);
+
+/* What workers need for their work, whoever starts them. */
+#define GATEWAY_FDS 8
+struct gateway_fd {
+    int fd;
+    const char *variable;
+};
+size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
+/* Writes what one's own nginx includes: D/run/nginx-main.conf, -http.conf and -server.conf. */
+int gateway_write_parts(struct supervisor *s);
+
+/* ---- own.c ---- */
+bool own_nginx(const struct supervisor *s);
+int own_start(struct supervisor *s);
+/* gateway_shared, and the end of the pipe that tells workers of the supervisor's life. */
+size_t own_descriptors(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
+/* From here on its workers refuse. Nothing if there is none. */
+void own_release(struct supervisor *s);
+/* Released, and has its last exchange been taken? */
+bool own_gone(const struct supervisor *s);
+void own_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+
+/* Does a worker that is to leave still take new connections? */
+bool gateway_accepting(const struct supervisor *s);
+
+/* ---- tables.c ---- */
+int tables_make(struct supervisor *s);
+void tables_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+/* After a publication: where its providers are in the health table. */
+int tables_place(struct supervisor *s);
+void tables_done(struct supervisor *s);
+
+/* ---- reload.c ---- */
+void reload_init(struct supervisor *s);
+void reload_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+void reload_gateway_ready(struct supervisor *s);
+void reload_gateway_ended(struct supervisor *s);
+void reload_done(struct supervisor *s);
 
 /* ---- vault.c ---- */
 /* The vault is ready: gives it the passphrase, if there is one, and asks whether it is open. */
@@ -148,7 +270,11 @@ void vault_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 void vault_done(struct supervisor *s);
 
 /* ---- publish.c ---- */
-int publish_now(struct supervisor *s);
+/* These settings; the version before stays in force when it fails. Sleeps for what is left of the
+ * snapshot's grace. */
+int publish_settings(struct supervisor *s, const struct settings *settings);
+/* Monotonic ns from which on that does not sleep. */
+uint64_t publish_ready_ns(const struct supervisor *s);
 void publish_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 
 /* ---- control.c ---- */
@@ -156,6 +282,9 @@ int control_start(struct supervisor *s);
 void control_done(struct supervisor *s);
 void control_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 void control_published(struct supervisor *s, int rc);
+/* A reload begins, and ends. */
+void control_configuring(struct supervisor *s);
+void control_configured(struct supervisor *s, int rc, const char *text);
 int control_usage(struct supervisor *s, const struct frame *f);
 
 /* ---- report.c ---- */
@@ -163,5 +292,13 @@ int control_usage(struct supervisor *s, const struct frame *f);
 json_t *report(const struct supervisor *s);
 /* Lines on standard output, when everything runs. */
 void report_ready(const struct supervisor *s);
+
+/* ---- accounts.c ---- */
+json_t *accounts_providers(const struct supervisor *s);
+json_t *accounts_limits_file(const struct supervisor *s);
+json_t *accounts_configuration(const struct supervisor *s);
+/* What each live key and its project used, one object a call; `fn` takes it. Nonzero ends it. */
+typedef int accounts_fn(void *arg, json_t *o);
+int accounts_usage(const struct supervisor *s, accounts_fn *fn, void *arg);
 
 #endif

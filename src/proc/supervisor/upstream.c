@@ -1,35 +1,37 @@
 /*
- * Chooses the provider (upstream.h), in the process that becomes the supervisor. Credentials are
- * checked to be one header value, moved into struct upstream, and their variables overwritten.
+ * Chooses the one provider (upstream.h), in the process that becomes the supervisor. It looks at
+ * which variables are set, not at what is in them: control/config_credentials.h fetches the key.
  */
 #include "proc/supervisor/upstream.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "control/control_db.h"
+#include "control/dialect.h"
 
 #define HOST_MAX 253
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 static const struct {
     const char *host, *name;
-} known[] = {{"api.deepseek.com", "deepseek"}, {"api.openai.com", "openai"}};
+    uint32_t dialects;
+} known[] = {
+    {"api.deepseek.com", "deepseek", DIALECT_ALL},
+    {"api.openai.com", "openai", DIALECT_OPENAI},
+    {"api.anthropic.com", "anthropic", DIALECT_ANTHROPIC},
+};
 
 static const struct {
     const char *variable, *url, *chosen;
 } accounts[] = {
     {"DEEPSEEK_API_KEY", "https://api.deepseek.com", "DEEPSEEK_API_KEY is set"},
     {"OPENAI_API_KEY", "https://api.openai.com", "OPENAI_API_KEY is set"},
+    {"ANTHROPIC_API_KEY", "https://api.anthropic.com", "ANTHROPIC_API_KEY is set"},
 };
 
 /* ---- URLs ---- */
@@ -57,18 +59,23 @@ static bool host_is_loopback(const char *host) {
     return inet_pton(AF_INET, host, &in) == 1 && ntohl(in.s_addr) >> 24 == 127;
 }
 
-/* A name for clear columns: the known one, or the host as far as it fits and is allowed. */
-static void name_of(const char *host, char out[LIMIT_NAME]) {
+/* A name for clear columns: the known one, or the host as far as it fits and is allowed. Of a host
+ * that is not known, the client's path decides what it speaks; what it does not, it will refuse. */
+static void know(const char *host, struct upstream *ret) {
     size_t n = 0;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(host, known[i].host) == 0)
+    ret->dialects = DIALECT_ALL;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(host, known[i].host) == 0) {
             host = known[i].name;
+            ret->dialects = known[i].dialects;
+        }
+    }
     for (; *host && n < LIMIT_NAME - 1; host++)
         if (strchr(LETTERS ".-", *host))
-            out[n++] = *host;
+            ret->name[n++] = *host;
         else if (*host == ':')
-            out[n++] = '-';
-    out[n] = 0;
+            ret->name[n++] = '-';
+    ret->name[n] = 0;
 }
 
 /* ":port" at *p, if there is one; moves past it. */
@@ -103,81 +110,32 @@ int upstream_parse(const char *url, struct upstream *ret, struct why *why) {
     ret->url[len] = 0;
     ret->tls = scheme == 8;
     ret->loopback = host_is_loopback(host);
-    name_of(host, ret->name);
+    know(host, ret);
     return 0;
-}
-
-/* ---- credentials ---- */
-
-int upstream_credential(struct upstream *u, const char *key, size_t len) {
-    static const char scheme[] = "Bearer ";
-    if (len == 0 || len + sizeof scheme > sizeof u->credential)
-        return ERR_USAGE;
-    for (size_t i = 0; i < len; i++)
-        if (key[i] <= 0x20 || key[i] >= 0x7f)
-            return ERR_USAGE;
-    memcpy(u->credential, scheme, sizeof scheme - 1);
-    memcpy(u->credential + sizeof scheme - 1, key, len);
-    u->credential[sizeof scheme - 1 + len] = 0;
-    return 0;
-}
-
-static int from_env(const char *variable, struct upstream *u, struct why *why) {
-    const char *key = getenv(variable);
-    if (!key || !*key)
-        return why_say(why, ERR_USAGE,
-                       "the variable %.80s, which is to hold the provider's key, is "
-                       "not set; export it",
-                       variable);
-    if (upstream_credential(u, key, strlen(key)))
-        return why_say(why, ERR_USAGE,
-                       "what is in %.80s cannot be a provider's key; it must be one "
-                       "word of at most %d characters",
-                       variable, SNAPSHOT_CREDENTIAL - 8);
-    return 0;
-}
-
-static int from_file(const char *file, struct upstream *u, struct why *why) {
-    char key[SNAPSHOT_CREDENTIAL + 2];
-    struct stat st;
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return why_say(why, err_from_errno(errno),
-                       "cannot read upstream.credential_file %.1000s: %s", file, strerror(errno));
-    int rc = 0;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-        rc = why_say(why, ERR_USAGE, "upstream.credential_file %.1000s is no plain file", file);
-    else if (st.st_mode & 077)
-        rc = why_say(why, ERR_DENIED,
-                     "others can read upstream.credential_file; close it: chmod 600 "
-                     "%.1000s",
-                     file);
-    ssize_t n = rc ? 0 : read(fd, key, sizeof key);
-    close(fd);
-    if (n > 0) {
-        const char *end = memchr(key, '\n', (size_t)n);
-        size_t len = end ? (size_t)(end - key) : (size_t)n;
-        if (len && key[len - 1] == '\r')
-            len--;
-        rc = upstream_credential(u, key, len);
-    } else if (!rc) {
-        rc = ERR_USAGE;
-    }
-    sodium_memzero(key, sizeof key);
-    if (rc == ERR_USAGE)
-        return why_say(why, rc,
-                       "upstream.credential_file has no provider's key; its first line must "
-                       "be one word of at most %d characters",
-                       SNAPSHOT_CREDENTIAL - 8);
-    return rc;
 }
 
 /* ---- the choice ---- */
 
+static int wrong_env(struct why *why, const char *variable) {
+    return why_say(why, ERR_USAGE,
+                   "the variable %.80s, which is to hold the provider's key, is not set; export it",
+                   variable);
+}
+
+/* At the start it must be there; a reload has its value from then. */
+static int use_env(const struct upstream_wish *w, const char *variable, struct upstream *u,
+                   struct why *why) {
+    const char *key = getenv(variable);
+    if (strlen(variable) >= sizeof u->credential_env || (!w->reload && (!key || !*key)))
+        return wrong_env(why, variable);
+    memcpy(u->credential_env, variable, strlen(variable) + 1);
+    return 0;
+}
+
 static int from_option(const struct upstream_wish *w, struct upstream *u, struct why *why) {
     int rc = upstream_parse(w->url, u, why);
     u->chosen = "given with --upstream";
-    return rc || !w->key_env ? rc : from_env(w->key_env, u, why);
+    return rc || !w->key_env ? rc : use_env(w, w->key_env, u, why);
 }
 
 static int from_config(const struct upstream_wish *w, struct upstream *u, struct why *why) {
@@ -190,13 +148,36 @@ static int from_config(const struct upstream_wish *w, struct upstream *u, struct
         return why_say(why, ERR_USAGE,
                        "upstream has two credentials; leave credential_env or "
                        "credential_file out");
-    if (c->upstream.credential_env[0])
-        return from_env(c->upstream.credential_env, u, why);
-    return c->upstream.credential_file[0] ? from_file(c->upstream.credential_file, u, why) : 0;
+    memcpy(u->credential_file, c->upstream.credential_file, sizeof u->credential_file);
+    return c->upstream.credential_env[0] ? use_env(w, c->upstream.credential_env, u, why) : 0;
+}
+
+/* What is there without being named: an account's key, a model server, at last the demo. */
+static int look(const struct upstream_wish *w, struct upstream *u, struct why *why) {
+    const char *url, *name;
+    u->automatic = true;
+    for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++) {
+        const char *key = getenv(accounts[i].variable);
+        if (!key || !*key)
+            continue;
+        u->chosen = accounts[i].chosen;
+        int rc = upstream_parse(accounts[i].url, u, why);
+        return rc ? rc : use_env(w, accounts[i].variable, u, why);
+    }
+    if (!getenv("SAFEHOUSE_NO_DISCOVERY") &&
+        upstream_discover(w->own_port, w->prober_uid, &url, &name, &u->chosen)) {
+        int rc = upstream_parse(url, u, why);
+        snprintf(u->name, sizeof u->name, "%s", name);
+        return rc;
+    }
+    u->demo = u->loopback = true;
+    u->dialects = DIALECT_ALL;
+    u->chosen = "no upstream is configured or was found: this is a demo, not a model";
+    snprintf(u->name, sizeof u->name, "demo");
+    return 0;
 }
 
 static int choose(const struct upstream_wish *w, struct upstream *u, struct why *why) {
-    const char *url, *name;
     if (w->key_env && !w->url)
         return why_say(why, ERR_USAGE, "--upstream-key-env goes with --upstream; name that, too");
     if (w->url)
@@ -206,23 +187,13 @@ static int choose(const struct upstream_wish *w, struct upstream *u, struct why 
     if (w->config->upstream.credential_env[0] || w->config->upstream.credential_file[0])
         return why_say(why, ERR_USAGE,
                        "upstream has a credential, but no url to send it to; set upstream.url");
-    for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++) {
-        const char *key = getenv(accounts[i].variable);
-        if (!key || !*key)
-            continue;
-        u->chosen = accounts[i].chosen;
-        int rc = upstream_parse(accounts[i].url, u, why);
-        return rc ? rc : from_env(accounts[i].variable, u, why);
-    }
-    if (!getenv("SAFEHOUSE_NO_DISCOVERY") &&
-        upstream_discover(w->own_port, w->prober_uid, &url, &name, &u->chosen)) {
-        int rc = upstream_parse(url, u, why);
-        snprintf(u->name, sizeof u->name, "%s", name);
-        return rc;
-    }
-    u->demo = u->loopback = true;
-    u->chosen = "no upstream is configured or was found: this is a demo, not a model";
-    snprintf(u->name, sizeof u->name, "demo");
+    if (!w->reload)
+        return look(w, u, why);
+    if (!w->reload->automatic)
+        return why_say(why, ERR_USAGE,
+                       "the configuration names no provider; Safehouse looks for one at its start "
+                       "only: set providers, or upstream.url");
+    *u = *w->reload;
     return 0;
 }
 
@@ -237,22 +208,27 @@ int upstream_choose(const struct upstream_wish *w, struct upstream *ret, struct 
                      name);
     else if (!rc && name[0] && !ret->demo)
         snprintf(ret->name, sizeof ret->name, "%s", name);
-    if (rc)
-        sodium_memzero(ret, sizeof *ret);
     return rc;
 }
 
-static void forget(const char *variable) {
-    char *value = variable && *variable ? getenv(variable) : NULL;
-    if (!value)
-        return;
-    explicit_bzero(value, strlen(value)); /* in place: it is the process's first stack page */
-    unsetenv(variable);
+void upstream_apply(const struct upstream *u, struct config *c) {
+    memcpy(c->upstream.url, u->url, sizeof c->upstream.url);
+    memcpy(c->upstream.name, u->name, sizeof c->upstream.name);
+    memcpy(c->upstream.credential_env, u->credential_env, sizeof c->upstream.credential_env);
+    memcpy(c->upstream.credential_file, u->credential_file, sizeof c->upstream.credential_file);
 }
 
-void upstream_forget_env(const struct upstream_wish *w) {
-    forget(w->key_env);
-    forget(w->config->upstream.credential_env);
-    for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++)
-        forget(accounts[i].variable);
+void upstream_apply_dialects(const struct upstream *u, struct config *c) {
+    CHECK(c->providers.count == 1);
+    c->providers.at[0].dialects = u->dialects;
+}
+
+void upstream_forget_env(void) {
+    for (size_t i = 0; i < sizeof accounts / sizeof accounts[0]; i++) {
+        char *value = getenv(accounts[i].variable);
+        if (!value)
+            continue;
+        explicit_bzero(value, strlen(value)); /* in place: it is the process's first stack page */
+        unsetenv(accounts[i].variable);
+    }
 }

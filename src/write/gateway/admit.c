@@ -1,10 +1,10 @@
 /*
  * From a request's head to the last byte of its body. Runs in gateway workers.
  *
- * Access phase: method, API key, headers that go no further, then the ring slot: from here on every
- * way out closes the slot. While the body comes in, each piece is checked and copied into the ring;
- * nginx hands the request to the proxy module's upstream code only when the body is whole, so what
- * is refused here never reaches the provider.
+ * Endpoint, API key, headers that go no further, then the ring slot: from here on every way out
+ * closes the slot. While the body comes in, each piece is checked and copied into the ring; route.c
+ * goes on when it is whole, so what is refused here never reaches a provider, and costs no key
+ * anything.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -15,34 +15,67 @@
 #define CHUNKED_ROOM 65536 /* set aside for a body of unknown length */
 
 /* Header names as nginx hashes them. */
-static ngx_uint_t hash_api_key, hash_connection;
-static u_char api_key_name[] = "x-api-key", connection_name[] = "connection", te_name[] = "te";
+static ngx_uint_t hash_api_key, hash_connection, hash_encoding;
+static u_char api_key_name[] = "x-api-key", connection_name[] = "connection", te_name[] = "te",
+              encoding_name[] = "content-encoding";
 
 void gateway_admit_init(void) {
     hash_api_key = ngx_hash_key(api_key_name, sizeof api_key_name - 1);
     hash_connection = ngx_hash_key(connection_name, sizeof connection_name - 1);
+    hash_encoding = ngx_hash_key(encoding_name, sizeof encoding_name - 1);
 }
 
-static ngx_int_t refuse(struct gateway_request *q, enum refusal_name name) {
-    q->refusal = refusal_get(name);
-    return q->refusal->status;
+/* ---- the request's own ---- */
+
+/* Of the pool: for requests whose context is lost, and for what is not of the pool. */
+static void forget(void *data) {
+    struct gateway_request *q = data;
+    gateway_settle(q);
+    if (q->strip)
+        splice_strip_done(q->strip);
+}
+
+struct gateway_request *gateway_find(ngx_http_request_t *r) {
+    struct gateway_request *q = gateway_of(r);
+    for (ngx_pool_cleanup_t *c = r->pool->cleanup; c && !q; c = c->next)
+        if (c->handler == forget)
+            q = c->data;
+    if (q)
+        ngx_http_set_ctx(r, q, ngx_http_safehouse_module);
+    return q;
 }
 
 struct gateway_request *gateway_request_new(ngx_http_request_t *r) {
-    struct gateway_request *q = gateway_of(r);
+    struct gateway_request *q = gateway_find(r);
     if (q)
         return q;
-    q = ngx_pcalloc(r->pool, sizeof *q);
-    if (!q)
+    ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->pool, sizeof *q);
+    if (!c)
         return NULL;
+    q = c->data;
+    ngx_memzero(q, sizeof *q);
+    c->handler = forget;
+    q->r = r;
     q->left = -1;
     q->keepalive = r->keepalive;
     q->http_version = r->http_version;
+    q->begin_ns = clock_mono_ns();
+    q->measured = true;
+    metrics_begin(gateway_worker.metrics);
     ngx_http_set_ctx(r, q, ngx_http_safehouse_module);
     return q;
 }
 
 /* ---- headers ---- */
+
+void gateway_each_header(ngx_http_request_t *r, ngx_list_t *list, gateway_header_fn *fn,
+                         void *arg) {
+    for (ngx_list_part_t *part = &list->part; part; part = part->next) {
+        ngx_table_elt_t *h = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++)
+            fn(r, &h[i], arg);
+    }
+}
 
 static bool named(const ngx_table_elt_t *h, ngx_uint_t hash, const u_char *name, size_t len) {
     return h->hash == hash && h->key.len == len && ngx_memcmp(h->lowcase_key, name, len) == 0;
@@ -53,16 +86,6 @@ static void strip(ngx_table_elt_t *h) {
     h->hash = ngx_hash_key(te_name, sizeof te_name - 1);
     h->key.data = h->lowcase_key = te_name;
     h->key.len = sizeof te_name - 1;
-}
-
-/* Calls fn for each header of the request. */
-typedef void header_fn(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg);
-static void each_header(ngx_http_request_t *r, header_fn *fn, void *arg) {
-    for (ngx_list_part_t *part = &r->headers_in.headers.part; part; part = part->next) {
-        ngx_table_elt_t *h = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++)
-            fn(r, &h[i], arg);
-    }
 }
 
 static void strip_if_named(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg) {
@@ -81,7 +104,7 @@ static void strip_hop(ngx_http_request_t *r, const ngx_str_t *value) {
             p++;
         ngx_str_t name = {.len = (size_t)(p - from), .data = from};
         if (name.len)
-            each_header(r, strip_if_named, &name);
+            gateway_each_header(r, &r->headers_in.headers, strip_if_named, &name);
         while (p < e && (*p == ',' || *p == ' ' || *p == '\t'))
             p++;
     }
@@ -92,37 +115,38 @@ static bool is_plain_connection(const ngx_str_t *v) {
            (v->len == 5 && gateway_same(v->data, "close", 5));
 }
 
+/* What one walk over the headers finds. */
+struct found {
+    ngx_str_t key;
+    bool coded; /* the body has a Content-Encoding */
+};
+
 static void inspect(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg) {
-    ngx_str_t *key = arg;
+    struct found *f = arg;
     if (named(h, hash_api_key, api_key_name, sizeof api_key_name - 1)) {
-        if (!key->len)
-            *key = h->value;
-    } else if (named(h, hash_connection, connection_name, sizeof connection_name - 1) &&
-               !is_plain_connection(&h->value)) {
-        strip_hop(r, &h->value);
+        if (!f->key.len)
+            f->key = h->value;
+    } else if (named(h, hash_connection, connection_name, sizeof connection_name - 1)) {
+        if (!is_plain_connection(&h->value))
+            strip_hop(r, &h->value);
+    } else if (named(h, hash_encoding, encoding_name, sizeof encoding_name - 1)) {
+        f->coded = f->coded || h->value.len != 8 || !gateway_same(h->value.data, "identity", 8);
     }
 }
 
 /* Authorization: Bearer KEY, else x-api-key: KEY. Empty: neither. */
-static ngx_str_t presented_key(ngx_http_request_t *r) {
-    ngx_str_t key = ngx_null_string;
-    each_header(r, inspect, &key);
+static void look_at_headers(ngx_http_request_t *r, struct found *f) {
+    gateway_each_header(r, &r->headers_in.headers, inspect, f);
     const ngx_table_elt_t *h = r->headers_in.authorization;
     if (h && h->value.len > 7 && gateway_same(h->value.data, "Bearer ", 7)) {
         u_char *p = h->value.data + 7, *e = h->value.data + h->value.len;
         while (p < e && *p == ' ')
             p++;
-        key = (ngx_str_t){.len = (size_t)(e - p), .data = p};
+        f->key = (ngx_str_t){.len = (size_t)(e - p), .data = p};
     }
-    return key;
 }
 
 /* ---- who ---- */
-
-static uint64_t now_us(void) {
-    const ngx_time_t *t = ngx_timeofday();
-    return (uint64_t)t->sec * 1000000u + (uint64_t)t->msec * 1000u;
-}
 
 /* Against the snapshot. An unknown id costs as much time as a wrong secret. */
 static const struct snapshot_key *check(uint64_t version, const ngx_str_t *text) {
@@ -141,114 +165,150 @@ static const struct snapshot_key *check(uint64_t version, const ngx_str_t *text)
 
 /* The version is read first: a key that was looked up in a later one counts as checked in the
  * earlier one only, and so not at all. */
-static const struct snapshot_key *authenticate(const ngx_str_t *text) {
+static ngx_int_t authenticate(struct gateway_request *q, const ngx_str_t *text) {
     uint64_t version = snapshot_version(gateway_worker.snapshot);
     const struct snapshot_key *key = known_find(version, (const char *)text->data, text->len);
+    if (!text->len)
+        return gateway_refuse(q, ERRORS_NO_KEY);
     if (!key)
         key = check(version, text);
-    return key && (!key->expires_us || key->expires_us > now_us()) ? key : NULL;
+    if (!key)
+        return gateway_refuse(q, ERRORS_BAD_KEY);
+    if (key->expires_us && key->expires_us <= gateway_now_us())
+        return gateway_refuse(q, ERRORS_KEY_EXPIRED);
+    q->key = *key;
+    return NGX_OK;
+}
+
+/* ---- what ---- */
+
+static enum dialect_method method_of(const ngx_http_request_t *r) {
+    if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))
+        return DIALECT_GET;
+    return r->method == NGX_HTTP_POST ? DIALECT_POST : DIALECT_OTHER_METHOD;
+}
+
+static size_t path_length(const ngx_str_t *uri) {
+    const u_char *query = memchr(uri->data, '?', uri->len);
+    return query ? (size_t)(query - uri->data) : uri->len;
+}
+
+enum dialect_family gateway_family(const ngx_http_request_t *r, const struct gateway_request *q) {
+    if (q->endpoint.row)
+        return q->endpoint.row->dialect->family;
+    return endpoint_family((const char *)r->unparsed_uri.data, path_length(&r->unparsed_uri));
+}
+
+static ngx_int_t find_endpoint(ngx_http_request_t *r, struct gateway_request *q) {
+    int rc = endpoint_find(&q->endpoint, method_of(r), (const char *)r->unparsed_uri.data,
+                           path_length(&r->unparsed_uri));
+    if (rc)
+        return gateway_refuse(q, rc == ERR_UNSUPPORTED ? ERRORS_BAD_METHOD : ERRORS_NO_PATH);
+    return NGX_OK;
+}
+
+static ngx_int_t check_body(ngx_http_request_t *r, struct gateway_request *q, bool coded) {
+    bool body = r->headers_in.content_length_n > 0 || r->headers_in.chunked;
+    enum dialect_body wanted = q->endpoint.row->body;
+    if (body != (wanted != DIALECT_BODY_NONE))
+        return gateway_refuse(q, body ? ERRORS_UNEXPECTED_BODY : ERRORS_NO_BODY);
+    if (body && coded) {
+        q->detail = GATEWAY_TEXT("Send the body without a Content-Encoding.");
+        return gateway_refuse(q, ERRORS_BAD_TYPE);
+    }
+    q->scanned = wanted == DIALECT_BODY_JSON;
+    return NGX_OK;
 }
 
 /* ---- room ---- */
 
-static void fill_meta(struct ring_meta *m, const struct snapshot_key *key,
-                      const struct snapshot_provider *provider, ngx_uint_t route) {
-    static const char chat[] = "openai.chat", models[] = "openai.models";
-    memcpy(m->tenant, key->tenant, sizeof m->tenant);
-    memcpy(m->project, key->project, sizeof m->project);
-    memcpy(m->key_id, key->id, sizeof m->key_id);
-    memcpy(m->provider, provider->name, sizeof m->provider);
-    if (route == GATEWAY_CHAT)
-        memcpy(m->dialect, chat, sizeof chat);
-    else
-        memcpy(m->dialect, models, sizeof models);
+static void fill_meta(struct ring_meta *m, const struct gateway_request *q) {
+    memcpy(m->tenant, q->key.tenant, sizeof m->tenant);
+    memcpy(m->project, q->key.project, sizeof m->project);
+    memcpy(m->key_id, q->key.id, sizeof m->key_id);
+    memcpy(m->dialect, q->endpoint.row->dialect->name, strlen(q->endpoint.row->dialect->name) + 1);
 }
 
-static ngx_int_t take_credential(ngx_http_request_t *r, struct gateway_request *q,
-                                 const char *credential) {
-    q->credential.len = strlen(credential);
-    if (!q->credential.len)
-        return NGX_OK;
-    q->credential.data = ngx_pnalloc(r->pool, q->credential.len);
-    if (!q->credential.data)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    memcpy(q->credential.data, credential, q->credential.len);
-    return NGX_OK;
+/* Counts bytes of a body against what a worker may hold. */
+static bool hold(struct gateway_request *q, uint64_t bytes) {
+    if (bytes > GATEWAY_BODIES - gateway_worker.bodies)
+        return false;
+    gateway_worker.bodies += bytes;
+    q->held += bytes;
+    return true;
 }
 
-static ngx_int_t admit(ngx_http_request_t *r, struct gateway_request *q,
-                       const struct snapshot_key *key, ngx_uint_t route) {
-    struct snapshot_provider provider;
+static ngx_int_t admit(ngx_http_request_t *r, struct gateway_request *q) {
     uint64_t room = r->headers_in.chunked ? CHUNKED_ROOM : 0;
     if (r->headers_in.content_length_n > 0)
         room = (uint64_t)r->headers_in.content_length_n;
-    if (snapshot_provider(gateway_worker.snapshot, &provider))
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    ngx_int_t rc = take_credential(r, q, provider.credential);
-    int full = rc == NGX_OK ? ring_admit(gateway_worker.region, room, &q->slot) : 0;
-    if (rc == NGX_OK && !full) {
-        char id[UUID_TEXT + 1];
-        struct ring_meta *m = ring_meta(q->slot);
-        fill_meta(m, key, &provider, route);
-        uuid_format(id, m->id);
-        memcpy(q->id, id, sizeof q->id);
-        q->admitted = true;
+    if (!gateway_alive() || !hold(q, room))
+        return gateway_refuse(q, ERRORS_OVERLOADED);
+    int rc = ring_admit(gateway_worker.region, room, &q->slot);
+    if (rc)
+        return gateway_refuse(q, rc == ERR_LIMIT ? ERRORS_TOO_LARGE : ERRORS_OVERLOADED);
+    struct ring_meta *m = ring_meta(q->slot);
+    fill_meta(m, q);
+    uuid_format(q->id, m->id);
+    q->admitted = true;
+    if (q->scanned)
         reqscan_init(&q->scan);
-    }
-    explicit_bzero(provider.credential, sizeof provider.credential);
-    if (full)
-        return refuse(q, full == ERR_LIMIT ? REFUSAL_SIZE : REFUSAL_FULL);
-    return rc;
+    return NGX_OK;
 }
 
-ngx_int_t gateway_access(ngx_http_request_t *r) {
-    const struct gateway_location *l = ngx_http_get_module_loc_conf(r, ngx_http_safehouse_module);
-    if (l->route == GATEWAY_NONE || !gateway_worker.region)
-        return NGX_DECLINED;
+ngx_int_t gateway_handler(ngx_http_request_t *r) {
+    struct found found = {0};
+    if (!gateway_worker.region)
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
     struct gateway_request *q = gateway_request_new(r);
     if (!q)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    bool body = r->headers_in.content_length_n > 0 || r->headers_in.chunked;
-    if (l->route == GATEWAY_CHAT ? r->method != NGX_HTTP_POST
-                                 : !(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)))
-        return refuse(q, REFUSAL_METHOD);
-    ngx_str_t text = presented_key(r);
-    const struct snapshot_key *key = authenticate(&text);
-    if (!key)
-        return refuse(q, REFUSAL_KEY);
-    if (body != (l->route == GATEWAY_CHAT))
-        return refuse(q, body ? REFUSAL_BODY : REFUSAL_NO_BODY);
+    ngx_int_t rc = find_endpoint(r, q);
+    if (rc != NGX_OK)
+        return rc;
+    look_at_headers(r, &found);
+    rc = authenticate(q, &found.key);
+    if (rc == NGX_OK)
+        rc = check_body(r, q, found.coded);
+    if (rc == NGX_OK)
+        rc = admit(r, q);
+    if (rc != NGX_OK)
+        return rc;
     /* Else an upstream that answers 101 would get a tunnel past the log. */
     r->headers_in.upgrade = NULL;
-    ngx_int_t rc = admit(r, q, key, l->route);
-    return rc == NGX_OK ? NGX_DECLINED : rc;
+    rc = ngx_http_read_client_request_body(r, gateway_route);
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
 /* ---- the body ---- */
 
 /* Takes a piece of the body; 0 or why not. */
 static int take_piece(struct gateway_request *q, const u_char *p, size_t n) {
-    int rc = reqscan_feed(&q->scan, p, n);
+    int rc = q->scanned ? reqscan_feed(&q->scan, p, n) : 0;
     int full = ring_append(gateway_worker.region, q->slot, RING_REQUEST, p, n);
+    q->taken += n;
+    if (!full && q->taken > q->held && !hold(q, n))
+        full = ERR_FULL;
     return rc ? rc : full;
 }
 
-static enum refusal_name why(struct gateway_request *q, int rc) {
+static enum errors_code why(struct gateway_request *q, int rc) {
     if (rc == ERR_FULL)
-        return REFUSAL_FULL;
+        return ERRORS_OVERLOADED;
     if (rc == ERR_SYNTAX)
-        return REFUSAL_JSON;
-    return reqscan_feed(&q->scan, NULL, 0) == ERR_LIMIT ? REFUSAL_DEPTH : REFUSAL_SIZE;
+        return ERRORS_BAD_JSON;
+    return q->scanned && reqscan_feed(&q->scan, NULL, 0) == ERR_LIMIT ? ERRORS_TOO_DEEP
+                                                                      : ERRORS_TOO_LARGE;
 }
 
 /* Of a body with a length all is read, so that the connection can go on; after chunks, more than
  * the body may have been. */
 static ngx_int_t refuse_body(ngx_http_request_t *r, struct gateway_request *q,
-                             enum refusal_name name) {
+                             enum errors_code code) {
     if (r->headers_in.chunked || r->request_body->rest != 0)
         q->keepalive = false;
     q->body_refused = true;
-    return refuse(q, name);
+    return gateway_refuse(q, code);
 }
 
 /* nginx would now go on in a file. */
@@ -305,7 +365,7 @@ ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in) {
         int rc = 0;
         if (b->last > b->pos)
             rc = take_piece(q, b->pos, (size_t)(b->last - b->pos));
-        if (!rc && b->last_buf)
+        if (!rc && b->last_buf && q->scanned)
             rc = reqscan_done(&q->scan);
         if (rc)
             return refuse_body(r, q, why(q, rc));
@@ -313,26 +373,4 @@ ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in) {
     if (is_full(r->request_body))
         return set_aside(r, q, in);
     return gateway_next_request_body(r, in);
-}
-
-/* The proxy module asks for it when it makes the head for the provider: the body is whole. */
-ngx_int_t gateway_authorization(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-                                uintptr_t data) {
-    struct gateway_request *q = gateway_of(r);
-    (void)data;
-    if (!q || !q->slot) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-    ring_meta(q->slot)->sent_ns = clock_mono_ns();
-    if (r->upstream && !q->finalize_request) {
-        q->finalize_request = r->upstream->finalize_request;
-        r->upstream->finalize_request = gateway_upstream_ended;
-    }
-    *v = (ngx_http_variable_value_t){
-        .len = (unsigned)q->credential.len & 0xfffffff,
-        .valid = 1,
-        .data = q->credential.data,
-    };
-    return NGX_OK;
 }

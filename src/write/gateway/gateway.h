@@ -4,11 +4,18 @@
  * ngx_http_safehouse_module, inside. doc/gateway.md has the phases in their order.
  *
  *   module.c    directives, and what a worker has for its life
- *   admit.c     from the request's head to the last byte of its body: who, room, checked JSON
+ *   admit.c     from the request's head to the last byte of its body: endpoint, who, room, JSON
+ *   route.c     from there to a provider: model, limits, choice, and the next one after a failure
+ *   edit.c      what the provider gets in place of what the client wrote
  *   answer.c    from the provider's head to the last byte for the client
- *   wipe.c      the request's end: its slot is closed, its memory overwritten
- *   confine.c, known.c, refusal.c, terminal.c    know nothing of nginx: the worker's sandbox, keys
- *               that it has checked before, what it answers by itself, where a stream ends
+ *   refuse.c    what the gateway answers by itself
+ *   settle.c    an exchange's end: counts, costs, limits, health, metrics, the ring's slot
+ *   labels.c    session, trace and tags
+ *   models.c    the list of models, where no provider's own will do
+ *   probes.c    /healthz, /readyz, /metrics
+ *   wipe.c      the request's end: its memory is overwritten
+ *   confine.c, known.c, terminal.c    know nothing of nginx: the worker's sandbox, keys that it has
+ *               checked before, where a stream ends
  *
  * Functions that nginx calls return its codes (NGX_OK, NGX_ERROR, an HTTP status), all others ours.
  */
@@ -18,26 +25,50 @@
 #include <stdbool.h>
 
 #include "base/uuid.h"
+#include "control/health.h"
+#include "control/limits.h"
+#include "control/metrics.h"
 #include "control/snapshot.h"
+#include "llm/dialect.h"
+#include "llm/errors.h"
 #include "llm/reqscan.h"
+#include "llm/splice.h"
+#include "llm/usage.h"
 #include "ring/ring.h"
-#include "write/gateway/refusal.h"
 #include "write/gateway/terminal.h"
 
 extern ngx_module_t ngx_http_safehouse_module;
 
-enum gateway_route { GATEWAY_NONE, GATEWAY_CHAT, GATEWAY_MODELS };
+#define GATEWAY_ATTEMPTS 4
+#define GATEWAY_BODIES (256u << 20) /* bytes of requests' bodies in one worker at one time */
 
-#define GATEWAY_PORTS 8
+/* ---- configuration ---- */
 
-struct gateway_main {
-    ngx_flag_t used;                           /* some location has a route */
-    uint16_t connect_ports[GATEWAY_PORTS + 1]; /* ended by 0 */
-    ngx_uint_t connect_count;
+enum gateway_kind {
+    GATEWAY_NONE,
+    GATEWAY_ON,   /* the outer location: every endpoint */
+    GATEWAY_NEXT, /* where an attempt that failed comes back */
+    GATEWAY_PROVIDER,
+    GATEWAY_HEALTHZ,
+    GATEWAY_READYZ,
+    GATEWAY_METRICS,
 };
 
 struct gateway_location {
-    ngx_uint_t route; /* enum gateway_route */
+    ngx_uint_t kind; /* enum gateway_kind */
+    /* of a provider */
+    ngx_str_t name;
+    ngx_msec_t idle;
+    void **loc_conf;                /* of all modules, in the location */
+    ngx_http_upstream_conf_t later; /* the proxy module's, once the answer's head is there */
+};
+
+struct gateway_main {
+    ngx_flag_t used;                             /* some location has a kind */
+    uint16_t connect_ports[LIMIT_PROVIDERS + 1]; /* ended by 0 */
+    ngx_uint_t connect_count;
+    struct gateway_location *providers[LIMIT_PROVIDERS];
+    ngx_uint_t provider_count;
 };
 
 /* What this process has for its life. */
@@ -45,32 +76,114 @@ struct gateway_worker {
     struct ring *ring;
     struct ring_region *region; /* NULL: not a worker that serves */
     const struct snapshot *snapshot;
-    ngx_event_t traces; /* wipes stack and registers a moment after a request ended */
+    struct limits *limits;
+    struct health *health;
+    struct metrics *metrics;
+    int life_fd;          /* of an attached one: a pipe to the supervisor; else -1 */
+    ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
+    uint64_t bodies;      /* bytes of request bodies that are held */
+    uint64_t log_version; /* of the snapshot that these two were read from: */
+    struct snapshot_log log;
+    char currency[SNAPSHOT_CURRENCY];
 };
 extern struct gateway_worker gateway_worker;
 
-/* A request's own, in its pool. */
-struct gateway_request {
-    struct ring_slot *slot;        /* while it is open */
-    const struct refusal *refusal; /* why the gateway answers by itself, once it is known */
-    ngx_str_t credential;          /* for the provider; in the pool, wiped with it */
-    struct reqscan scan;           /* of the request's body, then of an answer without a length */
-    struct terminal terminal;
-    off_t left;          /* bytes of the answer that Content-Length still announces, or -1 */
-    u_char *buffer_high; /* how far the upstream's buffer was ever filled */
-    void (*finalize_request)(ngx_http_request_t *r, ngx_int_t rc); /* the proxy module's own */
-    ngx_uint_t http_version; /* of the client */
-    bool admitted;
-    bool keepalive; /* as the client asked, before any error */
-    bool body_refused;
-    bool set_aside;   /* the body was larger than nginx's buffer for it */
-    bool own;         /* the answer is a refusal */
-    bool stream;      /* the answer ends with its terminal event */
-    bool scan_answer; /* it ends where the provider closes, if it is whole JSON then */
-    bool broken;      /* the provider failed after the answer's head */
-    char id[UUID_TEXT];
+/* ---- a request ---- */
+
+/* Where an attempt goes. Texts are in the pool. */
+struct gateway_target {
+    char provider[LIMIT_NAME];
+    ngx_str_t uri;   /* path and query there */
+    ngx_str_t model; /* to ask for */
+    uint32_t total_ms;
+    uint8_t first_key; /* of the provider's, HEALTH_NO_KEY = it has none */
+    bool isolate_by_user, deepseek;
 };
 
+/* A request's own, in its pool. */
+struct gateway_request {
+    ngx_http_request_t *r;
+    struct ring_slot *slot; /* while it is open */
+    struct endpoint endpoint;
+    struct snapshot_key key;
+
+    /* the gateway answers by itself */
+    enum errors_code why;
+    ngx_str_t detail;        /* in the pool or a literal */
+    const char *param;       /* a literal, or NULL */
+    uint64_t retry_after_ms; /* 0 = not said */
+    ngx_str_t text;          /* the body */
+
+    /* the request's body */
+    struct reqscan scan;
+    ngx_chain_t *body; /* as the client sent it */
+    off_t body_len;
+    uint64_t taken, held; /* bytes that came; of gateway_worker.bodies */
+
+    /* the model */
+    ngx_str_t asked;         /* as the client named it; in scan */
+    ngx_str_t model;         /* after aliases */
+    struct cost_price price; /* of what is asked of the provider */
+    bool priced;
+
+    /* limits */
+    struct limits_ticket ticket;
+    struct limits_state left_of_key;
+
+    /* attempts */
+    struct gateway_target target;
+    struct health_ticket attempt;
+    uint16_t tried[GATEWAY_ATTEMPTS]; /* health numbers of providers */
+    uint8_t attempts;
+    uint64_t begun_ms;    /* of this attempt, nginx's clock */
+    ngx_str_t credential; /* for the provider; in the pool, wiped with it */
+    ngx_int_t failed;     /* how nginx ended the last attempt */
+    void (*finalize_request)(ngx_http_request_t *r, ngx_int_t rc); /* the proxy module's own */
+
+    /* the answer */
+    struct usage_scan usage;
+    struct terminal terminal;
+    struct splice_strip *strip;  /* NULL: nothing has to be taken out */
+    struct reqscan *answer_scan; /* it ends where the provider closes, if it is whole JSON then */
+    ngx_chain_t *strip_out, *strip_busy, *strip_free;
+    ngx_buf_t *strip_in;     /* the buffer in work */
+    u_char *strip_to;        /* how far it is filled with what stays */
+    off_t left;              /* bytes of the answer that Content-Length still announces, or -1 */
+    uint64_t bytes;          /* of the answer so far */
+    ngx_msec_t data_at;      /* when the stream last had data */
+    u_char *buffer_high;     /* how far the upstream's buffer was ever filled */
+    ngx_uint_t http_version; /* of the client */
+    uint64_t begin_ns, first_ns;
+    struct usage counted;
+    uint64_t cost;
+
+    bool admitted;
+    bool refused;   /* `why` says it */
+    bool never;     /* the same request will be refused again */
+    bool measured;  /* metrics_begin was called */
+    bool scanned;   /* the body is JSON */
+    bool keepalive; /* as the client asked, before any error */
+    bool body_refused;
+    bool set_aside;             /* the body was larger than nginx's buffer for it */
+    bool asks_usage;            /* an edit asks for usage, the answer is to be stripped of it */
+    bool chosen;                /* the next attempt is */
+    bool sent;                  /* the last attempt may have reached its provider */
+    bool own;                   /* the answer is the gateway's */
+    bool stream;                /* the answer ends with its terminal event */
+    bool count;                 /* it may have usage in it */
+    bool broken;                /* the provider failed after the answer's head */
+    bool late;                  /* it took too long, and has to be told */
+    bool estimated;             /* `counted` is */
+    uint8_t outcome;            /* enum ring_outcome, once it is closed */
+    uint8_t body_kind;          /* enum ring_body */
+    uint16_t status;            /* of the provider's answer */
+    uint16_t sent_status;       /* to the client */
+    uint64_t provider_retry_ms; /* its Retry-After */
+    char id[UUID_TEXT + 1];
+};
+
+/* Its context is lost at a jump by nginx: then it is found by the pool's cleanup. */
+struct gateway_request *gateway_find(ngx_http_request_t *r);
 static inline struct gateway_request *gateway_of(const ngx_http_request_t *r) {
     return ngx_http_get_module_ctx(r, ngx_http_safehouse_module);
 }
@@ -82,21 +195,80 @@ static inline bool gateway_same(u_char *p, const char *text, size_t len) {
     return memcmp(p, text, len) == 0 || ngx_strncasecmp(p, (u_char *)(uintptr_t)text, len) == 0;
 }
 
-/* OPEN -> READY, once: later calls do nothing. */
-void gateway_close(ngx_http_request_t *r, struct gateway_request *q, enum ring_outcome outcome);
+/* nginx's clock, of this turn of its loop. */
+static inline uint64_t gateway_now_us(void) {
+    const ngx_time_t *t = ngx_timeofday();
+    return (uint64_t)t->sec * 1000000u + (uint64_t)t->msec * 1000u;
+}
+
+/* Calls fn for each header of a list. */
+typedef void gateway_header_fn(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg);
+void gateway_each_header(ngx_http_request_t *r, ngx_list_t *list, gateway_header_fn *fn, void *arg);
 
 /* ---- admit.c ---- */
-ngx_int_t gateway_access(ngx_http_request_t *r);
+ngx_int_t gateway_handler(ngx_http_request_t *r);
 ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
+void gateway_admit_init(void);
+
+/* ---- route.c ---- */
+/* The body is there: chooses a provider, and begins the attempt. */
+void gateway_route(ngx_http_request_t *r);
+/* Chooses one that was not tried. ERR_NOTFOUND: no model, ERR_UNSUPPORTED: no endpoint of theirs;
+ * and the codes of health_choose. */
+int gateway_choose(struct gateway_request *q, struct gateway_target *ret,
+                   struct health_ticket *ret_ticket, uint64_t *ret_retry_ms);
+/* May the last attempt's failure be made good by another one? Then that is chosen. */
+bool gateway_choose_again(struct gateway_request *q, int status, uint64_t retry_after_ms);
+ngx_int_t gateway_next(ngx_http_request_t *r);
 ngx_int_t gateway_authorization(ngx_http_request_t *r, ngx_http_variable_value_t *v,
                                 uintptr_t data);
-void gateway_admit_init(void);
+ngx_int_t gateway_api_key(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+/* ---- edit.c ---- */
+/* The body for q->target, in r->request_body and its length in r->headers_in. */
+ngx_int_t gateway_edit(ngx_http_request_t *r, struct gateway_request *q);
 
 /* ---- answer.c ---- */
 ngx_int_t gateway_header(ngx_http_request_t *r);
 ngx_int_t gateway_body(ngx_http_request_t *r, ngx_chain_t *in);
 /* Instead of the proxy module's finalize_request: notes how the provider's side ended. */
 void gateway_upstream_ended(ngx_http_request_t *r, ngx_int_t rc);
+
+/* ---- refuse.c ---- */
+/* Notes why; returns the status. */
+ngx_int_t gateway_refuse(struct gateway_request *q, enum errors_code why);
+/* In the header filter: what goes out is the gateway's own, with this status. */
+ngx_int_t gateway_begin_refusal(ngx_http_request_t *r, struct gateway_request *q);
+ngx_int_t gateway_send_refusal(ngx_http_request_t *r, struct gateway_request *q, ngx_chain_t *in);
+ngx_int_t gateway_add_header(ngx_http_request_t *r, ngx_str_t name, ngx_str_t value);
+/* x-ratelimit-* of what the key has left, in the dialect's names. */
+ngx_int_t gateway_add_limits(ngx_http_request_t *r, const struct gateway_request *q);
+/* The event by which a stream that breaks off says so. */
+ngx_int_t gateway_cut_event(ngx_http_request_t *r, struct gateway_request *q, ngx_str_t *ret);
+enum dialect_family gateway_family(const ngx_http_request_t *r, const struct gateway_request *q);
+
+/* ---- settle.c ---- */
+/* The exchange's end, once: later calls do nothing. */
+void gateway_close(struct gateway_request *q, enum ring_outcome outcome);
+/* The end of the attempt that is under way, if one is. */
+void gateway_attempt_done(struct gateway_request *q, int status, uint64_t retry_after_ms);
+/* When the request ends, whatever came of it. */
+void gateway_settle(struct gateway_request *q);
+
+/* ---- labels.c ---- */
+int gateway_labels(ngx_http_request_t *r, struct gateway_request *q);
+
+/* ---- models.c ---- */
+ngx_int_t gateway_list_models(ngx_http_request_t *r, struct gateway_request *q, uint32_t dialects);
+
+/* ---- probes.c ---- */
+/* Is there someone who takes what is logged? */
+bool gateway_alive(void);
+/* Answers with this body, which lives as long as the request. */
+ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body);
+ngx_int_t gateway_healthz(ngx_http_request_t *r);
+ngx_int_t gateway_readyz(ngx_http_request_t *r);
+ngx_int_t gateway_metrics(ngx_http_request_t *r);
 
 /* ---- wipe.c ---- */
 ngx_int_t gateway_log(ngx_http_request_t *r);
@@ -108,5 +280,7 @@ void gateway_wipe_tls(ngx_connection_t *c);
 extern ngx_http_output_header_filter_pt gateway_next_header;
 extern ngx_http_output_body_filter_pt gateway_next_body;
 extern ngx_http_request_body_filter_pt gateway_next_request_body;
+
+#define GATEWAY_TEXT(literal) ((ngx_str_t)ngx_string(literal))
 
 #endif

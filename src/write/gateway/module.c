@@ -1,10 +1,13 @@
 /*
- * The module: its two directives, its places in nginx's phases and filters, and what a worker takes
- * up when it starts (the ring's region, the control snapshot, the sandbox) and gives back.
+ * The module: its directives, its places in nginx's phases and filters, and what a worker takes up
+ * when it starts (the ring's region, the shared tables, the sandbox) and gives back.
  *
- *   http:      safehouse_connect_port PORT;    a port that workers may connect to; repeatable
- *   location:  safehouse chat | models;        serve this dialect here; a proxy_pass goes with it
- *   variable:  $safehouse_authorization        the provider's credential, for proxy_set_header
+ *   http:      safehouse_connect_port PORT;     a port that workers may connect to; repeatable
+ *   location:  safehouse on;                    every endpoint (llm/dialect.h)
+ *              safehouse next;                  where an attempt that failed comes back to
+ *              safehouse healthz | readyz | metrics;
+ *              safehouse_provider NAME IDLE;    this provider's; a proxy_pass without URI goes with
+ * it variables: $safehouse_authorization, $safehouse_api_key    the provider's credential
  */
 #include <signal.h>
 #include <unistd.h>
@@ -36,56 +39,107 @@ static char *set_port(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     (void)cmd;
     if (port < 1 || port > 65535)
         return "takes a port";
-    if (m->connect_count == GATEWAY_PORTS)
+    for (ngx_uint_t i = 0; i < m->connect_count; i++)
+        if (m->connect_ports[i] == port)
+            return NGX_CONF_OK;
+    if (m->connect_count == LIMIT_PROVIDERS)
         return "is given too often";
     m->connect_ports[m->connect_count++] = (uint16_t)port;
     return NGX_CONF_OK;
 }
 
-static char *set_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+static const struct {
+    const char *word;
+    enum gateway_kind kind;
+    ngx_http_handler_pt handler;
+} kinds[] = {
+    {"on", GATEWAY_ON, gateway_handler},           {"next", GATEWAY_NEXT, gateway_next},
+    {"healthz", GATEWAY_HEALTHZ, gateway_healthz}, {"readyz", GATEWAY_READYZ, gateway_readyz},
+    {"metrics", GATEWAY_METRICS, gateway_metrics},
+};
+
+static char *set_kind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     struct gateway_location *l = conf;
     struct gateway_main *m = ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    ngx_http_core_loc_conf_t *core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     const ngx_str_t *word = cf->args->elts;
     (void)cmd;
-    if (l->route != GATEWAY_NONE)
+    if (l->kind != GATEWAY_NONE)
         return "is duplicate";
-    if (ngx_strcmp(word[1].data, "chat") == 0)
-        l->route = GATEWAY_CHAT;
-    else if (ngx_strcmp(word[1].data, "models") == 0)
-        l->route = GATEWAY_MODELS;
-    else
-        return "takes \"chat\" or \"models\"";
-    m->used = 1;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (ngx_strcmp(word[1].data, kinds[i].word) == 0) {
+            l->kind = kinds[i].kind;
+            core->handler = kinds[i].handler;
+            m->used = 1;
+            return NGX_CONF_OK;
+        }
+    }
+    return "takes \"on\", \"next\", \"healthz\", \"readyz\" or \"metrics\"";
+}
+
+static char *set_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+    struct gateway_location *l = conf;
+    struct gateway_main *m = ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    ngx_str_t *word = cf->args->elts;
+    ngx_int_t idle = ngx_parse_time(&word[2], 0);
+    (void)cmd;
+    if (l->kind != GATEWAY_NONE)
+        return "is duplicate";
+    if (word[1].len >= LIMIT_NAME || idle == NGX_ERROR)
+        return "takes a provider's name and a time";
+    if (m->provider_count == LIMIT_PROVIDERS)
+        return "is given too often";
+    l->kind = GATEWAY_PROVIDER;
+    l->name = word[1];
+    l->idle = (ngx_msec_t)idle;
+    l->loc_conf = ((ngx_http_conf_ctx_t *)cf->ctx)->loc_conf;
+    m->providers[m->provider_count++] = l;
     return NGX_CONF_OK;
 }
 
 static ngx_command_t commands[] = {
     {ngx_string("safehouse_connect_port"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_port,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
-    {ngx_string("safehouse"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_route,
+    {ngx_string("safehouse"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_kind,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    {ngx_string("safehouse_provider"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE2, set_provider,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     ngx_null_command,
 };
 
-static ngx_int_t add_variable(ngx_conf_t *cf) {
-    ngx_str_t name = ngx_string("safehouse_authorization");
-    ngx_http_variable_t *v = ngx_http_add_variable(cf, &name, 0);
-    if (!v)
-        return NGX_ERROR;
-    v->get_handler = gateway_authorization;
+static ngx_int_t add_variables(ngx_conf_t *cf) {
+    ngx_str_t names[] = {ngx_string("safehouse_authorization"), ngx_string("safehouse_api_key")};
+    const ngx_http_get_variable_pt handlers[] = {gateway_authorization, gateway_api_key};
+    for (size_t i = 0; i < 2; i++) {
+        /* each attempt has its own */
+        ngx_http_variable_t *v = ngx_http_add_variable(cf, &names[i], NGX_HTTP_VAR_NOCACHEABLE);
+        if (!v)
+            return NGX_ERROR;
+        v->get_handler = handlers[i];
+    }
     return NGX_OK;
 }
 
-static ngx_int_t add_phase(ngx_conf_t *cf, ngx_uint_t phase, ngx_http_handler_pt handler) {
-    ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-    ngx_http_handler_pt *h = ngx_array_push(&core->phases[phase].handlers);
-    if (!h)
-        return NGX_ERROR;
-    *h = handler;
-    return NGX_OK;
+/* Said here, a reload into it leaves what runs alone; workers of another user than their master's
+ * could not end it. Tests and signals come without. */
+static bool is_attached(ngx_conf_t *cf) {
+    const struct gateway_main *m =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    if (!m->used || ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER || getenv("SH_RING_FD"))
+        return true;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "safehouse: nothing to log into; start nginx with \"safehouse attach\"");
+    return false;
 }
 
 static ngx_int_t place(ngx_conf_t *cf) {
+    if (!is_attached(cf))
+        return NGX_ERROR;
+    ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_handler_pt *log = ngx_array_push(&core->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (!log)
+        return NGX_ERROR;
+    *log = gateway_log;
     gateway_admit_init();
     gateway_next_header = ngx_http_top_header_filter;
     ngx_http_top_header_filter = gateway_header;
@@ -93,9 +147,7 @@ static ngx_int_t place(ngx_conf_t *cf) {
     ngx_http_top_body_filter = gateway_body;
     gateway_next_request_body = ngx_http_top_request_body_filter;
     ngx_http_top_request_body_filter = gateway_request_body;
-    if (add_phase(cf, NGX_HTTP_ACCESS_PHASE, gateway_access) != NGX_OK)
-        return NGX_ERROR;
-    return add_phase(cf, NGX_HTTP_LOG_PHASE, gateway_log);
+    return NGX_OK;
 }
 
 /* ---- the worker ---- */
@@ -106,21 +158,44 @@ static int env_fd(const char *name) {
     return fd > INT32_MAX ? -1 : (int)fd;
 }
 
+static int map_all(struct gateway_worker *w) {
+    int ring = env_fd("SH_RING_FD"), snapshot = env_fd("SH_SNAPSHOT_FD");
+    int usage = env_fd("SH_USAGE_FD"), live = env_fd("SH_LIVE_FD");
+    int health = env_fd("SH_HEALTH_FD"), metrics = env_fd("SH_METRICS_FD");
+    if (ring < 0 || snapshot < 0 || usage < 0 || live < 0 || health < 0 || metrics < 0)
+        return ERR_USAGE;
+    int rc = snapshot_map(snapshot, &w->snapshot);
+    if (!rc)
+        rc = ring_map(ring, &w->ring);
+    if (!rc)
+        rc = limits_map(usage, live, &w->limits);
+    if (!rc)
+        rc = health_map(health, &w->health);
+    if (!rc)
+        rc = metrics_map(metrics, w->snapshot, &w->metrics);
+    return rc;
+}
+
+static int claim_all(struct gateway_worker *w) {
+    int rc = limits_claim(w->limits);
+    if (!rc)
+        rc = health_claim(w->health);
+    if (!rc)
+        rc = metrics_claim(w->metrics);
+    return rc ? rc : ring_claim(w->ring, &w->region);
+}
+
 static int take_up(const struct gateway_main *m) {
     struct gateway_worker *w = &gateway_worker;
-    int ring_fd = env_fd("SH_RING_FD"), snapshot_fd = env_fd("SH_SNAPSHOT_FD");
     int ready_fd = env_fd("SH_READY_FD");
     uint8_t state[2];
-    if (ring_fd < 0 || snapshot_fd < 0)
-        return ERR_USAGE;
-    int rc = snapshot_map(snapshot_fd, &w->snapshot);
-    if (!rc)
-        rc = ring_map(ring_fd, &w->ring);
+    int rc = map_all(w);
     if (rc)
         return rc;
     ring_set_wake_fd(w->ring, env_fd("SH_WAKE_FD"));
+    w->life_fd = env_fd("SH_LIFE_FD");
     known_init();
-    rc = ring_claim(w->ring, &w->region);
+    rc = claim_all(w);
     if (!rc)
         rc = gateway_confine(m->connect_ports, state);
     if (rc)
@@ -158,7 +233,7 @@ static void exit_process(ngx_cycle_t *cycle) {
 }
 
 static ngx_http_module_t context = {
-    .preconfiguration = add_variable,
+    .preconfiguration = add_variables,
     .postconfiguration = place,
     .create_main_conf = create_main,
     .create_loc_conf = create_location,

@@ -131,13 +131,11 @@ static void arrange_leaving(const ngx_http_request_t *r) {
 /* ---- nginx's calls ---- */
 
 ngx_int_t gateway_log(ngx_http_request_t *r) {
-    struct gateway_request *q = gateway_of(r);
     if (!gateway_worker.region)
         return NGX_OK;
-    if (q && q->slot) {
-        bool ours = q->broken || ngx_terminate || ngx_exiting || ngx_quit;
-        gateway_close(r, q, ours ? RING_CUT : RING_CANCELLED);
-    }
+    struct gateway_request *q = gateway_find(r);
+    if (q)
+        gateway_settle(q);
     arrange_leaving(r);
     struct ending *e = add_last(r->pool, wipe_request, sizeof *e);
     if (e)

@@ -44,6 +44,16 @@ export class Upstream {
         if (end) res.end();
         return true;
       },
+      // An answer as it is on the wire, head included: for framing that no proper server makes.
+      // `how` says what becomes of the connection: left open, 'end'ed, or 'reset'.
+      wire: async (pieces, how = 'open') => {
+        for (const piece of [pieces].flat()) {
+          req.socket.write(piece);
+          await new Promise((go) => setImmediate(go));
+        }
+        if (how === 'end') req.socket.end();
+        if (how === 'reset') req.socket.resetAndDestroy();
+      },
       gone: new Promise((go) => res.on('close', go)),
     };
     await this.answer(x);
@@ -83,4 +93,91 @@ export function streamed(pieces) {
     event(chunk({}, { finish: 'stop' })),
     event('[DONE]'),
   ];
+}
+
+// ---- Anthropic ----
+
+// An event with its name, as Anthropic and the Responses API send them.
+export const named = (value) => `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`;
+
+export function message(content, more = {}) {
+  return {
+    id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-haiku-4-5',
+    content: typeof content === 'string' ? [{ type: 'text', text: content }] : content,
+    stop_reason: 'end_turn', stop_sequence: null,
+    usage: {
+      input_tokens: 12, cache_creation_input_tokens: 3, cache_read_input_tokens: 5, output_tokens: 7,
+      service_tier: 'standard',
+    },
+    ...more,
+  };
+}
+
+const DELTAS = {
+  text: (b) => [...b.text].map((text) => ({ type: 'text_delta', text })),
+  thinking: (b) => [
+    ...b.thinking.split(/(?<= )/).map((thinking) => ({ type: 'thinking_delta', thinking })),
+    { type: 'signature_delta', signature: b.signature },
+  ],
+  tool_use: (b) => (JSON.stringify(b.input).match(/.{1,5}/gu) ?? [])
+    .map((partial_json) => ({ type: 'input_json_delta', partial_json })),
+};
+const OPENED = { text: { text: '' }, thinking: { thinking: '', signature: '' }, tool_use: { input: {} } };
+
+// The events of `message(content)`, streamed: an array of pieces, a ping among them.
+export function messageEvents(content, more = {}) {
+  const whole = message(content, more);
+  const { output_tokens, ...prompt } = whole.usage;
+  return [
+    named({ type: 'message_start', message: {
+      ...whole, content: [], stop_reason: null, usage: { ...prompt, output_tokens: 1 } } }),
+    named({ type: 'ping' }),
+    ...whole.content.flatMap((block, index) => [
+      named({ type: 'content_block_start', index, content_block: { ...block, ...OPENED[block.type] } }),
+      ...DELTAS[block.type](block).map((delta) => named({ type: 'content_block_delta', index, delta })),
+      named({ type: 'content_block_stop', index }),
+    ]),
+    named({ type: 'message_delta',
+      delta: { stop_reason: whole.stop_reason, stop_sequence: null }, usage: { output_tokens } }),
+    named({ type: 'message_stop' }),
+  ];
+}
+
+// ---- Responses ----
+
+export function response(text, more = {}) {
+  return {
+    id: 'resp_1', object: 'response', created_at: 1764000000, status: 'completed', error: null,
+    incomplete_details: null, instructions: null, metadata: {}, model: 'gpt-4o-mini',
+    output: [{
+      id: 'msg_1', type: 'message', status: 'completed', role: 'assistant',
+      content: [{ type: 'output_text', text, annotations: [], logprobs: [] }],
+    }],
+    parallel_tool_calls: true, temperature: 1, tool_choice: 'auto', tools: [], top_p: 1,
+    usage: {
+      input_tokens: 31, input_tokens_details: { cached_tokens: 8 }, output_tokens: 17,
+      output_tokens_details: { reasoning_tokens: 4 }, total_tokens: 48,
+    },
+    ...more,
+  };
+}
+
+export function responseEvents(pieces, more = {}) {
+  const whole = response(pieces.join(''), more);
+  const [item] = whole.output, [part] = item.content;
+  const begun = { ...whole, status: 'in_progress', output: [], usage: null };
+  const at = { item_id: item.id, output_index: 0, content_index: 0 };
+  const events = [
+    { type: 'response.created', response: begun },
+    { type: 'response.in_progress', response: begun },
+    { type: 'response.output_item.added', output_index: 0,
+      item: { ...item, status: 'in_progress', content: [] } },
+    { type: 'response.content_part.added', ...at, part: { ...part, text: '' } },
+    ...pieces.map((delta) => ({ type: 'response.output_text.delta', ...at, delta, logprobs: [] })),
+    { type: 'response.output_text.done', ...at, text: part.text, logprobs: [] },
+    { type: 'response.content_part.done', ...at, part },
+    { type: 'response.output_item.done', output_index: 0, item },
+    { type: 'response.completed', response: whole },
+  ];
+  return events.map((e, sequence_number) => named({ ...e, sequence_number }));
 }

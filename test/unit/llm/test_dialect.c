@@ -138,8 +138,8 @@ static void properties(void **state) {
     const struct dialect *d = dialect_named("openai.chat");
     assert_int_equal(d->end, DIALECT_END_DONE);
     assert_true(d->content);
-    assert_int_equal(d->family, DIALECT_OPENAI);
-    assert_int_equal(dialect_named("anthropic.messages")->family, DIALECT_ANTHROPIC);
+    assert_int_equal(d->family, FAMILY_OPENAI);
+    assert_int_equal(dialect_named("anthropic.messages")->family, FAMILY_ANTHROPIC);
     assert_int_equal(dialect_named("anthropic.messages")->end, DIALECT_END_MESSAGE);
     assert_int_equal(dialect_named("openai.responses")->end, DIALECT_END_RESPONSE);
     assert_int_equal(dialect_named("openai.embeddings")->end, DIALECT_END_NONE);
@@ -148,9 +148,9 @@ static void properties(void **state) {
     assert_string_equal(dialect_named("openai")->name, "other");
     assert_true(dialect_named("")->content);
     assert_int_equal(dialect_named("")->shape, DIALECT_PLAIN);
-    assert_int_equal(endpoint_family("/anthropic/v1/x", 15), DIALECT_ANTHROPIC);
-    assert_int_equal(endpoint_family("/v1/messages/batches", 20), DIALECT_ANTHROPIC);
-    assert_int_equal(endpoint_family("/v1/files", 9), DIALECT_OPENAI);
+    assert_int_equal(endpoint_family("/anthropic/v1/x", 15), FAMILY_ANTHROPIC);
+    assert_int_equal(endpoint_family("/v1/messages/batches", 20), FAMILY_ANTHROPIC);
+    assert_int_equal(endpoint_family("/v1/files", 9), FAMILY_OPENAI);
 }
 
 int main(void) {

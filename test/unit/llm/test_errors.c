@@ -13,19 +13,19 @@ static void shapes(void **state) {
     (void)state;
     char out[ERRORS_MAX];
     struct errors_said e = {ERRORS_MODEL_DENIED, "gpt \"4\"\n", 8, "model", "req_1"};
-    size_t n = errors_body(out, DIALECT_OPENAI, &e);
+    size_t n = errors_body(out, FAMILY_OPENAI, &e);
     assert_string_equal(out, "{\"error\":{\"message\":\"The API key may not use this model. (gpt \\\"4\\\"\\u000a)\","
                              "\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_allowed\"}}");
     assert_int_equal(n, strlen(out));
-    errors_body(out, DIALECT_ANTHROPIC, &e);
+    errors_body(out, FAMILY_ANTHROPIC, &e);
     assert_string_equal(out, "{\"type\":\"error\",\"error\":{\"type\":\"permission_error\",\"message\":"
                              "\"The API key may not use this model. (gpt \\\"4\\\"\\u000a) [model_not_allowed]\"},"
                              "\"request_id\":\"req_1\"}");
     e = (struct errors_said){.code = ERRORS_CUT};
-    errors_event(out, DIALECT_OPENAI, &e);
+    errors_event(out, FAMILY_OPENAI, &e);
     assert_string_equal(out, "data: {\"error\":{\"message\":\"The provider's answer ended before it was whole.\","
                              "\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_cut\"}}\n\n");
-    n = errors_event(out, DIALECT_ANTHROPIC, &e);
+    n = errors_event(out, FAMILY_ANTHROPIC, &e);
     assert_string_equal(out, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
                              "\"The provider's answer ended before it was whole. [upstream_cut]\"},"
                              "\"request_id\":null}\n\n");
@@ -57,11 +57,11 @@ static void any_bytes(void **state) {
         memcpy(detail + lead, "\xe4\xb8\xad\xe4\xb8", 6);
         struct errors_said e = {ERRORS_BAD_KEY, detail, lead + 5, NULL, NULL};
         struct jv v;
-        assert_int_equal(jv_parse(&v, out, errors_body(out, DIALECT_OPENAI, &e)), 0);
+        assert_int_equal(jv_parse(&v, out, errors_body(out, FAMILY_OPENAI, &e)), 0);
         assert_int_equal(strstr(out, "\xe4\xb8\xad") != NULL, lead == ERRORS_DETAIL - 3);
     }
     struct errors_said e = {ERRORS_BAD_KEY, "a\xff\xe4\xb8", 4, NULL, NULL};
-    errors_body(out, DIALECT_OPENAI, &e);
+    errors_body(out, FAMILY_OPENAI, &e);
     assert_non_null(strstr(out, "(a?" "?" "?)"));
 }
 

@@ -93,18 +93,35 @@ static void bounds_replicas(void **state) {
 static void sizes_the_ring(void **state) {
     (void)state;
     const uint64_t gib = 1ull << 30;
+    unsigned regions;
     struct config *c = config_new();
     c->gateway.workers = 3;
     assert_int_equal(checks_workers(c), 3);
-    assert_int_equal(checks_regions(3), 8);
     /* Each region takes one body of the largest size. */
-    size_t bytes = checks_ring_bytes(c, 8, 64 * gib);
-    assert_true(bytes / 8 > c->gateway.max_body);
-    assert_true(checks_ring_bytes(c, 8, gib / 4) <= gib / 8);
+    size_t bytes = checks_ring(c, 3, 64 * gib, &regions);
+    assert_int_equal(regions, 14);
+    assert_true(bytes / regions > c->gateway.max_body);
+    /* With less memory there are fewer of them, not smaller ones. */
+    bytes = checks_ring(c, 3, gib, &regions);
+    assert_true(bytes <= gib / 2);
+    assert_int_equal(regions, 12);
+    assert_true(bytes / regions > c->gateway.max_body);
+    /* But room for the next generation, in any case. */
+    bytes = checks_ring(c, 3, gib / 4, &regions);
+    assert_true(bytes <= gib / 8);
+    assert_int_equal(regions, 8);
     c->gateway.max_body = 1024;
-    assert_int_equal(checks_ring_bytes(c, 8, 64 * gib), 256u << 20);
+    /* Small bodies: room for many streams. */
+    bytes = checks_ring(c, 3, 64 * gib, &regions);
+    assert_true(bytes / regions > 10000 / 3 * (23u << 10));
+    assert_int_equal(regions, 14);
     c->gateway.ring_size = 20u << 20;
-    assert_int_equal(checks_ring_bytes(c, 8, 64 * gib), 20u << 20);
+    assert_int_equal(checks_ring(c, 3, 64 * gib, &regions), 20u << 20);
+    assert_int_equal(regions, 8);
+    /* Every worker needs a slot in the limits table, too. */
+    c->gateway.ring_size = 0;
+    checks_ring(c, 64, 64 * gib, &regions);
+    assert_int_equal(regions, LIMIT_WORKER_SLOTS);
     config_free(c);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "control/dialect.h"
 #include "proc/supervisor/upstream.h"
 
 static void reads_urls(void **state) {
@@ -73,25 +74,10 @@ static void refuses_other_urls(void **state) {
             fail_msg("\"%s\" was taken for an upstream", bad[i]);
 }
 
-static void takes_only_header_values(void **state) {
-    (void)state;
-    struct upstream u = {0};
-    char large[SNAPSHOT_CREDENTIAL];
-    memset(large, 'k', sizeof large);
-    assert_int_equal(upstream_credential(&u, "sk-1", 4), 0);
-    assert_string_equal(u.credential, "Bearer sk-1");
-    assert_int_equal(upstream_credential(&u, "", 0), ERR_USAGE);
-    assert_int_equal(upstream_credential(&u, "a b", 3), ERR_USAGE);
-    assert_int_equal(upstream_credential(&u, "a\r\nX: y", 7), ERR_USAGE);
-    assert_int_equal(upstream_credential(&u, "k\xc3\xa9", 3), ERR_USAGE);
-    assert_int_equal(upstream_credential(&u, large, sizeof large - 8), 0);
-    assert_int_equal(strlen(u.credential), sizeof u.credential - 1);
-    assert_int_equal(upstream_credential(&u, large, sizeof large - 7), ERR_USAGE);
-}
-
 static void forget_variables(void) {
     unsetenv("DEEPSEEK_API_KEY");
     unsetenv("OPENAI_API_KEY");
+    unsetenv("ANTHROPIC_API_KEY");
     setenv("SAFEHOUSE_NO_DISCOVERY", "1", 1);
 }
 
@@ -106,14 +92,22 @@ static void chooses_in_order(void **state) {
     assert_true(u.demo);
     assert_string_equal(u.name, "demo");
 
+    setenv("ANTHROPIC_API_KEY", "a", 1);
+    assert_int_equal(upstream_choose(&w, &u, &why), 0);
+    assert_string_equal(u.url, "https://api.anthropic.com");
+    assert_string_equal(u.name, "anthropic");
+    assert_int_equal(u.dialects, DIALECT_ANTHROPIC);
     setenv("OPENAI_API_KEY", "o", 1);
     assert_int_equal(upstream_choose(&w, &u, &why), 0);
     assert_false(u.demo);
     assert_string_equal(u.name, "openai");
+    assert_int_equal(u.dialects, DIALECT_OPENAI);
     setenv("DEEPSEEK_API_KEY", "d", 1);
     assert_int_equal(upstream_choose(&w, &u, &why), 0);
     assert_string_equal(u.url, "https://api.deepseek.com");
-    assert_string_equal(u.credential, "Bearer d");
+    assert_string_equal(u.credential_env, "DEEPSEEK_API_KEY");
+    assert_int_equal(u.dialects, DIALECT_ALL);
+    assert_true(u.automatic);
 
     /* Whose key it is must be said. */
     strcpy(c->upstream.credential_env, "TEST_UPSTREAM_KEY");
@@ -126,60 +120,59 @@ static void chooses_in_order(void **state) {
     strcpy(c->upstream.name, "ours");
     assert_int_equal(upstream_choose(&w, &u, &why), 0);
     assert_string_equal(u.name, "ours");
-    assert_string_equal(u.credential, "");
+    assert_string_equal(u.credential_env, "");
+    assert_false(u.automatic);
     w.url = "http://option.example";
     assert_int_equal(upstream_choose(&w, &u, &why), 0);
     assert_string_equal(u.url, "http://option.example");
-    assert_string_equal(u.credential, "");
+    assert_string_equal(u.credential_env, "");
     w.key_env = "TEST_UPSTREAM_KEY";
     unsetenv(w.key_env);
     assert_int_equal(upstream_choose(&w, &u, &why), ERR_USAGE);
     setenv(w.key_env, "t", 1);
     assert_int_equal(upstream_choose(&w, &u, &why), 0);
-    assert_string_equal(u.credential, "Bearer t");
+    assert_string_equal(u.credential_env, "TEST_UPSTREAM_KEY");
     w.url = NULL;
     assert_int_equal(upstream_choose(&w, &u, &why), ERR_USAGE); /* whose key would it be? */
     config_free(c);
     forget_variables();
 }
 
-static void overwrites_credentials(void **state) {
+/* A reload looks for nothing: what was found at the start stays, and nothing else comes. */
+static void finds_the_same_again(void **state) {
     (void)state;
+    struct upstream u, found = {0};
+    struct why why;
     struct config *c = config_new();
-    const struct upstream_wish w = {.config = c, .key_env = "TEST_UPSTREAM_KEY"};
-    setenv("TEST_UPSTREAM_KEY", "secret", 1);
-    setenv("DEEPSEEK_API_KEY", "secret", 1);
-    char *mine = getenv("TEST_UPSTREAM_KEY"), *account = getenv("DEEPSEEK_API_KEY");
-    upstream_forget_env(&w);
-    assert_null(getenv("TEST_UPSTREAM_KEY"));
-    assert_null(getenv("DEEPSEEK_API_KEY"));
-    assert_memory_equal(mine, "\0\0\0\0\0\0", 6);
-    assert_memory_equal(account, "\0\0\0\0\0\0", 6);
+    struct upstream_wish w = {.config = c, .reload = &found};
+    forget_variables();
+    assert_int_equal(upstream_choose(&w, &u, &why), ERR_USAGE);
+    assert_non_null(strstr(why.text, "providers"));
+    setenv("DEEPSEEK_API_KEY", "d", 1);
+    assert_int_equal(upstream_choose(&w, &u, &why), ERR_USAGE);
+    w.reload = NULL;
+    assert_int_equal(upstream_choose(&w, &found, &why), 0);
+    unsetenv("DEEPSEEK_API_KEY"); /* as after the start */
+    w.reload = &found;
+    assert_int_equal(upstream_choose(&w, &u, &why), 0);
+    assert_string_equal(u.url, "https://api.deepseek.com");
+    assert_string_equal(u.credential_env, "DEEPSEEK_API_KEY");
+    /* The variable that a configuration names may be gone, too: its value is still known. */
+    strcpy(c->upstream.url, "https://config.example");
+    strcpy(c->upstream.credential_env, "TEST_UPSTREAM_KEY");
+    unsetenv("TEST_UPSTREAM_KEY");
+    assert_int_equal(upstream_choose(&w, &u, &why), 0);
+    assert_string_equal(u.credential_env, "TEST_UPSTREAM_KEY");
     config_free(c);
 }
 
-static void reads_credential_files(void **state) {
+static void overwrites_credentials(void **state) {
     (void)state;
-    struct upstream u;
-    struct why why;
-    struct config *c = config_new();
-    const struct upstream_wish w = {.config = c};
-    char path[] = "/tmp/safehouse-test-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0 && write(fd, "sk-file\r\nmore\n", 14) == 14);
-    strcpy(c->upstream.url, "https://config.example");
-    strcpy(c->upstream.credential_file, path);
-    assert_int_equal(upstream_choose(&w, &u, &why), 0);
-    assert_string_equal(u.credential, "Bearer sk-file");
-    assert_int_equal(fchmod(fd, 0640), 0);
-    assert_int_equal(upstream_choose(&w, &u, &why), ERR_DENIED);
-    assert_non_null(strstr(why.text, "chmod 600"));
-    assert_true(fchmod(fd, 0600) == 0 && ftruncate(fd, 0) == 0);
-    assert_int_equal(upstream_choose(&w, &u, &why), ERR_USAGE);
-    unlink(path);
-    assert_int_equal(upstream_choose(&w, &u, &why), ERR_NOTFOUND);
-    close(fd);
-    config_free(c);
+    setenv("DEEPSEEK_API_KEY", "secret", 1);
+    char *account = getenv("DEEPSEEK_API_KEY");
+    upstream_forget_env();
+    assert_null(getenv("DEEPSEEK_API_KEY"));
+    assert_memory_equal(account, "\0\0\0\0\0\0", 6);
 }
 
 static bool list(const char *text) {
@@ -207,10 +200,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_urls),
         cmocka_unit_test(refuses_other_urls),
-        cmocka_unit_test(takes_only_header_values),
         cmocka_unit_test(chooses_in_order),
+        cmocka_unit_test(finds_the_same_again),
         cmocka_unit_test(overwrites_credentials),
-        cmocka_unit_test(reads_credential_files),
         cmocka_unit_test(knows_a_list_of_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,191 @@
+/*
+ * The configuration read again while everything runs (supervisor_int.h): on SIGHUP and for
+ * `safehouse reload`. All or nothing:
+ *
+ *   IDLE --read, checked, keys fetched--> STARTING --all new workers serve--> PUBLISHING --> IDLE
+ *                                    \--- nginx needs nothing new -----------/     \       /
+ *                              the earlier workers take no new connections: LEAVING --/
+ *
+ * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with
+ * what was there before. The publication comes first, then the old generation of nginx is told to
+ * go: between the two both serve. A route to a provider that only one generation knows is refused
+ * by the other like a provider that cannot be reached.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "proc/supervisor/checks.h"
+#include "proc/supervisor/supervisor_int.h"
+
+#define READY_NS (10000 * MS) /* for new workers to serve */
+#define LEAVE_NS (1000 * MS)  /* for the earlier ones to close the listening socket */
+#define LOOK_NS (10 * MS)     /* how often that is looked at */
+
+void reload_init(struct supervisor *s) {
+    settings_init(&s->reload.settings);
+    s->reload.tls = (struct tls_files){-1, -1};
+}
+
+void reload_done(struct supervisor *s) {
+    gateway_drop_next(s);
+    settings_done(&s->reload.settings);
+    shared_close_tls(&s->reload.tls);
+    s->reload.step = RELOAD_IDLE;
+}
+
+/* ---- the end ---- */
+
+static void finish(struct supervisor *s, int rc) {
+    struct reload *r = &s->reload;
+    reload_done(s);
+    r->rc = rc;
+    r->ended_us = clock_wall_us();
+    log_event("reloaded", LOG_WORD("result", rc ? err_name(rc) : "ok"), LOG_END);
+    fprintf(stderr, "safehouse: %s\n", r->text);
+    control_configured(s, rc, r->text);
+}
+
+static void refuse(struct supervisor *s, int rc) {
+    settings_give_up(&s->reload.settings, s->settings);
+    snprintf(s->reload.text, sizeof s->reload.text, "%.2000s\nnothing was changed", s->why->text);
+    finish(s, rc);
+}
+
+static void succeed(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    bool nginx = r->step == RELOAD_LEAVING;
+    size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
+                                r->changed[0] ? "changed: " : "nothing in it changed", r->changed,
+                                nginx      ? "; the gateway has new workers"
+                                : r->parts ? "; reload your nginx now, it includes what changed"
+                                           : "");
+    if (r->kept[0])
+        snprintf(r->text + n, sizeof r->text - n, "\nwaits for the next start of safehouse up: %s",
+                 r->kept);
+    finish(s, 0);
+}
+
+/* ---- the steps ---- */
+
+/* A pipe had it only once, and reading one could wait. */
+static int check_file(struct supervisor *s) {
+    const char *file = s->spec->source->file;
+    struct stat st;
+    if (!file || (stat(file, &st) == 0 && S_ISREG(st.st_mode)))
+        return 0;
+    return why_say(s->why, ERR_USAGE, "%.1000s is not there, or no plain file", file);
+}
+
+static int read_settings(struct supervisor *s) {
+    const struct supervisor_spec *spec = s->spec;
+    struct reload *r = &s->reload;
+    int rc = check_file(s);
+    if (!rc)
+        rc = settings_load(spec->source, &r->settings, s->why);
+    if (rc)
+        return rc;
+    settings_keep(spec->source, s->settings, &r->settings, r->kept);
+    rc = checks_run(r->settings.config, spec->listen, s->why);
+    if (!rc)
+        rc = settings_complete(spec->source, s->settings, &r->settings, s->why);
+    if (!rc && (rc = settings_compare(s->settings, &r->settings, r->changed)) != 0)
+        why_say(s->why, rc, "comparing the configurations: %s", err_text(rc));
+    return rc ? rc : shared_read_tls(s, r->settings.config, &r->tls);
+}
+
+static int begin(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    bool differs = false, fresh = r->fresh;
+    r->fresh = false;
+    r->changed[0] = r->kept[0] = 0;
+    int rc = read_settings(s);
+    if (!rc)
+        rc = gateway_differs(s, &r->settings, &r->tls, &differs);
+    if (rc)
+        return rc;
+    if (!shared_same_tls(&r->tls, &s->tls))
+        settings_add_name(r->changed, "TLS files");
+    r->parts = own_nginx(s) && (differs || fresh);
+    if (own_nginx(s) || (!differs && !fresh)) {
+        r->step = RELOAD_PUBLISHING;
+        return 0;
+    }
+    r->step = RELOAD_STARTING;
+    r->end_ns = clock_mono_ns() + READY_NS;
+    return gateway_start_next(s);
+}
+
+void reload_gateway_ready(struct supervisor *s) {
+    if (s->reload.step == RELOAD_STARTING)
+        s->reload.step = RELOAD_PUBLISHING;
+}
+
+void reload_gateway_ended(struct supervisor *s) {
+    const char *words = s->reload.master.words;
+    refuse(s, why_say(s->why, ERR_USAGE, "nginx does not start with the new configuration: %s",
+                      *words ? words : "it did not say why"));
+}
+
+static void commit(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    bool nginx = r->master.pid != 0;
+    int rc = publish_settings(s, &r->settings);
+    if (rc) {
+        why_say(s->why, rc, "the new configuration cannot be published: %s", err_text(rc));
+        refuse(s, rc);
+        return;
+    }
+    health_restore_keys(s->health);
+    settings_done(s->settings);
+    *s->settings = r->settings;
+    settings_init(&r->settings);
+    if (nginx)
+        gateway_switch(s);
+    struct tls_files tls = s->tls;
+    s->tls = r->tls;
+    r->tls = tls;
+    rc = tables_place(s);
+    if (!rc)
+        rc = supervisor_write_ready(s);
+    if (!rc && r->parts)
+        rc = gateway_write_parts(s);
+    if (rc)
+        log_event("reload-incomplete", LOG_ERR(rc), LOG_END);
+    if (!nginx)
+        succeed(s);
+    r->step = nginx ? RELOAD_LEAVING : RELOAD_IDLE;
+    r->end_ns = clock_mono_ns() + LEAVE_NS;
+}
+
+void reload_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
+    struct reload *r = &s->reload;
+    if (s->stopping || !s->announced)
+        return;
+    if (r->step == RELOAD_IDLE && r->asked) {
+        r->asked = false;
+        control_configuring(s);
+        int rc = begin(s);
+        if (rc)
+            refuse(s, rc);
+    }
+    if (r->step == RELOAD_STARTING && now >= r->end_ns)
+        refuse(s, why_say(s->why, ERR_PEER,
+                          "the gateway's new workers do not serve within %llu seconds",
+                          (unsigned long long)(READY_NS / 1000 / MS)));
+    if (r->step == RELOAD_PUBLISHING && now >= publish_ready_ns(s))
+        commit(s);
+    if (r->step == RELOAD_LEAVING && (now >= r->end_ns || !gateway_accepting(s)))
+        succeed(s);
+    if (r->step == RELOAD_STARTING)
+        supervisor_due(due, r->end_ns);
+    else if (r->step == RELOAD_LEAVING)
+        supervisor_due(due, now + LOOK_NS);
+    else if (r->step == RELOAD_PUBLISHING)
+        supervisor_due(due, publish_ready_ns(s));
+    else if (r->asked)
+        supervisor_due(due, now);
+}
