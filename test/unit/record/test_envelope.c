@@ -128,6 +128,7 @@ static void padding(void **state) {
         b.p[b.len - 1] ^= 0x01;
         assert_int_equal(padme_unpad(b.p, b.len), ERR_CORRUPT);
     }
+    buf_wipe(&b);
     uint8_t zeros[64] = {0}, far[64] = {0x80};
     assert_int_equal(padme_unpad(zeros, 0), ERR_CORRUPT);
     assert_int_equal(padme_unpad(zeros, sizeof zeros), ERR_CORRUPT);

@@ -59,6 +59,7 @@ static void turn(void **state) {
     static uint8_t large[20000];
     assert_true(r.envelope_len < 128);
     size_t fixed = b.len - r.envelope_len - 1;
+    buf_wipe(&b);
     buf_init(&b, 32768);
     r.envelope = large;
     r.envelope_len = sizeof large;
