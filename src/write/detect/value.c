@@ -1,0 +1,187 @@
+/*
+ * Does a value look like a secret? Random texts mix digits and letters, or cases, in ways that words do
+ * not; names, paths, versions and code are made of words. No dictionary: parts of a value between
+ * signs are judged by their make-up alone.
+ */
+#include <string.h>
+
+#include "write/detect/detect_int.h"
+
+#define VALUE_MAX 4096
+
+/* log2(x) in 1/256, linear between powers of two: at most 0.09 bit too low. */
+static uint32_t log2_256(uint32_t x) {
+    uint32_t whole = 31u - (uint32_t)__builtin_clz(x);
+    return whole * 256 + ((x - (1u << whole)) * 256 >> whole);
+}
+
+uint32_t value_entropy(const uint8_t *p, size_t len) {
+    uint16_t counts[256] = {0};
+    uint64_t sum = 0;
+    if (len > VALUE_MAX)
+        len = VALUE_MAX;
+    for (size_t i = 0; i < len; i++)
+        counts[p[i]]++;
+    for (size_t i = 0; i < len; i++) {
+        uint32_t c = counts[p[i]];
+        if (c)
+            sum += (uint64_t)c * log2_256(c);
+        counts[p[i]] = 0;
+    }
+    return len ? log2_256((uint32_t)len) - (uint32_t)(sum / len) : 0;
+}
+
+static uint8_t lower(uint8_t c) {
+    return is_upper(c) ? (uint8_t)(c | 0x20) : c;
+}
+
+static bool has_word(const uint8_t *p, size_t len, const char *word) {
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= len; i++) {
+        size_t k = 0;
+        while (k < n && lower(p[i + k]) == (uint8_t)word[k])
+            k++;
+        if (k == n)
+            return true;
+    }
+    return false;
+}
+
+static bool ends_with(const uint8_t *p, size_t len, const char *word) {
+    size_t n = strlen(word);
+    return len >= n && has_word(p + len - n, n, word);
+}
+
+static size_t distinct(const uint8_t *p, size_t len) {
+    bool seen[256] = {false};
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        n += !seen[p[i]];
+        seen[p[i]] = true;
+    }
+    return n;
+}
+
+bool value_is_placeholder(const uint8_t *p, size_t len) {
+    static const char *const words[] = {"xxxx",     "placeholder", "changeme", "change_me", "change-me",
+                                        "your_",    "your-",       "<your",    "yourapi",   "yourkey",
+                                        "yoursecret", "yourtoken", "redacted", "****",      "....",
+                                        "insert_",  "replace_",    "replaceme", "_here",    "-here",
+                                        "${",       "{{",          "%s",       "00000000",  "____"};
+    if (ends_with(p, len, "example") || ends_with(p, len, "examplekey"))
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (has_word(p, len, words[i]))
+            return true;
+    return distinct(p, len) * 5 < (len < 40 ? len : 40) || distinct(p, len) < 4;
+}
+
+/* One part between signs: letters that can be read, a number, or a word with a short number. */
+static bool is_wordy(const uint8_t *p, size_t len) {
+    size_t digits = 0, vowels = 0, letters = 0, run = 0, run_max = 0, changes = 0, humps = 0;
+    for (size_t i = 0; i < len; i++) {
+        changes += i > 0 && is_digit(p[i]) != is_digit(p[i - 1]);
+        if (is_digit(p[i])) {
+            digits++;
+            continue;
+        }
+        uint8_t c = lower(p[i]);
+        letters++;
+        humps += i > 0 && is_upper(p[i]) && !is_upper(p[i - 1]);
+        if (strchr("aeiouy", c)) {
+            vowels++;
+            run = 0;
+        } else if (++run > run_max) {
+            run_max = run;
+        }
+    }
+    if (!letters)
+        return len < 9;
+    if (letters < 4 && digits < 4)
+        return changes < 2;
+    if (digits > 4 || changes > 1)
+        return false;
+    return vowels * 6 >= letters && run_max < 6 && letters < 24 * (humps + 1) && letters > humps * 4;
+}
+
+static bool is_uuid(const uint8_t *p, size_t len) {
+    if (len != 36)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? p[i] != '-' : !is_alnum(p[i]))
+            return false;
+    }
+    return distinct(p, len) > 4;
+}
+
+/* How a value divides: bytes of readable parts and of others, and what characters there are. */
+struct make_up {
+    size_t digits, letters, upper, odd, plain;
+};
+
+static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
+    size_t part = 0;
+    *m = (struct make_up){0};
+    for (size_t i = 0; i <= len; i++) {
+        if (i < len && is_alnum(p[i])) {
+            m->digits += is_digit(p[i]);
+            m->letters += is_alpha(p[i]);
+            m->upper += is_upper(p[i]);
+            continue;
+        }
+        if (i < len && (p[i] == 0 || !strchr("+/=_.-~:%!@#$^&*?,", p[i])))
+            return false;
+        if (i > part && is_wordy(p + part, i - part))
+            m->plain += i - part;
+        else
+            m->odd += i - part;
+        part = i + 1;
+    }
+    return true;
+}
+
+bool value_is_random(const uint8_t *p, size_t len) {
+    struct make_up m;
+    if (len < 8 || len > VALUE_MAX)
+        return false;
+    if (is_uuid(p, len))
+        return true;
+    if (!take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
+        return false;
+    if (m.letters < 2 || (!m.digits && (m.upper < 2 || m.upper == m.letters || len < 16)))
+        return m.digits == 0 && m.letters >= 24 && m.odd >= 20 && value_entropy(p, len) > 3 * 256;
+    return value_entropy(p, len) >= (len < 16 ? 26 : 28) * 256u / 10;
+}
+
+bool value_is_likely(const uint8_t *p, size_t len) {
+    struct make_up m;
+    if (value_is_random(p, len))
+        return true;
+    if (len < 8 || len > VALUE_MAX || !take_apart(p, len, &m) || value_entropy(p, len) < 2 * 256)
+        return false;
+    if (m.digits && m.letters)
+        return m.odd * 2 >= m.plain && m.odd > 4;
+    return m.digits ? m.digits >= 20 : m.letters >= 20 && m.letters == len;
+}
+
+bool value_is_password(const uint8_t *p, size_t len, bool quoted) {
+    size_t digits = 0, letters = 0, signs = 0;
+    if (len < 6 || len > 128 || strchr("$<{%&([", p[0]) || value_is_placeholder(p, len))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (is_space(p[i]) || p[i] < 0x20 || p[i] == '"' || p[i] == '<' || p[i] == '>')
+            return false;
+        digits += is_digit(p[i]);
+        letters += is_alpha(p[i]);
+        signs += strchr("!@#$%^&*?~+", p[i]) != NULL;
+    }
+    if (p[len - 1] == ':' || p[len - 1] == '(' || has_word(p, len, "://") || has_word(p, len, "${"))
+        return false;
+    if (has_word(p, len, "passw") && !(quoted && digits + signs > 1))
+        return false;
+    if (!quoted)
+        return len >= 8 && letters && digits && !is_wordy(p, len) && !strchr("./\\-", p[0]);
+    return letters > 1 && (digits || (signs && p[0] != '#' && p[0] != '@')) &&
+           !(is_wordy(p, len) && digits < 2);
+}
