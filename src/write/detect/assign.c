@@ -1,7 +1,7 @@
 /*
- * Values that only their surroundings tell: `api_key = "..."`, or a service's name, a word like token,
- * and something random. The first stage sees names and the signs after them; here the value is cut
- * out and judged. Written by hand: in hostile text this runs for every second byte.
+ * Values that only a name tells: `api_key = "..."`. The first stage sees names and the signs after them;
+ * here the value is cut out and judged. Written by hand: in hostile text this runs for every second
+ * byte.
  */
 #include <string.h>
 
@@ -9,8 +9,6 @@
 
 #define NAME_MAX_ 64   /* bytes of a name that are looked at */
 #define VALUE_MAX 1024 /* bytes of a value */
-#define REACH 110      /* from a service's name to the value */
-#define WORDS 6        /* other words between them */
 
 static uint8_t lower(uint8_t c) {
     return is_upper(c) ? (uint8_t)(c | 0x20) : c;
@@ -122,90 +120,4 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
         return;
     w->done[rule] = (uint32_t)v.end;
     work_found(w, rule, v.start, v.end, DETECT_UNCHECKED);
-}
-
-/* ---- a service's name ---- */
-
-static const char *const key_words[] = {"secret", "private", "access",  "token",  "api",    "key",
-                                        "auth",   "client",  "password", "pat",   "app",    "license",
-                                        "bearer", "service", "account", "oauth",  "project", "user",
-                                        "live",   "test",    "id",      "pass",   "basic"};
-
-/* How much of the beginning is words like "secret" and signs between them. Sets *said for a word that
- * says a secret follows. */
-static size_t skip_key_words(const uint8_t *p, size_t len, bool *said, bool *sign) {
-    size_t at = 0;
-    for (bool more = true; more;) {
-        more = false;
-        while (at < len && strchr("_-=.:", p[at])) {
-            *sign = *sign || p[at] == '=' || p[at] == ':';
-            at++;
-        }
-        for (size_t k = 0; !more && k < sizeof key_words / sizeof key_words[0]; k++) {
-            size_t n = strlen(key_words[k]);
-            /* Only a whole word: small letters after it that are no further such word are the value. */
-            if (starts_word(p + at, len - at, key_words[k]) &&
-                (k < 10 || at + n == len || !is_alnum(p[at + n]) || is_upper(p[at + n]))) {
-                at += n;
-                *said = *said || k < 10;
-                more = true;
-            }
-        }
-    }
-    return at;
-}
-
-static bool is_token_char(uint8_t c) {
-    return is_alnum(c) || c == '_' || c == '-' || c == '.' || c == '+' || c == '/' || c == '=' ||
-           c == '~' || c == '%' || c == '!' || c == '@';
-}
-
-/* Paths, hosts and file names have signs that keys have as well, but their parts are words. */
-static bool is_address(const uint8_t *p, size_t len) {
-    return p[0] == '/' || p[0] == '.' || memmem(p, len, "//", 2) || memmem(p, len, ".com", 4) ||
-           memmem(p, len, "@", 1) || memmem(p, len, ".io", 3);
-}
-
-void vendor_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
-                    size_t keyword, size_t end) {
-    const char *word = d->rules.list[rule].keywords[keyword];
-    bool common = word[0] == '~', said = false, sign = false;
-    size_t start = end - strlen(word + common), at = end, words = 0;
-    if (end < w->done[rule] || (start > 0 && is_lower(t.p[start - 1]) && is_lower(t.p[start])))
-        return;
-    if (end < t.len && is_lower(t.p[end]) && is_lower(t.p[end - 1]) && common)
-        return;
-    size_t stop = t.len - end > REACH ? end + REACH : t.len;
-    while (at < stop && words < WORDS) {
-        uint8_t c = t.p[at];
-        if (!is_token_char(c)) {
-            sign = sign || c == ':';
-            at++;
-            continue;
-        }
-        size_t from = at;
-        while (at < t.len && at - from < VALUE_MAX && is_token_char(t.p[at]))
-            at++;
-        from += skip_key_words(t.p + from, at - from, &said, &sign);
-        const uint8_t *equals = memchr(t.p + from, '=', at - from);
-        if (equals && (size_t)(equals - t.p) + 3 < at && is_alnum(equals[1])) {
-            at = (size_t)(equals - t.p); /* NAME=VALUE: the value comes next */
-            skip_key_words(t.p + from, at - from, &said, &sign);
-            words++;
-            continue;
-        }
-        size_t len = at - from;
-        while (len && (t.p[from + len - 1] == '.' || t.p[from + len - 1] == '!'))
-            len--;
-        bool told = common ? said && (sign || words == 0) : said || sign || words == 0;
-        bool clear = said && words == 0;
-        if (len >= (said && sign ? 8 : 11) && told && !is_address(t.p + from, len) &&
-            (clear ? value_is_likely : value_is_random)(t.p + from, len) &&
-            !value_is_placeholder(t.p + from, len)) {
-            w->done[rule] = (uint32_t)(from + len);
-            work_found(w, rule, from, from + len, DETECT_UNCHECKED);
-            return;
-        }
-        words += len > 0;
-    }
 }

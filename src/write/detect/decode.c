@@ -291,13 +291,12 @@ long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len) {
     return (long)n;
 }
 
-/* The next run of at least RUN_MIN characters. Every such run covers a multiple of RUN_MIN, so most of
- * the text is never looked at. */
-size_t view_next_run(struct text t, size_t from, size_t *ret_end) {
-    size_t at = from + RUN_MIN - 1;
+/* A run that is long enough covers one of every `min` bytes, so most of the text is never looked at. */
+size_t view_next_run(struct text t, size_t from, size_t min, size_t *ret_end) {
+    size_t at = from + min - 1;
     while (at < t.len) {
         if (!base64_value[t.p[at]]) {
-            at += RUN_MIN;
+            at += min;
             continue;
         }
         size_t start = at, end = at + 1;
@@ -305,12 +304,12 @@ size_t view_next_run(struct text t, size_t from, size_t *ret_end) {
             start--;
         while (end < t.len && base64_value[t.p[end]])
             end++;
-        if (end - start >= RUN_MIN) {
+        if (end - start >= min) {
             *ret_end = end;
             return start;
         }
         from = end;
-        at = end + RUN_MIN - 1;
+        at = end + min - 1;
     }
     return t.len;
 }
@@ -328,7 +327,7 @@ int view_base64(struct view *v, struct text t) {
     size_t end = 0;
     int rc = 0;
     begin(v);
-    for (size_t at = view_next_run(t, 0, &end); !rc && at < t.len; at = view_next_run(t, end, &end)) {
+    for (size_t at = view_next_run(t, 0, RUN_MIN, &end); !rc && at < t.len; at = view_next_run(t, end, RUN_MIN, &end)) {
         size_t len = end - at, high = 0;
         long n = check_base64(head, sizeof head, t.p + at, RUN_MIN);
         for (long i = 0; i < n; i++)

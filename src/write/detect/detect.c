@@ -111,17 +111,18 @@ static int add_rule(struct detect *d, struct build *b, size_t i) {
     int rc = 0;
     switch (rule->kind) {
     case RULE_PATTERN:
+        if (rule->run) {
+            d->run_rules[d->run_rules_count++] = (uint16_t)i;
+            return 0;
+        }
         return add(b, strdup(rule->find), flags | (rule->caseless ? HS_FLAG_CASELESS : 0), (unsigned)i);
     case RULE_ASSIGN:
     case RULE_PASSWORD:
         return add(b, either(rule->keywords, rule->keywords_count, ASSIGN_TAIL),
                    flags | HS_FLAG_CASELESS, (unsigned)i);
     case RULE_VENDOR:
-        for (size_t k = 0; !rc && k < rule->keywords_count; k++) {
-            bool bare = rule->keywords[k][0] != '~';
-            char *word = rule->keywords[k] + !bare;
-            rc = add(b, either(&word, 1, ""), flags | HS_FLAG_CASELESS, (unsigned)(i | k << RULE_BITS));
-        }
+        rc = d->names ? 0 : names_new(&d->names, rule);
+        d->by_kind[RULE_VENDOR] = (uint16_t)(i + 1);
         return rc;
     case RULE_PLACEHOLDER:
         return add(b, strdup("\\[\\[secret:"), flags, (unsigned)i);
@@ -135,12 +136,16 @@ static int build(struct detect *d, const bool *gone, char *why, size_t why_size)
     struct build b = {0};
     hs_compile_error_t *error = NULL;
     int rc = 0;
+    d->run_rules = calloc(d->rules.count + 1, sizeof *d->run_rules);
+    if (!d->run_rules)
+        return ERR_NOMEM;
     for (size_t i = 0; !rc && i < d->rules.count; i++)
         if (!gone[i])
             rc = add_rule(d, &b, i);
-    if (!rc && hs_compile_multi(b.patterns, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL, &d->db,
+    if (!rc && b.count &&
+        hs_compile_multi(b.patterns, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL, &d->db,
                                 &error) != HS_SUCCESS) {
-        unsigned n = error->expression >= 0 ? b.ids[error->expression] & RULE_MASK : 0;
+        unsigned n = error->expression >= 0 ? b.ids[error->expression] : 0;
         snprintf(why, why_size, "rule %s: %.100s", d->rules.list[n].id, error->message);
         hs_free_compile_error(error);
         rc = ERR_SYNTAX;
@@ -186,6 +191,8 @@ void detect_free(struct detect *d) {
     if (!d)
         return;
     hs_free_database(d->db);
+    names_free(d->names);
+    free(d->run_rules);
     rules_done(&d->rules);
     free(d);
 }
@@ -201,7 +208,8 @@ int detect_work_new(struct detect_work **ret, const struct detect *d) {
     w->done = calloc(d->rules.count + 1, sizeof *w->done);
     w->match = pcre2_match_data_create(4, NULL);
     w->context = pcre2_match_context_create(NULL);
-    if (!w->done || !w->match || !w->context || hs_alloc_scratch(d->db, &w->scratch) != HS_SUCCESS) {
+    if (!w->done || !w->match || !w->context ||
+        (d->db && hs_alloc_scratch(d->db, &w->scratch) != HS_SUCCESS)) {
         detect_work_free(w);
         return ERR_NOMEM;
     }
@@ -389,6 +397,7 @@ const char *detect_example(const struct detect *d, size_t rule, size_t index, bo
 
 size_t detect_regex_only(const struct detect *d, struct detect_work *w, const void *p, size_t len) {
     w->hits_count = 0;
-    hs_scan(d->db, p, (unsigned)len, 0, w->scratch, scan_on_match, w);
+    if (d->db)
+        hs_scan(d->db, p, (unsigned)len, 0, w->scratch, scan_on_match, w);
     return w->hits_count;
 }

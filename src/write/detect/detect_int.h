@@ -48,7 +48,10 @@ struct rule {
     size_t keywords_count;
     unsigned bits, rank;
     uint32_t before, after; /* how far a match reaches before and after what the first stage saw */
-    bool personal, glued, caseless; /* glued: letters may stand around a match */
+    bool personal, caseless;
+    bool glued;            /* letters may stand around a match */
+    bool run;              /* not for the first stage: begins where a run does */
+    const uint8_t *starts; /* set of the bytes that a match may begin with; NULL: not known */
     uint32_t entropy;                     /* in 1/256 bit a byte */
     char **examples;
     bool *example_match;
@@ -69,14 +72,15 @@ void rules_done(struct rules *r);
 
 /* ---- the compiled detector (detect.c) ---- */
 
-/* What the first stage reports: the rule's number, and above it for RULE_VENDOR the keyword's. */
-#define RULE_BITS 13
-#define RULE_MASK ((1u << RULE_BITS) - 1)
+struct names;
 
 struct detect {
     struct rules rules;
-    hs_database_t *db;
+    hs_database_t *db; /* NULL: nothing for the first stage to do */
     uint16_t by_kind[RULE_KINDS]; /* 1 + rule of a kind that is no expression; 0: muted */
+    uint16_t *run_rules;          /* expressions that begin where runs do */
+    size_t run_rules_count;
+    struct names *names; /* of RULE_VENDOR; NULL: muted */
 };
 
 struct hit {
@@ -118,11 +122,21 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t);
 int scan_on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                   void *arg);
 
+/* Is there a match that the first stage saw the end of at `hit`, or, of a rule with `run`, that begins
+ * there? Then the finding is noted. */
+void pattern_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
+                     size_t hit);
+
 /* ---- what names say about values (assign.c) ---- */
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
                     size_t end);
-void vendor_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
-                    size_t keyword, size_t end);
+
+/* ---- long stretches of letters and digits (runs.c) ---- */
+#define RUN_SHORT 16
+struct names;
+int names_new(struct names **ret, const struct rule *rule);
+void names_free(struct names *n);
+void runs_scan(const struct detect *d, struct detect_work *w, struct text t);
 
 /* ---- people's data and wallets (personal.c) ---- */
 void personal_scan(const struct detect *d, struct detect_work *w, struct text t);
@@ -157,8 +171,8 @@ void view_wipe(struct view *v);
 int view_decode(struct view *v, struct text t, bool parts);
 /* Decoded base64 of `t`, as far as it is text. */
 int view_base64(struct view *v, struct text t);
-/* The next run of at least 24 characters of base64 at or after `from`; t.len: there is none. */
-size_t view_next_run(struct text t, size_t from, size_t *ret_end);
+/* The next run of at least `min` characters of base64 at or after `from`; t.len: there is none. */
+size_t view_next_run(struct text t, size_t from, size_t min, size_t *ret_end);
 /* The bytes of the source that view bytes [start, end) come from. */
 void view_source(const struct view *v, size_t start, size_t end, size_t *ret_start, size_t *ret_end);
 

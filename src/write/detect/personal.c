@@ -307,42 +307,43 @@ static void look(struct person *s, size_t from, size_t to) {
     s->done = i > to ? i : to;
 }
 
-/* Bitcoin and TRON addresses: a base58 checksum, and nothing else that would tell them. */
-static void find_wallets(struct person *s) {
-    size_t end = 0;
-    for (size_t i = view_next_run(s->t, 0, &end); i < s->t.len; i = view_next_run(s->t, end, &end))
-        if (end - i >= 26 && end - i <= 35 && strchr("13T", s->t.p[i]) &&
-            check_base58(s->t.p + i, end - i))
-            found(s, RULE_WALLET, i, end, DETECT_CHECKED);
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static unsigned sum(bytes16 v) {
+    unsigned n = 0;
+    for (int i = 0; i < 16; i++)
+        n += v[i];
+    return n;
+}
+
+/* Has a block what numbers, addresses of mail and of machines are made of? */
+static bool is_worth(const uint8_t *p) {
+    bytes16 digits = {0}, signs = {0}, colons = {0};
+    for (int i = 0; i < BLOCK; i += 16) {
+        bytes16 v;
+        memcpy(&v, p + i, 16);
+        digits -= (bytes16)((v - '0') < 10);
+        signs -= (bytes16)(v == '@');
+        colons -= (bytes16)(v == ':');
+    }
+    unsigned n = sum(digits);
+    return n >= 5 || sum(signs) || (n >= 2 && sum(colons) >= 3);
 }
 
 void personal_scan(const struct detect *d, struct detect_work *w, struct text t) {
     struct person s = {d, w, t, 0};
     bool wanted = false;
-    unsigned before = 0;
-    if (has_rule(&s, RULE_WALLET))
-        find_wallets(&s);
+    bool before = false;
     for (int k = RULE_CARD; k <= RULE_IP; k++)
         wanted = wanted || d->by_kind[k];
     if (!wanted)
         return;
     for (size_t block = 0; block < t.len; block += BLOCK) {
         size_t end = t.len - block > BLOCK ? block + BLOCK : t.len;
-        const uint8_t *p = t.p + block;
-        uint8_t digits = 0, signs = 0, colons = 0;
-        if (end - block == BLOCK) {
-            for (size_t i = 0; i < BLOCK; i++) {
-                digits = (uint8_t)(digits + ((uint8_t)(p[i] - '0') < 10));
-                signs = (uint8_t)(signs + (p[i] == '@'));
-                colons = (uint8_t)(colons + (p[i] == ':'));
-            }
-        } else {
-            digits = signs = colons = BLOCK;
-        }
-        unsigned score = digits >= 4 || signs || (colons >= 3 && digits >= 2);
+        bool worth = end - block < BLOCK || is_worth(t.p + block);
         /* A number may have begun in the block before. */
-        if (score)
+        if (worth)
             look(&s, block > 24 && !before ? block - 24 : block, end);
-        before = score;
+        before = worth;
     }
 }

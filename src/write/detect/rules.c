@@ -88,7 +88,7 @@ static int read_texts(struct reader *r, const yaml_node_t *n, char ***list, size
             return wrong(r, item, "a text is needed");
         (*count)++;
     }
-    return 0;
+    return *count < UINT16_MAX ? 0 : ERR_LIMIT;
 }
 
 static int read_examples(struct reader *r, const yaml_node_t *n, struct rule *rule, bool match) {
@@ -148,10 +148,13 @@ static int read_field(struct reader *r, struct rule *rule, const char *name, con
         rc = read_number(r, n, 65536, &number);
         rule->after = (uint32_t)number;
     } else if (strcmp(name, "personal") == 0 || strcmp(name, "glued") == 0 ||
-               strcmp(name, "caseless") == 0) {
+               strcmp(name, "caseless") == 0 || strcmp(name, "run") == 0) {
         static const char *const truth[] = {"false", "true"};
         rc = read_word(r, n, truth, 2, &word);
-        *(name[0] == 'p' ? &rule->personal : name[0] == 'g' ? &rule->glued : &rule->caseless) = word;
+        *(name[0] == 'p'   ? &rule->personal
+          : name[0] == 'g' ? &rule->glued
+          : name[0] == 'r' ? &rule->run
+                           : &rule->caseless) = word;
     } else {
         rc = wrong(r, n, "unknown field");
     }
@@ -312,6 +315,7 @@ static int compile_pattern(struct reader *r, const yaml_node_t *at, struct rule 
     if (groups > 1)
         return wrong(r, at, "at most one group (...) may be the value; write (?:...) for others");
     rule->group = groups;
+    pcre2_pattern_info(rule->code, PCRE2_INFO_FIRSTBITMAP, &rule->starts);
     take_literal(rule);
     return 0;
 }

@@ -97,13 +97,15 @@ static bool locate(struct detect_work *w, const struct rule *rule, struct text t
     return false;
 }
 
-static void confirm(struct detect_work *w, const struct rule *rule, size_t index, struct text t,
-                    size_t hit) {
+void pattern_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t index,
+                     size_t hit) {
+    const struct rule *rule = &d->rules.list[index];
     size_t from = hit > rule->before ? hit - rule->before : 0;
     uint8_t check;
     if (from < w->done[index])
         from = w->done[index];
-    if (hit < from + rule->literal_len || !locate(w, rule, t, from, hit))
+    if (rule->run ? !matches(w, rule, t, hit, PCRE2_ANCHORED, hit)
+                  : hit < from + rule->literal_len || !locate(w, rule, t, from, hit))
         return;
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
     size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
@@ -134,22 +136,21 @@ static void placeholder_confirm(struct detect_work *w, size_t rule, struct text 
 int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
     w->hits_count = 0;
     memset(w->done, 0, d->rules.count * sizeof *w->done);
-    hs_error_t rc = hs_scan(d->db, (const char *)t.p, (unsigned)t.len, 0, w->scratch, scan_on_match, w);
-    if (rc != HS_SUCCESS)
+    if (d->db && hs_scan(d->db, (const char *)t.p, (unsigned)t.len, 0, w->scratch, scan_on_match, w) !=
+                     HS_SUCCESS)
         return w->failed ? w->failed : ERR_INTERNAL;
     for (size_t i = 0; i < w->hits_count && !w->failed; i++) {
         struct hit hit = w->hits[i];
-        size_t index = hit.id & RULE_MASK;
-        const struct rule *rule = &d->rules.list[index];
-        if (rule->kind == RULE_PATTERN)
-            confirm(w, rule, index, t, hit.end);
-        else if (rule->kind == RULE_VENDOR)
-            vendor_confirm(d, w, t, index, hit.id >> RULE_BITS, hit.end);
-        else if (rule->kind == RULE_PLACEHOLDER)
-            placeholder_confirm(w, index, t, hit.end);
+        enum rule_kind kind = d->rules.list[hit.id].kind;
+        if (kind == RULE_PATTERN)
+            pattern_confirm(d, w, t, hit.id, hit.end);
+        else if (kind == RULE_PLACEHOLDER)
+            placeholder_confirm(w, hit.id, t, hit.end);
         else
-            assign_confirm(d, w, t, index, hit.end);
+            assign_confirm(d, w, t, hit.id, hit.end);
     }
+    if (!w->failed)
+        runs_scan(d, w, t);
     if (!w->failed)
         personal_scan(d, w, t);
     return w->failed;
