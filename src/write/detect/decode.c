@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "write/detect/detect_int.h"
+#include "write/detect/sift.h"
 
 #define AROUND 512 /* bytes before and after an escape that a partial view shows */
 #define RUN_MIN 24 /* shorter base64 holds no secret worth the search */
@@ -167,70 +168,124 @@ static bool decode_one(struct text t, size_t at, uint8_t out[4], size_t *n, size
 
 /* ---- a whole text ---- */
 
-/* Bytes with which something begins that may have to be decoded. */
-static const bool special[256] = {['\\'] = true, [0xc2] = true, [0xe1] = true, [0xe2] = true,
-                                  [0xe3] = true, [0xef] = true, [0xf0] = true};
+/* Where the next thing stands that may have to be decoded. Most first bytes of characters that may be
+ * folded are of others, and of these the second byte tells. */
+static bool is_special(struct text t, size_t at) {
+    uint8_t next = at + 1 < t.len ? t.p[at + 1] : 0;
+    switch (t.p[at]) {
+    case 0xe1:
+        return next == 0xa0;
+    case 0xe2: /* not the quotes and dashes of every text */
+        return next == 0x80 ? at + 2 < t.len && (t.p[at + 2] <= 0x91 || (t.p[at + 2] & 0xf8) == 0xa8)
+                            : next == 0x81 || next == 0x82 || next == 0x88 || next == 0x91;
+    case 0xe3:
+        return next == 0x80 && at + 2 < t.len && t.p[at + 2] == 0x80;
+    case 0xef:
+        return (next == 0xbc && at + 2 < t.len && t.p[at + 2] != 0x8c) || next == 0xbd || next == 0xbb;
+    case 0xf0:
+        return next == 0x9d;
+    case 0xc2:
+        return next == 0xa0 || next == 0xad || next == 0xb2 || next == 0xb3 || next == 0xb9;
+    default:
+        return t.p[at] == '\\';
+    }
+}
 
-static size_t next_special(struct text t, size_t at) {
-    while (at < t.len && !special[t.p[at]])
+/* `deep`: the text was decoded once, so that only backslashes are left. */
+static size_t next_special(struct text t, size_t at, bool deep) {
+    if (deep) {
+        const uint8_t *p = at < t.len ? memchr(t.p + at, '\\', t.len - at) : NULL;
+        return p ? (size_t)(p - t.p) : t.len;
+    }
+    for (; t.len - at >= SIFT_BLOCK && at < t.len; at += SIFT_BLOCK) {
+        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1) {
+            size_t here = at + (size_t)__builtin_ctzll(bits);
+            if (is_special(t, here))
+                return here;
+        }
+    }
+    while (at < t.len && !is_special(t, at))
         at++;
     return at;
 }
 
-/* Copies [from, to) of the source with everything in it decoded. */
-static int decode_range(struct view *v, struct text t, size_t from, size_t to) {
-    uint8_t out[4];
-    size_t n, m, plain = from;
-    int rc = segment(v, from, 0);
-    for (size_t at = next_special(t, from); !rc && at < to; at = next_special(t, at)) {
-        if (!decode_one(t, at, out, &n, &m)) {
-            at++;
-            continue;
-        }
-        rc = buf_append(&v->text, t.p + plain, at - plain);
-        if (!rc)
-            rc = segment(v, at, (uint32_t)n);
-        if (!rc)
-            rc = buf_append(&v->text, out, m);
-        at += n;
-        plain = at;
-        if (!rc)
-            rc = segment(v, at, 0);
-    }
-    return rc || plain >= to ? rc : buf_append(&v->text, t.p + plain, to - plain);
+/* Copies a range of the source to the view, with everything in it decoded. */
+struct copy {
+    struct view *v;
+    struct text t;
+    size_t plain; /* copied so far */
+    int rc;
+};
+
+static void copy_plain(struct copy *c, size_t to) {
+    if (!c->rc && to > c->plain)
+        c->rc = buf_append(&c->v->text, c->t.p + c->plain, to - c->plain);
+    c->plain = to;
 }
 
-int view_decode(struct view *v, struct text t, bool parts) {
+static void copy_special(struct copy *c, size_t at) {
+    uint8_t out[4];
+    size_t n, m;
+    if (at < c->plain || !decode_one(c->t, at, out, &n, &m))
+        return;
+    copy_plain(c, at);
+    if (!c->rc)
+        c->rc = segment(c->v, at, (uint32_t)n);
+    if (!c->rc)
+        c->rc = buf_append(&c->v->text, out, m);
+    c->plain = at + n;
+    if (!c->rc)
+        c->rc = segment(c->v, c->plain, 0);
+}
+
+static int decode_range(struct view *v, struct text t, size_t from, size_t to, bool deep) {
+    struct copy c = {v, t, from, segment(v, from, 0)};
+    size_t at = from;
+    for (; !deep && to - at >= SIFT_BLOCK && at < to && !c.rc; at += SIFT_BLOCK)
+        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1)
+            if (is_special(t, at + (size_t)__builtin_ctzll(bits)))
+                copy_special(&c, at + (size_t)__builtin_ctzll(bits));
+    for (at = next_special(t, at, deep); at < to && !c.rc; at = next_special(t, at + 1, deep))
+        copy_special(&c, at);
+    copy_plain(&c, to > c.plain ? to : c.plain);
+    return c.rc;
+}
+
+/* Where a part that shows what stands around the escape in [at, to) ends. */
+static size_t part_end(struct text t, size_t to, bool deep) {
+    uint8_t out[4];
+    size_t n, m, next = next_special(t, to, deep);
+    while (next < t.len && next - to < 2 * AROUND) {
+        if (decode_one(t, next, out, &n, &m))
+            to = next + n;
+        else
+            n = 1;
+        next = next_special(t, next + n, deep);
+    }
+    return t.len - to > AROUND ? to + AROUND : t.len;
+}
+
+int view_decode(struct view *v, struct text t, bool parts, bool deep) {
     static const uint8_t gap[4] = {0};
     uint8_t out[4];
     size_t n, m, done = 0;
     int rc = 0;
     begin(v);
-    for (size_t at = next_special(t, 0); !rc && at < t.len; at = next_special(t, at)) {
+    for (size_t at = next_special(t, 0, deep); !rc && at < t.len; at = next_special(t, at, deep)) {
         if (!decode_one(t, at, out, &n, &m)) {
             at++;
             continue;
         }
         if (!parts)
-            return decode_range(v, t, 0, t.len);
-        size_t from = at > done + AROUND ? at - AROUND : done, to = at + n;
-        /* As far as further escapes stand near. */
-        for (size_t next = next_special(t, to); next < t.len && next - to < 2 * AROUND;
-             next = next_special(t, next)) {
-            if (!decode_one(t, next, out, &n, &m))
-                n = 1;
-            else
-                to = next + n;
-            next += n;
-        }
-        to = t.len - to > AROUND ? to + AROUND : t.len;
+            return decode_range(v, t, 0, t.len, deep);
+        size_t from = at > done + AROUND ? at - AROUND : done, to = part_end(t, at + n, deep);
         if (v->text.len && from > done) {
             rc = segment(v, from, 0);
             if (!rc)
                 rc = buf_append(&v->text, gap, sizeof gap);
         }
         if (!rc)
-            rc = decode_range(v, t, from, to);
+            rc = decode_range(v, t, from, to, deep);
         at = done = to;
     }
     return rc;
@@ -291,29 +346,6 @@ long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len) {
     return (long)n;
 }
 
-/* A run that is long enough covers one of every `min` bytes, so most of the text is never looked at. */
-size_t view_next_run(struct text t, size_t from, size_t min, size_t *ret_end) {
-    size_t at = from + min - 1;
-    while (at < t.len) {
-        if (!base64_value[t.p[at]]) {
-            at += min;
-            continue;
-        }
-        size_t start = at, end = at + 1;
-        while (start > from && base64_value[t.p[start - 1]])
-            start--;
-        while (end < t.len && base64_value[t.p[end]])
-            end++;
-        if (end - start >= min) {
-            *ret_end = end;
-            return start;
-        }
-        from = end;
-        at = end + min - 1;
-    }
-    return t.len;
-}
-
 static bool is_text(const uint8_t *p, size_t len) {
     size_t bad = 0;
     for (size_t i = 0; i < len; i++)
@@ -321,18 +353,19 @@ static bool is_text(const uint8_t *p, size_t len) {
     return bad * 16 <= len;
 }
 
-int view_base64(struct view *v, struct text t) {
+int view_base64(struct view *v, struct text t, const struct run *runs, size_t count) {
     static const uint8_t gap[4] = {0};
-    uint8_t head[24];
-    size_t end = 0;
+    uint8_t head[RUN_MIN];
     int rc = 0;
     begin(v);
-    for (size_t at = view_next_run(t, 0, RUN_MIN, &end); !rc && at < t.len; at = view_next_run(t, end, RUN_MIN, &end)) {
-        size_t len = end - at, high = 0;
+    for (size_t k = 0; !rc && k < count; k++) {
+        size_t at = runs[k].start, end = runs[k].end, len = end - at, high = 0;
+        if (len < RUN_MIN || len > RUN_MAX)
+            continue;
         long n = check_base64(head, sizeof head, t.p + at, RUN_MIN);
         for (long i = 0; i < n; i++)
             high += head[i] >= 0x80;
-        if (n < 18 || len > RUN_MAX || high > 9 || !is_text(head, (size_t)n))
+        if (n < 18 || high > 9 || !is_text(head, (size_t)n))
             continue;
         rc = buf_reserve(&v->text, len);
         if (!rc)

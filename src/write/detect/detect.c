@@ -230,6 +230,7 @@ void detect_work_free(struct detect_work *w) {
     hs_free_scratch(w->scratch);
     free(w->hits);
     free(w->done);
+    free(w->runs);
     detect_findings_done(&w->found);
     free(w);
 }
@@ -331,7 +332,7 @@ static int scan_text(const struct detect *d, struct detect_work *w, struct text 
 /* One level of base64 in a view, led back to the view's offsets. */
 static int scan_base64(const struct detect *d, struct detect_work *w, struct text t, int at,
                        struct detect_findings *list) {
-    int rc = view_base64(&w->base64, t);
+    int rc = view_base64(&w->base64, t, w->runs, w->runs_count);
     if (rc || !w->base64.text.len)
         return rc;
     rc = scan_text(d, w, (struct text){w->base64.text.p, w->base64.text.len});
@@ -359,7 +360,7 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
         return ERR_LIMIT;
     for (int level = 0; !rc && level < DETECT_LEVELS; level++) {
         /* Below the first level of JSON only what stands around escapes is new. */
-        rc = view_decode(&w->views[level], t, form == DETECT_TEXT || level > 0);
+        rc = view_decode(&w->views[level], t, form == DETECT_TEXT || level > 0, level > 0);
         bool more = w->views[level].text.len > 0;
         if (!rc && level == 0 && (form == DETECT_TEXT || !more))
             rc = scan_level(d, w, t, -1, list);

@@ -87,6 +87,10 @@ struct hit {
     uint32_t id, end;
 };
 
+struct run {
+    uint32_t start, end;
+};
+
 struct segment {
     uint32_t view, raw; /* from this offset of the view on, bytes stand at this one of its source */
     uint32_t wide;      /* 0: one to one; else: the next bytes are all from `wide` bytes of the source */
@@ -105,6 +109,8 @@ struct detect_work {
     struct hit *hits;
     uint32_t *done; /* per rule: where its last finding ended */
     size_t hits_count, hits_cap;
+    struct run *runs; /* of the view at hand, RUN_SHORT bytes and more */
+    size_t runs_count, runs_cap;
     struct detect_findings found; /* of the view at hand */
     struct view views[DETECT_LEVELS], base64;
     int failed;
@@ -136,10 +142,19 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
 struct names;
 int names_new(struct names **ret, const struct rule *rule);
 void names_free(struct names *n);
+/* Finds the runs of a text, and looks at people's data on the same way. */
+void runs_find(const struct detect *d, struct detect_work *w, struct text t);
 void runs_scan(const struct detect *d, struct detect_work *w, struct text t);
 
-/* ---- people's data and wallets (personal.c) ---- */
-void personal_scan(const struct detect *d, struct detect_work *w, struct text t);
+/* ---- people's data (personal.c) ---- */
+struct person {
+    const struct detect *d;
+    struct detect_work *w;
+    struct text t;
+    size_t done; /* bytes before this were looked at */
+};
+/* Looks at [from, to), where digits, an @ or colons stand. */
+void personal_look(struct person *s, size_t from, size_t to);
 
 /* ---- values (value.c) ---- */
 uint32_t value_entropy(const uint8_t *p, size_t len); /* 1/256 bit a byte */
@@ -166,13 +181,11 @@ long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len);
 
 /* ---- views (decode.c) ---- */
 void view_wipe(struct view *v);
-/* Decodes escapes and folds characters of `t`. `parts`: only around escapes. The view is empty if
- * nothing had to be decoded. */
-int view_decode(struct view *v, struct text t, bool parts);
-/* Decoded base64 of `t`, as far as it is text. */
-int view_base64(struct view *v, struct text t);
-/* The next run of at least `min` characters of base64 at or after `from`; t.len: there is none. */
-size_t view_next_run(struct text t, size_t from, size_t min, size_t *ret_end);
+/* Decodes escapes and folds characters of `t`. `parts`: only around them; `deep`: `t` is a view itself.
+ * The view is empty if nothing had to be decoded. */
+int view_decode(struct view *v, struct text t, bool parts, bool deep);
+/* Decoded base64 of the runs in `t`, as far as it is text. */
+int view_base64(struct view *v, struct text t, const struct run *runs, size_t count);
 /* The bytes of the source that view bytes [start, end) come from. */
 void view_source(const struct view *v, size_t start, size_t end, size_t *ret_start, size_t *ret_end);
 

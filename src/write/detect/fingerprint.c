@@ -74,7 +74,7 @@ static void walk(struct place *s, const uint8_t *p, size_t to) {
 static int seen(struct detect_work *w, struct text t, struct text *ret) {
     struct text now = t;
     for (int level = 0; level < DETECT_LEVELS; level++) {
-        int rc = view_decode(&w->views[level], now, false);
+        int rc = view_decode(&w->views[level], now, false, level > 0);
         if (rc)
             return rc;
         if (!w->views[level].text.len)

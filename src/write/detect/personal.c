@@ -1,7 +1,7 @@
 /*
  * Numbers of people: they have no literal that an expression could look for, and digits in the common
- * database make it several times slower. So blocks of 64 bytes are counted first (compilers turn that into
- * vector instructions), and only where enough digits, colons or an @ stand is looked closer.
+ * database make it several times slower. So runs.c counts them in blocks, and only where enough digits,
+ * colons or an @ stand is looked closer.
  *
  * Separators inside numbers are allowed as people write them: one space or hyphen between groups.
  */
@@ -9,15 +9,7 @@
 
 #include "write/detect/detect_int.h"
 
-#define BLOCK 64
 #define DIGITS_MAX 40
-
-struct person {
-    const struct detect *d;
-    struct detect_work *w;
-    struct text t;
-    size_t done; /* bytes before this were looked at */
-};
 
 static bool has_rule(const struct person *s, enum rule_kind kind) {
     return s->d->by_kind[kind] != 0;
@@ -281,7 +273,7 @@ static void find_email(struct person *s, size_t sign) {
 
 /* ---- a stretch that has what such numbers are made of ---- */
 
-static void look(struct person *s, size_t from, size_t to) {
+void personal_look(struct person *s, size_t from, size_t to) {
     struct number n;
     size_t i = from < s->done ? s->done : from;
     while (i < to) {
@@ -305,45 +297,4 @@ static void look(struct person *s, size_t from, size_t to) {
         }
     }
     s->done = i > to ? i : to;
-}
-
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-
-static unsigned sum(bytes16 v) {
-    unsigned n = 0;
-    for (int i = 0; i < 16; i++)
-        n += v[i];
-    return n;
-}
-
-/* Has a block what numbers, addresses of mail and of machines are made of? */
-static bool is_worth(const uint8_t *p) {
-    bytes16 digits = {0}, signs = {0}, colons = {0};
-    for (int i = 0; i < BLOCK; i += 16) {
-        bytes16 v;
-        memcpy(&v, p + i, 16);
-        digits -= (bytes16)((v - '0') < 10);
-        signs -= (bytes16)(v == '@');
-        colons -= (bytes16)(v == ':');
-    }
-    unsigned n = sum(digits);
-    return n >= 5 || sum(signs) || (n >= 2 && sum(colons) >= 3);
-}
-
-void personal_scan(const struct detect *d, struct detect_work *w, struct text t) {
-    struct person s = {d, w, t, 0};
-    bool wanted = false;
-    bool before = false;
-    for (int k = RULE_CARD; k <= RULE_IP; k++)
-        wanted = wanted || d->by_kind[k];
-    if (!wanted)
-        return;
-    for (size_t block = 0; block < t.len; block += BLOCK) {
-        size_t end = t.len - block > BLOCK ? block + BLOCK : t.len;
-        bool worth = end - block < BLOCK || is_worth(t.p + block);
-        /* A number may have begun in the block before. */
-        if (worth)
-            look(&s, block > 24 && !before ? block - 24 : block, end);
-        before = worth;
-    }
 }

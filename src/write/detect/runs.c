@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "write/detect/detect_int.h"
+#include "write/detect/sift.h"
 
 #define RUN_RULE_MAX 8192 /* a JWT's header and body are runs; images are longer */
 #define VALUE_MAX 1024    /* bytes of a service's key */
@@ -100,7 +101,9 @@ static const char *const key_words[] = {"secret", "private", "access",  "token",
 #define SAYING 10
 
 static bool is_token_char(uint8_t c) {
-    return is_alnum(c) || (c && strchr("_-.+/=~%!@", c));
+    static const bool signs[256] = {['_'] = true, ['-'] = true, ['.'] = true, ['+'] = true, ['/'] = true,
+                                    ['='] = true, ['~'] = true, ['%'] = true, ['!'] = true, ['@'] = true};
+    return is_alnum(c) || signs[c];
 }
 
 struct between {
@@ -187,6 +190,8 @@ static bool is_named(const struct names *names, struct text t, size_t value, siz
 static void find_service_key(const struct detect *d, struct detect_work *w, struct text t, size_t start,
                              size_t end) {
     struct between b = {0};
+    if (!value_is_likely(t.p + start, end - start))
+        return;
     size_t low = start > 256 ? start - 256 : 0, high = t.len - end > VALUE_MAX ? end + VALUE_MAX : t.len;
     while (start > low && is_token_char(t.p[start - 1]))
         start--;
@@ -232,12 +237,85 @@ static void try_rules(const struct detect *d, struct detect_work *w, struct text
     }
 }
 
+static bool note_run(struct detect_work *w, size_t start, size_t end) {
+    if (w->runs_count == w->runs_cap) {
+        size_t cap = w->runs_cap ? w->runs_cap * 2 : 256;
+        struct run *more = realloc(w->runs, cap * sizeof *more);
+        if (!more) {
+            w->failed = ERR_NOMEM;
+            return false;
+        }
+        w->runs = more;
+        w->runs_cap = cap;
+    }
+    w->runs[w->runs_count++] = (struct run){(uint32_t)start, (uint32_t)end};
+    return true;
+}
+
+/* The runs that end in a block; *open is where the one began that reaches into it (SIZE_MAX: none). */
+static void block_runs(struct detect_work *w, uint64_t bits, size_t at, size_t *open) {
+    size_t i = 0;
+    if (*open != SIZE_MAX) {
+        i = ~bits ? (size_t)__builtin_ctzll(~bits) : SIFT_BLOCK;
+        if (i == SIFT_BLOCK)
+            return;
+        if (at + i - *open >= RUN_SHORT)
+            note_run(w, *open, at + i);
+        *open = SIZE_MAX;
+    }
+    bits &= i < SIFT_BLOCK ? ~(uint64_t)0 << i : 0;
+    /* A bit stays where RUN_SHORT of them begin. */
+    uint64_t starts = bits & bits >> 1;
+    starts &= starts >> 2;
+    starts &= starts >> 4;
+    starts &= starts >> 8;
+    while (starts) {
+        size_t start = (size_t)__builtin_ctzll(starts);
+        uint64_t gaps = ~bits >> start << start;
+        if (!gaps)
+            break; /* it reaches the block's end */
+        size_t end = (size_t)__builtin_ctzll(gaps);
+        note_run(w, at + start, at + end);
+        starts = starts >> end << end;
+    }
+    if (bits >> (SIFT_BLOCK - 1))
+        *open = at + SIFT_BLOCK - (~bits ? (size_t)__builtin_clzll(~bits) : SIFT_BLOCK);
+}
+
+static bool has_bits(uint64_t bits, int n) {
+    while (--n > 0 && bits)
+        bits &= bits - 1;
+    return bits != 0;
+}
+
+void runs_find(const struct detect *d, struct detect_work *w, struct text t) {
+    struct person person = {d, w, t, 0};
+    size_t open = SIZE_MAX;
+    uint8_t last[SIFT_BLOCK] = {0};
+    bool before = false;
+    w->runs_count = 0;
+    for (size_t at = 0; at < t.len && !w->failed; at += SIFT_BLOCK) {
+        size_t len = t.len - at < SIFT_BLOCK ? t.len - at : SIFT_BLOCK;
+        if (len < SIFT_BLOCK)
+            memcpy(last, t.p + at, len);
+        struct sift s = sift_block(len < SIFT_BLOCK ? last : t.p + at);
+        block_runs(w, s.run, at, &open);
+        bool worth = has_bits(s.digits, 5) || s.signs || len < SIFT_BLOCK ||
+                     (has_bits(s.digits, 2) && has_bits(s.colons, 3));
+        /* A number may have begun in the block before. */
+        if (worth)
+            personal_look(&person, at > 24 && !before ? at - 24 : at, at + len);
+        before = worth;
+    }
+    if (open != SIZE_MAX && t.len - open >= RUN_SHORT)
+        note_run(w, open, t.len);
+    explicit_bzero(last, sizeof last);
+}
+
 void runs_scan(const struct detect *d, struct detect_work *w, struct text t) {
-    size_t end = 0;
     bool vendor = d->by_kind[RULE_VENDOR] != 0, wallet = d->by_kind[RULE_WALLET] != 0;
-    for (size_t at = view_next_run(t, 0, RUN_SHORT, &end); at < t.len && !w->failed;
-         at = view_next_run(t, end, RUN_SHORT, &end)) {
-        size_t len = end - at;
+    for (size_t i = 0; i < w->runs_count && !w->failed; i++) {
+        size_t at = w->runs[i].start, end = w->runs[i].end, len = end - at;
         if (len > RUN_RULE_MAX)
             continue;
         if (len >= 24)

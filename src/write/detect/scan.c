@@ -150,8 +150,8 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
             assign_confirm(d, w, t, hit.id, hit.end);
     }
     if (!w->failed)
-        runs_scan(d, w, t);
+        runs_find(d, w, t);
     if (!w->failed)
-        personal_scan(d, w, t);
+        runs_scan(d, w, t);
     return w->failed;
 }

@@ -88,7 +88,7 @@ static bool is_wordy(const uint8_t *p, size_t len) {
         uint8_t c = lower(p[i]);
         letters++;
         humps += i > 0 && is_upper(p[i]) && !is_upper(p[i - 1]);
-        if (strchr("aeiouy", c)) {
+        if (c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == 'y') {
             vowels++;
             run = 0;
         } else if (++run > run_max) {
@@ -115,6 +115,14 @@ static bool is_uuid(const uint8_t *p, size_t len) {
     return distinct(p, len) > 4;
 }
 
+static bool is_sign(uint8_t c) {
+    static const bool signs[256] = {['+'] = true, ['/'] = true, ['='] = true, ['_'] = true, ['.'] = true,
+                                    ['-'] = true, ['~'] = true, [':'] = true, ['%'] = true, ['!'] = true,
+                                    ['@'] = true, ['#'] = true, ['$'] = true, ['^'] = true, ['&'] = true,
+                                    ['*'] = true, ['?'] = true, [','] = true};
+    return signs[c];
+}
+
 /* How a value divides: bytes of readable parts and of others, and what characters there are. */
 struct make_up {
     size_t digits, letters, upper, odd, plain;
@@ -130,7 +138,7 @@ static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
             m->upper += is_upper(p[i]);
             continue;
         }
-        if (i < len && (p[i] == 0 || !strchr("+/=_.-~:%!@#$^&*?,", p[i])))
+        if (i < len && !is_sign(p[i]))
             return false;
         if (i > part && is_wordy(p + part, i - part))
             m->plain += i - part;
