@@ -57,6 +57,17 @@ static struct text name_before(struct text t, size_t end) {
     return (struct text){t.p + at, stop - at};
 }
 
+/* DB_PASSWORD=..., as environments are set: a word alone is a value there. */
+static bool is_setting(struct text name) {
+    bool joined = false;
+    for (size_t i = 0; i < name.len; i++) {
+        joined = joined || name.p[i] == '_';
+        if (!is_upper(name.p[i]) && !is_digit(name.p[i]) && name.p[i] != '_')
+            return false;
+    }
+    return joined;
+}
+
 /* ---- the value ---- */
 
 struct value {
@@ -86,6 +97,8 @@ static struct value value_after(struct text t, size_t at) {
     stop = t.len - at > VALUE_MAX ? at + VALUE_MAX : t.len;
     if (at < stop && is_quote(t.p[at])) {
         uint8_t quote = t.p[at++];
+        if (at < stop && is_quote(t.p[at]) && t.p[at] != quote)
+            quote = t.p[at++]; /* quotes in quotes: a string that holds a literal */
         v = (struct value){at, at, true};
         while (v.end < stop && t.p[v.end] != quote && t.p[v.end] != '\n')
             v.end++;
@@ -114,8 +127,10 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
     if (!name.len || is_harmless(name.p, name.len))
         return;
     bool found = d->rules.list[rule].kind == RULE_PASSWORD
-                     ? value_is_password(p, len, v.quoted)
-                     : len >= 10 && value_is_random(p, len) && !value_is_placeholder(p, len);
+                     ? value_is_password(p, len, v.quoted) ||
+                           (is_setting(name) && t.p[v.start - 1] == '=' && value_is_weak(p, len))
+                     : (v.quoted && len >= 32 && !memchr(p, ' ', len) && value_entropy(p, len) > 42 * 256 / 10) ||
+                           (len >= 10 && value_is_random(p, len) && !value_is_placeholder(p, len));
     if (!found)
         return;
     w->done[rule] = (uint32_t)v.end;

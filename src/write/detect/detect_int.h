@@ -32,7 +32,9 @@ enum rule_check {
     CHECK_GITHUB,  /* CRC-32 in the last six characters; labels, never rejects */
     CHECK_JWT,     /* the header is JSON with "alg"; rejects */
     CHECK_RANDOM,  /* looks random, not like words; rejects */
-    CHECK_SECRET,  /* no placeholder, variable or code; rejects */
+    CHECK_LIKELY,  /* the same with less asked; rejects */
+    CHECK_SECRET,  /* no placeholder, variable, code or word; rejects */
+    CHECK_WEAK,    /* no placeholder, variable or code; rejects */
     CHECK_BASIC, /* base64 of user:password; rejects */
     CHECK_WALLET,
     CHECK_MNEMONIC,
@@ -138,7 +140,7 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
                     size_t end);
 
 /* ---- long stretches of letters and digits (runs.c) ---- */
-#define RUN_SHORT 16
+#define RUN_SHORT 12 /* 8 to 16 */
 struct names;
 int names_new(struct names **ret, const struct rule *rule);
 void names_free(struct names *n);
@@ -163,6 +165,8 @@ bool value_is_random(const uint8_t *p, size_t len);
 /* The same with less asked, for where the surroundings say clearly that a secret stands there. */
 bool value_is_likely(const uint8_t *p, size_t len);
 bool value_is_password(const uint8_t *p, size_t len, bool quoted);
+/* May it be a password at all, however weak? */
+bool value_is_weak(const uint8_t *p, size_t len);
 
 /* ---- checks (validators.c) ---- */
 bool check_luhn(const uint8_t *digits, size_t len);

@@ -19,8 +19,8 @@
 static const char *const kinds[RULE_KINDS] = {
     "pattern", "assign", "password", "vendor", "placeholder", "card", "cn-id",
     "cn-mobile", "phone", "iban", "email", "ip", "wallet"};
-static const char *const checks[] = {"none", "github", "jwt", "random", "secret",
-                                     "basic", "wallet", "mnemonic"};
+static const char *const checks[] = {"none", "github", "jwt", "random", "likely", "secret",
+                                     "weak", "basic", "wallet", "mnemonic"};
 
 struct reader {
     yaml_document_t doc;

@@ -15,7 +15,7 @@
 #include "write/detect/sift.h"
 
 #define RUN_RULE_MAX 8192 /* a JWT's header and body are runs; images are longer */
-#define VALUE_MAX 1024    /* bytes of a service's key */
+#define VALUE_MAX 4096    /* bytes of a service's key */
 #define REACH 110         /* from a service's name to its key */
 #define WORDS 5           /* other words between them */
 #define BUCKETS 4096
@@ -111,9 +111,20 @@ struct between {
     size_t words;
 };
 
+static bool starts_key_word(const uint8_t *p, size_t len) {
+    for (size_t k = 0; k < SAYING; k++)
+        if (starts_word(p, len, key_words[k]))
+            return true;
+    return false;
+}
+
 /* How much of the beginning is words like "secret" and signs between them. */
 static size_t skip_key_words(const uint8_t *p, size_t len, struct between *b) {
     size_t at = 0;
+    while (at < len && at < 4 && is_digit(p[at]))
+        at++; /* of the name: "name123_key" */
+    if (at == len || is_digit(p[at]) || !is_alpha(p[at]) || !starts_key_word(p + at, len - at))
+        at = 0;
     for (bool more = true; more;) {
         more = false;
         while (at < len && strchr("_-=.:", p[at])) {
@@ -173,13 +184,16 @@ static bool is_named(const struct names *names, struct text t, size_t value, siz
         if (!name)
             continue;
         size_t end = at + strlen(plain(name));
-        bool common = name[0] == '~', inside = end < value && is_lower(t.p[end]) && is_lower(t.p[end - 1]);
+        bool common = name[0] == '~';
+        bool inside = end < value && is_lower(t.p[end]) && is_lower(t.p[end - 1]) &&
+                      !skip_key_words(t.p + end, value - end, &b);
         if (!read_between(t, end, value, &b))
             return false;
         if (inside && (common || b.words > 0))
             continue; /* "floating", "columns" */
-        bool told = common ? b.said && (b.sign || b.words == 0) : b.said || b.sign || b.words == 0;
-        bool clear = b.said && b.words == 0;
+        bool told = b.words == 0 ? b.said || b.sign || !common
+                                 : b.said || (!common && (b.sign || (b.words == 1 && value - end < 5)));
+        bool clear = b.words == 0 && (b.said || (b.sign && !common));
         if (told && (clear ? value_is_likely : value_is_random)(t.p + value, len))
             return true;
     }
@@ -199,31 +213,37 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
         end++;
     /* NAME=VALUE is one stretch; the value begins after the sign. */
     const uint8_t *equals = memchr(t.p + start, '=', end - start);
-    if (equals && equals + 3 < t.p + end && is_alnum(equals[1]))
+    if (equals && equals + 3 < t.p + end && is_alnum(equals[1]) &&
+        !value_is_likely(t.p + start, (size_t)(equals - t.p) - start))
         start = (size_t)(equals - t.p) + 1;
     while (end > start && strchr(".!,", t.p[end - 1]))
         end--;
     /* name_secret-VALUE as well: try behind the last word that says so. */
     size_t value = start;
+    const char *name = name_at(d->names, t.p + start, end - start);
+    size_t behind = name ? start + strlen(plain(name)) : start;
+    if (behind > start && behind + 8 < end)
+        value = behind + skip_key_words(t.p + behind, end - behind, &b);
     for (size_t at = start; at + 8 < end; at++) {
         if (at > start && is_alpha(t.p[at - 1]) && !(is_upper(t.p[at]) && is_lower(t.p[at - 1])))
             continue;
+        b = (struct between){0};
         size_t skipped = skip_key_words(t.p + at, end - at, &b);
         if (skipped && b.said)
             value = at + skipped;
         if (at - start > 64)
             break;
     }
-    for (size_t tries = 0; tries < 2 && end > value && end - value >= 10; tries++) {
+    /* Words like "key" may stand in the value itself by chance: then it is tried whole. */
+    for (size_t tries = 0; tries < 2; tries++, value = start) {
         size_t len = end - value;
-        if (len <= VALUE_MAX && !is_address(t.p + value, len) && !value_is_placeholder(t.p + value, len) &&
-            is_named(d->names, t, value, len)) {
+        if (end > value && len >= 10 && len <= VALUE_MAX && !is_address(t.p + value, len) &&
+            !value_is_placeholder(t.p + value, len) && is_named(d->names, t, value, len)) {
             work_found(w, d->by_kind[RULE_VENDOR] - 1u, value, end, DETECT_UNCHECKED);
             return;
         }
         if (value == start)
             return;
-        value = start;
     }
 }
 
@@ -267,8 +287,8 @@ static void block_runs(struct detect_work *w, uint64_t bits, size_t at, size_t *
     /* A bit stays where RUN_SHORT of them begin. */
     uint64_t starts = bits & bits >> 1;
     starts &= starts >> 2;
-    starts &= starts >> 4;
-    starts &= starts >> 8;
+    starts &= starts >> 4; /* eight of them */
+    starts &= starts >> (RUN_SHORT - 8);
     while (starts) {
         size_t start = (size_t)__builtin_ctzll(starts);
         uint64_t gaps = ~bits >> start << start;

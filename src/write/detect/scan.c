@@ -53,6 +53,10 @@ static bool accept(const struct rule *rule, struct text t, size_t start, size_t 
         return check_jwt(p, len);
     case CHECK_RANDOM:
         return value_is_random(p, len) && !value_is_placeholder(p, len);
+    case CHECK_LIKELY:
+        return value_is_likely(p, len) && !value_is_placeholder(p, len);
+    case CHECK_WEAK:
+        return value_is_weak(p, len);
     case CHECK_SECRET:
         return value_is_password(p, len, true);
     case CHECK_BASIC:

@@ -73,12 +73,13 @@ bool value_is_placeholder(const uint8_t *p, size_t len) {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (has_word(p, len, words[i]))
             return true;
-    return distinct(p, len) * 5 < (len < 40 ? len : 40) || distinct(p, len) < 4;
+    return distinct(p, len) < 4;
 }
 
 /* One part between signs: letters that can be read, a number, or a word with a short number. */
 static bool is_wordy(const uint8_t *p, size_t len) {
-    size_t digits = 0, vowels = 0, letters = 0, run = 0, run_max = 0, changes = 0, humps = 0;
+    size_t digits = 0, vowels = 0, letters = 0, run = 0, run_max = 0, changes = 0, humps = 0,
+           hump = 0, hump_max = 0, shouts = 0;
     for (size_t i = 0; i < len; i++) {
         changes += i > 0 && is_digit(p[i]) != is_digit(p[i - 1]);
         if (is_digit(p[i])) {
@@ -87,7 +88,13 @@ static bool is_wordy(const uint8_t *p, size_t len) {
         }
         uint8_t c = lower(p[i]);
         letters++;
-        humps += i > 0 && is_upper(p[i]) && !is_upper(p[i - 1]);
+        bool begins = i > 0 && is_upper(p[i]) && !is_upper(p[i - 1]);
+        humps += begins;
+        hump = begins ? 1 : hump + 1;
+        /* "ABCdefGHI": words have one capital, or are an abbreviation once. */
+        shouts += i > 2 && is_lower(p[i]) && is_upper(p[i - 1]) && is_upper(p[i - 2]) && is_upper(p[i - 3]);
+        if (hump > hump_max)
+            hump_max = hump;
         if (c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == 'y') {
             vowels++;
             run = 0;
@@ -101,7 +108,8 @@ static bool is_wordy(const uint8_t *p, size_t len) {
         return changes < 2;
     if (digits > 4 || changes > 1)
         return false;
-    return vowels * 6 >= letters && run_max < 6 && letters < 24 * (humps + 1) && letters > humps * 4;
+    return vowels * 6 >= letters && run_max < 6 && hump_max < 20 && shouts < 2 &&
+           letters > humps * 5;
 }
 
 static bool is_uuid(const uint8_t *p, size_t len) {
@@ -126,6 +134,7 @@ static bool is_sign(uint8_t c) {
 /* How a value divides: bytes of readable parts and of others, and what characters there are. */
 struct make_up {
     size_t digits, letters, upper, odd, plain;
+    size_t parts, mixed; /* mixed: of letters and digits */
 };
 
 static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
@@ -140,6 +149,11 @@ static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
         }
         if (i < len && !is_sign(p[i]))
             return false;
+        bool mixed = false;
+        for (size_t k = part + 1; k < i; k++)
+            mixed = mixed || is_digit(p[k]) != is_digit(p[k - 1]);
+        m->mixed += mixed;
+        m->parts++;
         if (i > part && is_wordy(p + part, i - part))
             m->plain += i - part;
         else
@@ -155,7 +169,7 @@ bool value_is_random(const uint8_t *p, size_t len) {
         return false;
     if (is_uuid(p, len))
         return true;
-    if (!take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
+    if (distinct(p, len) * 5 < (len < 40 ? len : 40) || !take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
         return false;
     if (m.letters < 2 || (!m.digits && (m.upper < 2 || m.upper == m.letters || len < 16)))
         return m.digits == 0 && m.letters >= 24 && m.odd >= 20 && value_entropy(p, len) > 3 * 256;
@@ -166,30 +180,56 @@ bool value_is_likely(const uint8_t *p, size_t len) {
     struct make_up m;
     if (value_is_random(p, len))
         return true;
-    if (len < 8 || len > VALUE_MAX || !take_apart(p, len, &m) || value_entropy(p, len) < 2 * 256)
+    if (len < 8 || len > VALUE_MAX || !take_apart(p, len, &m) || value_entropy(p, len) < 7 * 256 / 4)
         return false;
     if (m.digits && m.letters)
-        return m.odd * 2 >= m.plain && m.odd > 4;
-    return m.digits ? m.digits >= 20 : m.letters >= 20 && m.letters == len;
+        return m.mixed > 1 || (m.parts > 3 && m.digits > 9) || (m.odd * 2 >= m.plain && m.odd > 4);
+    return m.digits ? m.digits >= 16 : m.odd >= 20;
+}
+
+bool value_is_weak(const uint8_t *p, size_t len) {
+    static const char *const not_those[] = {"${", "{{", "://", "env.", "getenv", "config.", "userid", "required",
+                                            "string", "optional", "%(", "()", "-set", "null", "undefined"};
+    if (len < 4 || len > 128 || strchr("$<{%&([/\\", p[0]) || strchr(":(", p[len - 1]) ||
+        (p[len - 1] == '@' && is_wordy(p, len - 1)) ||
+        value_is_placeholder(p, len))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (p[i] < ' ' || p[i] == '"' || p[i] == '<' || p[i] == '>')
+            return false;
+    for (size_t i = 0; i < sizeof not_those / sizeof not_those[0]; i++)
+        if (has_word(p, len, not_those[i]))
+            return false;
+    return !(len < 11 && has_word(p, len, "passw"));
+}
+
+/* "thisismypassword", but not "confirmpassword", which is a field's name. */
+static bool is_own_words(const uint8_t *p, size_t len) {
+    static const char *const fields[] = {"confirm", "forgot", "current", "change", "reset", "new",
+                                         "old",     "enter",  "your",    "edit",   "repeat", "invalid",
+                                         "wrong",   "user",   "incorrect", "missing", "update", "verify"};
+    for (size_t i = 0; i < len; i++)
+        if (!is_lower(p[i]))
+            return false;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (has_word(p, len, fields[i]))
+            return false;
+    return len >= 12;
 }
 
 bool value_is_password(const uint8_t *p, size_t len, bool quoted) {
     size_t digits = 0, letters = 0, signs = 0;
-    if (len < 6 || len > 128 || strchr("$<{%&([", p[0]) || value_is_placeholder(p, len))
+    if (len < 6 || !value_is_weak(p, len) || memchr(p, ' ', len))
         return false;
     for (size_t i = 0; i < len; i++) {
-        if (is_space(p[i]) || p[i] < 0x20 || p[i] == '"' || p[i] == '<' || p[i] == '>')
-            return false;
         digits += is_digit(p[i]);
         letters += is_alpha(p[i]);
         signs += strchr("!@#$%^&*?~+", p[i]) != NULL;
     }
-    if (p[len - 1] == ':' || p[len - 1] == '(' || has_word(p, len, "://") || has_word(p, len, "${"))
-        return false;
     if (has_word(p, len, "passw") && !(quoted && digits + signs > 1))
-        return false;
+        return quoted && is_own_words(p, len);
+    bool word = !signs && digits < 2 && is_wordy(p, len);
     if (!quoted)
-        return len >= 8 && letters && digits && !is_wordy(p, len) && !strchr("./\\-", p[0]);
-    return letters > 1 && (digits || (signs && p[0] != '#' && p[0] != '@')) &&
-           !(is_wordy(p, len) && digits < 2);
+        return len >= 8 && letters && digits && !word && !strchr(".-", p[0]) && !has_word(p, len, "()");
+    return letters > 1 && (digits || (signs && p[0] != '#' && p[0] != '@')) && !word;
 }
