@@ -118,7 +118,13 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
                     size_t end) {
     if (end < w->done[rule])
         return;
+    /* `...key">` ends a tag, and what is passed to a function is a value only in quotes. */
+    uint8_t sign = t.p[end - 1];
+    if (sign == '>' && is_quote(t.p[end - 2]))
+        return;
     struct value v = value_after(t, end);
+    if (sign == '(' && !v.quoted)
+        return;
     size_t len = v.end - v.start;
     if (len < 6 || v.start < w->done[rule])
         return;
@@ -130,7 +136,7 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
                      ? value_is_password(p, len, v.quoted) ||
                            (is_setting(name) && t.p[v.start - 1] == '=' && value_is_weak(p, len))
                      : (v.quoted && len >= 32 && !memchr(p, ' ', len) && value_entropy(p, len) > 42 * 256 / 10) ||
-                           (len >= 10 && value_is_random(p, len) && !value_is_placeholder(p, len));
+                           (len >= 10 && !memmem(p, len, "://", 3) && value_is_random(p, len) && !value_is_placeholder(p, len));
     if (!found)
         return;
     w->done[rule] = (uint32_t)v.end;

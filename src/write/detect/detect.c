@@ -213,7 +213,7 @@ int detect_work_new(struct detect_work **ret, const struct detect *d) {
         detect_work_free(w);
         return ERR_NOMEM;
     }
-    pcre2_set_match_limit(w->context, 20000);
+    pcre2_set_match_limit(w->context, 100000);
     pcre2_set_heap_limit(w->context, 1024);
     *ret = w;
     return 0;

@@ -169,6 +169,11 @@ static bool read_between(struct text t, size_t at, size_t value, struct between 
 
 /* Paths, hosts and file names have signs that keys have as well. */
 static bool is_address(const uint8_t *p, size_t len) {
+    size_t ending = 0;
+    while (ending < len && ending < 5 && is_lower(p[len - 1 - ending]))
+        ending++;
+    if (ending && ending < 5 && ending < len && p[len - 1 - ending] == '.')
+        return true;
     return p[0] == '/' || p[0] == '.' || memmem(p, len, "//", 2) || memmem(p, len, ".com", 4) ||
            memchr(p, '@', len) || memmem(p, len, ".io", 3);
 }

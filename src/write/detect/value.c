@@ -65,7 +65,7 @@ static size_t distinct(const uint8_t *p, size_t len) {
 bool value_is_placeholder(const uint8_t *p, size_t len) {
     static const char *const words[] = {"xxxx",     "placeholder", "changeme", "change_me", "change-me",
                                         "your_",    "your-",       "<your",    "yourapi",   "yourkey",
-                                        "yoursecret", "yourtoken", "redacted", "****",      "....",
+                                        "yoursecret", "yourtoken", "yourpass", "redacted", "****",      "....",
                                         "insert_",  "replace_",    "replaceme", "_here",    "-here",
                                         "${",       "{{",          "%s",       "00000000",  "____"};
     if (ends_with(p, len, "example") || ends_with(p, len, "examplekey"))
@@ -171,8 +171,12 @@ bool value_is_random(const uint8_t *p, size_t len) {
         return true;
     if (distinct(p, len) * 5 < (len < 40 ? len : 40) || !take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
         return false;
-    if (m.letters < 2 || (!m.digits && (m.upper < 2 || m.upper == m.letters || len < 16)))
-        return m.digits == 0 && m.letters >= 24 && m.odd >= 20 && value_entropy(p, len) > 3 * 256;
+    /* Without digits: half of the letters are capitals, as names in code never have them; or a long
+     * single stretch that cannot be read. */
+    if (!m.digits && m.upper * 3 < m.letters)
+        return m.upper == 0 && m.parts == 1 && len >= 24 && value_entropy(p, len) > 3 * 256;
+    if (m.letters < 2 || (!m.digits && (m.upper * 4 > m.letters * 3 || len < 16)))
+        return false;
     return value_entropy(p, len) >= (len < 16 ? 26 : 28) * 256u / 10;
 }
 
