@@ -41,6 +41,7 @@ int cli_reload_config(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_tail(int argc, char **argv);
+int cli_scan(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"
