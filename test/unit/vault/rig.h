@@ -180,7 +180,7 @@ static inline void sealer_silence(struct rig *r, int ms) {
 }
 
 static inline void take_writer(struct rig *r, const struct frame *f) {
-    assert_int_equal(f->len, 104);
+    assert_int_equal(f->len, 140);
     r->writer = get_u32(f->p);
     r->pepper_number = get_u32(f->p + 4);
     memcpy(r->pepper, f->p + 8, 32);
