@@ -67,7 +67,12 @@ async function exchange(body, headers = {}) {
   const [row] = await house.rows('SELECT * FROM interactions ORDER BY time DESC LIMIT 1');
   return { ...r, row };
 }
-const findings = (id) => house.rows(`SELECT * FROM findings WHERE interaction = '${id}' ORDER BY index`);
+// They go into the store after the interaction that counts them.
+const findings = (id) => until(async () => {
+  const [{ n }] = await house.rows(`SELECT findings AS n FROM interactions WHERE id = '${id}'`);
+  const rows = await house.rows(`SELECT * FROM findings WHERE interaction = '${id}' ORDER BY index`);
+  return rows.reduce((sum, r) => sum + r.count, 0) === n && rows;
+}, 'the findings');
 const user = (content) => [{ role: 'user', content }];
 
 function secretFind(value, ...more) {
@@ -86,8 +91,8 @@ test('a secret of each class in a prompt and an answer', async () => {
   for (const name of CLASSES) {
     const asked = plant(name), answered = plant(name);
     upstream.answer = (x) => x.json(completion(`take ${answered} then`));
-    const { row, body } = await exchange({ messages: user(`use ${asked} please`) });
-    assert.ok(JSON.stringify(body).includes(JSON.stringify(answered).slice(1, -1)), 'the client gets what was answered');
+    const { row, text } = await exchange({ messages: user(`use ${asked} please`) });
+    assert.ok(text.includes(JSON.stringify(answered).slice(1, -1)), 'the client gets what was answered');
     const shown = await house.show(row.id);
     const [before] = placeholders(JSON.stringify(shown.request));
     const [after] = placeholders(JSON.stringify(shown.response));
@@ -302,7 +307,12 @@ test('nothing of a secret in anything stored or opened', async () => {
   assert.ok(placeholders(opened).length >= 40);
   assertClean(opened, 'opened turns');
   const files = await new Promise((done, fail) => execFile('find', [house.dir, '-type', 'f'], (e, out) => (e ? fail(e) : done(out))));
-  for (const path of files.split('\n').filter(Boolean)) assertClean(await readFile(path), path);
+  for (const path of files.split('\n').filter(Boolean)) {
+    const bytes = await readFile(path).catch((e) => { // the engine merges parts away
+      if (e.code !== 'ENOENT') throw e;
+    });
+    if (bytes) assertClean(bytes, path);
+  }
   assertClean(house.stdout + house.stderr, 'output');
 });
 
