@@ -37,7 +37,7 @@ UNIT_spool   := base record write/spool
 UNIT_supervisor := base ipc ipc/dial ring control proc/supervisor proc/demo/demo.c
 UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
 UNIT_store   := base record store
-UNIT_detect  := base write/detect write/detect/rules.S
+UNIT_detect  := base record write/detect write/detect/rules.S
 UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 

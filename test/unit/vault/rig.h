@@ -38,8 +38,8 @@ struct rig {
     struct peer *supervisor, *sealer;
     uint8_t token[32];
     /* what the vault lent */
-    uint32_t writer, pepper_number;
-    uint8_t pepper[32], mac[32], opening[32];
+    uint32_t writer, pepper_number, fingerprint_number;
+    uint8_t pepper[32], mac[32], opening[32], fingerprint[32];
 };
 
 static inline void path_of(const struct rig *r, char out[256], const char *name) {
@@ -186,6 +186,8 @@ static inline void take_writer(struct rig *r, const struct frame *f) {
     memcpy(r->pepper, f->p + 8, 32);
     memcpy(r->mac, f->p + 40, 32);
     memcpy(r->opening, f->p + 72, 32);
+    r->fingerprint_number = get_u32(f->p + 104);
+    memcpy(r->fingerprint, f->p + 108, 32);
 }
 
 static inline void sealer_connect(struct rig *r) {
