@@ -439,8 +439,8 @@ static int add_rows(struct sealer *s, struct exchange_work *w) {
 int exchange_seal(struct sealer *s, struct ring_slot *slot) {
     struct exchange_work *w = s->work;
     w->slot = slot;
-    findings_begin(s->findings, slot);
     int rc = read_slot(w, slot);
+    findings_begin(s->findings, slot, w->meta.project);
     if (!rc)
         rc = add_rows(s, w);
     if (rc)

@@ -49,21 +49,27 @@ struct findings {
     struct buf replaced;
     uint8_t *key; /* guarded */
     uint32_t key_number;
+    struct policy *policy;
+    const char *project; /* whose exchange it is; borrowed */
     bool judge; /* false: this exchange was tried too often */
     struct entry entries[LIMIT_FINDING_ROWS];
     size_t entry_count;
     uint32_t total;
 };
 
-int findings_new(struct findings **ret) {
-    const struct detect_options options = {0};
+int findings_new(struct findings **ret, int policy_fd) {
+    struct detect_options options = {0};
     char why[256];
     struct findings *f = calloc(1, sizeof *f);
     if (!f)
         return ERR_NOMEM;
     buf_init(&f->replaced, LIMIT_TURN_PLAIN);
     f->key = sodium_malloc(FINGERPRINT_KEY_BYTES);
-    int rc = f->key ? detect_new(&f->detect, &options, why, sizeof why) : ERR_NOMEM;
+    int rc = f->key ? 0 : ERR_NOMEM;
+    if (!rc)
+        rc = policy_new(&f->policy, policy_fd, &options.mute, &options.rules, &options.rules_len);
+    if (!rc)
+        rc = detect_new(&f->detect, &options, why, sizeof why);
     if (!rc)
         rc = detect_work_new(&f->work, f->detect);
     *ret = f; /* a start that fails ends the process */
@@ -75,7 +81,8 @@ void findings_key(struct findings *f, uint32_t number, const uint8_t key[FINGERP
     memcpy(f->key, key, FINGERPRINT_KEY_BYTES);
 }
 
-void findings_begin(struct findings *f, const struct ring_slot *slot) {
+void findings_begin(struct findings *f, const struct ring_slot *slot, const char *project) {
+    f->project = project;
     f->judge = ring_tries(slot) < TRIES_MAX;
     findings_withheld(f);
 }
@@ -115,9 +122,19 @@ static void unguard(struct ring_slot *slot) {
 
 /* ---- counting ---- */
 
-static bool is_secret(struct detect_rule_info rule, void *arg) {
-    (void)arg;
-    return !rule.personal;
+static enum action action_of(const struct findings *f, struct detect_rule_info rule) {
+    enum action a = policy_action(f->policy, f->project, rule.class);
+    return a != ACTION_DEFAULT ? a : rule.personal ? ACTION_SEAL : ACTION_FINGERPRINT;
+}
+
+static bool is_replaced(struct detect_rule_info rule, void *arg) {
+    return action_of(arg, rule) == ACTION_FINGERPRINT;
+}
+
+/* A clear column is no place that is sealed: a secret goes, whatever a sealed turn may hold. */
+static bool is_replaced_in_clear(struct detect_rule_info rule, void *arg) {
+    enum action a = action_of(arg, rule);
+    return a == ACTION_FINGERPRINT || (a == ACTION_SEAL && !rule.personal);
 }
 
 static bool is_clear(struct detect_rule_info rule, const struct detect_finding *found) {
@@ -146,8 +163,11 @@ static int tag_of(struct findings *f, const uint8_t *text, const struct detect_f
 
 static int count(struct findings *f, const uint8_t *text, const struct detect_finding *found,
                  enum place place) {
+    const struct detect_rule_info rule = detect_rule(f->detect, found->rule);
     struct entry e = {.rule = found->rule, .place = place, .count = 1};
-    int rc = is_clear(detect_rule(f->detect, found->rule), found) ? tag_of(f, text, found, e.tag) : 0;
+    if (action_of(f, rule) == ACTION_ALLOW)
+        return 0;
+    int rc = is_clear(rule, found) ? tag_of(f, text, found, e.tag) : 0;
     if (rc)
         return rc;
     f->total++;
@@ -254,7 +274,7 @@ static int judge_turn(struct findings *f, const struct buf *turn) {
     buf_clear(&f->replaced);
     return w.rc ? w.rc
                 : detect_replace(&f->replaced, f->detect, f->work, turn->p, turn->len, DETECT_JSON,
-                                 &f->list, &key, is_secret, NULL);
+                                 &f->list, &key, is_replaced, f);
 }
 
 int findings_turn(struct findings *f, struct ring_slot *slot, struct buf *turn) {
@@ -280,14 +300,14 @@ static int judge_label(struct findings *f, char *text, size_t size) {
     for (size_t i = 0; !rc && i < f->list.count; i++) {
         const struct detect_finding *found = &f->list.items[i];
         struct detect_rule_info rule = detect_rule(f->detect, found->rule);
-        clear = clear && (rule.personal || is_clear(rule, found));
+        clear = clear && (!is_replaced_in_clear(rule, f) || is_clear(rule, found));
         rc = count(f, (const uint8_t *)text, found, PLACE_HEADER);
     }
     if (rc || !f->list.count)
         return rc;
     buf_clear(&f->replaced);
     rc = detect_replace(&f->replaced, f->detect, f->work, text, len, DETECT_TEXT, &f->list, &key,
-                        is_secret, NULL);
+                        is_replaced_in_clear, f);
     if (rc || !clear || f->replaced.len >= size)
         return rc ? rc : ERR_LIMIT;
     memcpy(text, f->replaced.p, f->replaced.len);

@@ -354,7 +354,7 @@ static int begin(struct sealer *s) {
     if (!rc)
         rc = exchange_init(&s->work);
     if (!rc)
-        rc = findings_new(&s->findings);
+        rc = findings_new(&s->findings, s->child.detect_fd);
     const struct sandbox_spec spec = {.write_dir = s->child.dir,
                                       .syscalls = syscalls,
                                       .best_effort = s->child.best_effort};

@@ -7,6 +7,7 @@
  *   main.c      start, sandbox, loop, connections, messages, the round over the ring, the end
  *   exchange.c  one exchange: ring slot -> turn -> sealed rows in the spool
  *   findings.c  what the detector finds in it, and what is stored in its place
+ *   policy.c    which of it is replaced, which stays, which is not looked at
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
  *   ship.c      finished batches and assignments on their way
  */
@@ -81,12 +82,22 @@ int exchange_writer(struct sealer *s);
  */
 int exchange_seal(struct sealer *s, struct ring_slot *slot);
 
+/* ---- policy.c ---- */
+struct policy;
+enum action { ACTION_DEFAULT, ACTION_FINGERPRINT, ACTION_SEAL, ACTION_ALLOW };
+/* Reads the memory file, at the start. `ret_mute` (NULL-ended) and the rules, which end with the
+ * policy, are for detect_options. ERR_SYNTAX. */
+int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
+               size_t *ret_rules_len);
+enum action policy_action(const struct policy *p, const char *project, const char *class);
+
 /* ---- findings.c ---- */
-int findings_new(struct findings **ret);
+/* `policy_fd`: what the configuration says (src/proc/supervisor/policy.c has its form); -1: nothing. */
+int findings_new(struct findings **ret, int policy_fd);
 /* The key of fingerprints from now on, and its number. */
 void findings_key(struct findings *f, uint32_t number, const uint8_t key[FINGERPRINT_KEY_BYTES]);
-/* A new exchange begins; nothing is known of it. */
-void findings_begin(struct findings *f, const struct ring_slot *slot);
+/* A new exchange of this project begins; nothing is known of it. */
+void findings_begin(struct findings *f, const struct ring_slot *slot, const char *project);
 void findings_end(struct findings *f);
 /* Puts placeholders in place of the secrets in a turn's JSON. An error: it cannot be judged, and must
  * not be stored; ERR_DENIED: it was tried too often. */
