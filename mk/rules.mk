@@ -36,6 +36,7 @@ UNIT_turn    := base record llm write/turn
 UNIT_spool   := base record write/spool
 UNIT_supervisor := base ipc ipc/dial ring control write/detect write/detect/rules.S proc/supervisor proc/demo/demo.c
 UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
+UNIT_sealer  := base record ring llm/json.c llm/reqscan.c write/detect write/detect/rules.S proc/sealer/findings.c proc/sealer/policy.c
 UNIT_store   := base record store
 UNIT_detect  := base record write/detect write/detect/rules.S
 UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8

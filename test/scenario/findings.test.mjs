@@ -77,12 +77,14 @@ const findings = (id) => until(async () => {
 const user = (content) => [{ role: 'user', content }];
 
 function secretFind(value, ...more) {
+  if (!more.length) more = ['--json'];
   return new Promise((done) => {
-    const p = spawn(join(BIN, 'safehouse'), ['secret', 'find', '--dir', house.dir, '--json', ...more]);
+    const p = spawn(join(BIN, 'safehouse'), ['secret', 'find', '--dir', house.dir, ...more]);
     let stdout = '', stderr = '';
     p.stdout.on('data', (d) => { stdout += d; });
     p.stderr.on('data', (d) => { stderr += d; });
-    p.on('close', (code) => done({ code, stderr, rows: stdout.split('\n').filter(Boolean).map((l) => JSON.parse(l)) }));
+    p.on('close', (code) => done({ code, stdout, stderr,
+      get rows() { return stdout.split('\n').filter(Boolean).map((l) => JSON.parse(l)); } }));
     p.stdin.end(`${value}\n`);
   });
 }
@@ -221,6 +223,11 @@ test('secret find', async () => {
     assert.equal(r.code, 1, `${name}: ${r.stderr}`);
     assert.ok(r.rows.some((x) => x.interaction === seen[name].id && x.key === house.keyId && x.class === name && x.place === 'prompt'), name);
   }
+  const text = await secretFind(seen.jwt.value, '--dir', house.dir);
+  const lines = text.stdout.split('\n');
+  assert.equal(lines[0], 'time\tinteraction\tproject\tkey\tsubject\tclass\tplace\tcount');
+  assert.equal(lines[1].split('\t').length, 8);
+  assert.ok(!text.stdout.includes(seen.jwt.value));
   const never = await secretFind(make['github-token']());
   assert.deepEqual([never.code, never.rows], [0, []]);
   assert.equal((await secretFind('')).code, 2);

@@ -1,7 +1,8 @@
 /*
  * `safehouse secret find`: where and when a value was seen, through which key and about whom. The
- * value comes from standard input or the terminal, never from argv; it goes to the vault, which makes
- * its fingerprints, and these are what the store is asked for. It is not stored and not printed.
+ * value comes from standard input or the terminal, never from argv; it goes to the vault, which
+ * makes its fingerprints, and these are what the store is asked for. It is not stored and not
+ * printed.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -43,8 +44,10 @@ static int read_all(struct find *f) {
 
 static int read_value(struct find *f) {
     _Static_assert(LIMIT_SECRET >= CLI_PASSPHRASE_MAX, "a line fits");
-    int code = isatty(STDIN_FILENO) ? cli_hidden("Value: ", (char *)f->value, &f->len) : read_all(f);
-    while (code == CLI_GO && f->len && (f->value[f->len - 1] == '\n' || f->value[f->len - 1] == '\r'))
+    int code =
+        isatty(STDIN_FILENO) ? cli_hidden("Value: ", (char *)f->value, &f->len) : read_all(f);
+    while (code == CLI_GO && f->len &&
+           (f->value[f->len - 1] == '\n' || f->value[f->len - 1] == '\r'))
         f->len--;
     return code == CLI_GO && !f->len ? cli_fail(CLI_USAGE, NULL, "the value is empty") : code;
 }
@@ -108,6 +111,7 @@ static int ask_vault(struct find *f, struct buf *tags) {
 /* ---- the answer ---- */
 
 static int print_rows(struct find *f, const struct buf *tags, bool *ret_seen) {
+    static const char head[] = "time\tinteraction\tproject\tkey\tsubject\tclass\tplace\tcount\n";
     struct buf sql, rows;
     bool any;
     buf_init(&sql, LIMIT_SQL);
@@ -129,7 +133,7 @@ static int print_rows(struct find *f, const struct buf *tags, bool *ret_seen) {
         *ret_seen = true;
         out_init(&out);
         if (!f->json)
-            rc = out_write(&out, "time\tinteraction\tproject\tkey\tsubject\tclass\tplace\tcount\n", 57);
+            rc = out_write(&out, head, sizeof head - 1);
         if (!rc)
             rc = out_write(&out, rows.p, rows.len);
         int wrote = out_finish(&out);
@@ -161,8 +165,10 @@ static int find(struct find *f) {
 int cli_secret(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse secret find [--dir D] [--json]",
-        "Says when and where a secret was seen: in which interaction, through which API key, about\n"
-        "which subject. The value is read from standard input, or asked for on the terminal; it is\n"
+        "Says when and where a secret was seen: in which interaction, through which API key, "
+        "about\n"
+        "which subject. The value is read from standard input, or asked for on the terminal; it "
+        "is\n"
         "not stored. Found are values whose class has at least 80 random bits. The vault must be\n"
         "unlocked, and notes that somebody asked. Exit code 1: it was seen."};
     struct find f = {.dir = CLI_DIR_DEFAULT};
@@ -172,7 +178,8 @@ int cli_secret(int argc, char **argv) {
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 1, 1, NULL);
     if (code == CLI_GO && strcmp(argv[1], "find") != 0)
-        code = cli_fail(CLI_USAGE, "did you mean find?", "there is no command secret %.60s", argv[1]);
+        code =
+            cli_fail(CLI_USAGE, "did you mean find?", "there is no command secret %.60s", argv[1]);
     if (code == CLI_GO)
         code = cli_need_installation(f.dir);
     if (code != CLI_GO)

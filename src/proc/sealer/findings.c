@@ -2,13 +2,13 @@
  * What the detector finds in an exchange, before anything of it is sealed: secrets are replaced by
  * placeholders, personal data stays in the sealed turn, and both are counted in rows of `findings`.
  *
- * Fails closed. What cannot be judged is an error, and then the exchange has no turn: it is stored as
- * `withheld`. An input that kills this process, or on which it spends more than its time (the kernel
- * ends the process then), would come again from the ring for ever; so tries are counted in the slot,
- * which outlives the process, before anything is judged.
+ * Fails closed. What cannot be judged is an error, and then the exchange has no turn: it is stored
+ * as `withheld`. An input that kills this process, or on which it spends more than its time (the
+ * kernel ends the process then), would come again from the ring for ever; so tries are counted in
+ * the slot, which outlives the process, before anything is judged.
  *
- * Offsets and texts of findings are plaintext: the detector's work memory, `replaced` and `list` are
- * wiped or overwritten when the exchange is over.
+ * Offsets and texts of findings are plaintext: the detector's work memory, `replaced` and `list`
+ * are wiped or overwritten when the exchange is over.
  */
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@
 #define TRIES_MAX 2              /* of one exchange */
 #define JUDGE_S 2                /* of processor time, and */
 #define JUDGE_BYTES_S (4u << 20) /* a second more for each of these */
-#define CLEAR_BITS 80            /* with fewer random bits a value can be guessed, and a tag tried */
+#define CLEAR_BITS 80 /* with fewer random bits a value can be guessed, and a tag tried */
 #define DEPTH_MAX (LIMIT_JSON_DEPTH + 16)
 
 _Static_assert(FINGERPRINT_TEXT == DETECT_TAG_TEXT && FINGERPRINT_KEY_BYTES == DETECT_KEY_BYTES &&
@@ -51,7 +51,7 @@ struct findings {
     uint32_t key_number;
     struct policy *policy;
     const char *project; /* whose exchange it is; borrowed */
-    bool judge; /* false: this exchange was tried too often */
+    bool judge;          /* false: this exchange was tried too often */
     struct entry entries[LIMIT_FINDING_ROWS];
     size_t entry_count;
     uint32_t total;
@@ -104,7 +104,8 @@ void findings_end(struct findings *f) {
 
 /* ---- the guard around the detector ---- */
 
-/* SIGVTALRM ends the process. Its own processor time counts: a busy machine makes nothing guilty. */
+/* SIGVTALRM ends the process. Its own processor time counts: a busy machine makes nothing guilty.
+ */
 static void set_timer(time_t seconds) {
     const struct itimerval t = {.it_value.tv_sec = seconds};
     setitimer(ITIMER_VIRTUAL, &t, NULL);
@@ -197,11 +198,11 @@ static enum place place_of_member(struct jv key) {
         const char *name;
         enum place place;
     } members[] = {
-        {"messages", PLACE_PROMPT},     {"replayed", PLACE_PROMPT},
-        {"params", PLACE_PROMPT},       {"request_text", PLACE_PROMPT},
+        {"messages", PLACE_PROMPT},       {"replayed", PLACE_PROMPT},
+        {"params", PLACE_PROMPT},         {"request_text", PLACE_PROMPT},
         {"request_base64", PLACE_PROMPT}, {"tools", PLACE_TOOL},
-        {"answer", PLACE_ANSWER},       {"answer_text", PLACE_ANSWER},
-        {"answer_base64", PLACE_ANSWER}, {"tail", PLACE_ANSWER},
+        {"answer", PLACE_ANSWER},         {"answer_text", PLACE_ANSWER},
+        {"answer_base64", PLACE_ANSWER},  {"tail", PLACE_ANSWER},
         {"tail_base64", PLACE_ANSWER},
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
@@ -252,9 +253,8 @@ static void walk(struct walk *w, struct jv v, enum place place, unsigned depth) 
     struct jv key, value;
     for (size_t pos = 0;
          depth < DEPTH_MAX && before(w, v.p + v.len) && jv_each(v, &pos, &key, &value);) {
-        const enum place inner = before(w, value.p + value.len)
-                                     ? place_within(key, value, place, depth)
-                                     : place;
+        const enum place inner =
+            before(w, value.p + value.len) ? place_within(key, value, place, depth) : place;
         take(w, value.p, inner); /* in a member's name */
         if (before(w, value.p + value.len))
             walk(w, value, inner, depth + 1);
@@ -291,7 +291,8 @@ int findings_turn(struct findings *f, struct ring_slot *slot, struct buf *turn) 
 
 /* ---- labels ---- */
 
-/* A label goes into a clear column: of a secret in it nothing may stay but a tag that tells nothing. */
+/* A label goes into a clear column: of a secret in it nothing may stay but a tag that tells
+ * nothing. */
 static int judge_label(struct findings *f, char *text, size_t size) {
     const struct detect_key key = {f->key, f->key_number};
     const size_t len = strlen(text);

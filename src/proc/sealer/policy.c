@@ -1,7 +1,7 @@
 /*
  * What the configuration says of the detector's classes. The supervisor writes it as lines
- * (src/proc/supervisor/policy.c) and has tried it; it is checked here all the same. Lives as long as the
- * process.
+ * (src/proc/supervisor/policy.c) and has tried it; it is checked here all the same. Lives as long
+ * as the process.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * The configuration's `detect` as the sealer gets it: a memory file of lines, because the sealer opens
- * no files and reads no configuration.
+ * The configuration's `detect` as the sealer gets it: a memory file of lines, because the sealer
+ * opens no files and reads no configuration.
  *
  *   mute NAME
  *   class CLASS ACTION
@@ -50,7 +50,8 @@ static bool has_class(const struct detect *d, const char *class) {
     return false;
 }
 
-static int check_classes(const struct detect *d, const struct config_pairs *pairs, struct why *why) {
+static int check_classes(const struct detect *d, const struct config_pairs *pairs,
+                         struct why *why) {
     for (size_t i = 0; i < pairs->count; i++)
         if (!has_class(d, pairs->at[i].name))
             return why_say(why, ERR_USAGE, "line %u: no rule is of the class %.60s",
@@ -121,8 +122,8 @@ int policy_make(const struct config *c, int *ret_fd, struct why *why) {
     buf_init(&rules, RULES_BYTES);
     buf_init(&text, 2 * RULES_BYTES);
     int rc = *c->detect.rules ? read_rules(c->detect.rules, &rules, why) : 0;
-    if (!rc && (rules.len || c->detect.mute.count || c->detect.classes.count ||
-                c->detect.projects.count))
+    if (!rc &&
+        (rules.len || c->detect.mute.count || c->detect.classes.count || c->detect.projects.count))
         rc = try(c, &rules, why);
     if (!rc) {
         rc = put_all(&text, c, &rules);

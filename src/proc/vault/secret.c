@@ -1,8 +1,8 @@
 /*
  * Where was this value seen? The fingerprints of a value, under the classes and keys that a client
- * names, for `safehouse secret find`. An answer says nothing about any record; but with it and the log
- * somebody can try values, so it needs an unlocked vault, is in the ledger first, and is given a few
- * times a minute. The value is not kept, and not noted.
+ * names, for `safehouse secret find`. An answer says nothing about any record; but with it and the
+ * log somebody can try values, so it needs an unlocked vault, is in the ledger first, and is given
+ * a few times a minute. The value is not kept, and not noted.
  */
 #include <sodium.h>
 #include <string.h>

@@ -321,8 +321,15 @@ static int count(struct keys *k) {
     return rc;
 }
 
-/* What an installation's first start, and one of before there were fingerprints, lacks: the tables'
- * newest, and the lasting fingerprint key. Sealing it takes the public half only. */
+/* A vault.db of before there were fingerprints lacks their table. */
+static int add_tables(struct keys *k) {
+    uint64_t there;
+    int rc = keys_number(k, "SELECT count(*) FROM sqlite_schema WHERE name = 'fingerprints'", &there);
+    return rc || there ? rc : keys_schema(k, "main");
+}
+
+/* The lasting fingerprint key is made when the vault first opens its folder: sealing it takes the
+ * public half only. */
 static int complete(struct keys *k) {
     int rc = keys_fingerprint_find(k);
     if (rc != ERR_NOTFOUND)
@@ -342,7 +349,7 @@ int keys_open(const char *dir, struct keys **ret) {
     int rc = keys_open_file(dir, false, &k);
     if (rc)
         return rc;
-    rc = keys_schema(k, "main");
+    rc = add_tables(k);
     if (!rc)
         rc = keys_load(k);
     if (!rc)

@@ -96,9 +96,12 @@ static int examine(struct keys *k, struct replica *r) {
              i, i);
     if (!rc)
         rc = keys_number(k, sql, &ours);
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM r%u.sqlite_schema WHERE name = 'fingerprints'", i);
+    if (!rc)
+        rc = keys_number(k, sql, &count);
     snprintf(name, sizeof name, "r%u", i);
-    if (!rc && ours)
-        rc = keys_schema(k, name); /* an older copy may lack a table */
+    if (!rc && ours && !count)
+        rc = keys_schema(k, name); /* a copy of before there were fingerprints */
     if (!rc && ours)
         rc = version_of(k, i, &r->version);
     if (rc)
