@@ -58,9 +58,9 @@ const settleMs = quick ? 100 : 2000;
 // name of the figure's end -> bytes, requests of a slice, and of one of Portkey's
 const SMALL = { end: '', body: 2048, requests: 5000, portkey: 400 };
 const LARGE = [
-  { end: '_16k', body: 16 << 10, requests: 2000, portkey: 300 },
-  { end: '_150k', body: 150 << 10, requests: 500, portkey: 100 },
-  { end: '_1m', body: 1 << 20, requests: 100, portkey: 40 },
+  { end: '_16k', body: 16 << 10, requests: 1500, portkey: 200 },
+  { end: '_150k', body: 150 << 10, requests: 300, portkey: 60 },
+  { end: '_1m', body: 1 << 20, requests: 60, portkey: 30 },
 ];
 
 const RSS_STREAMS = { '1k': 1000, '10k': 10000 };
@@ -76,7 +76,8 @@ function lineUp(round, targets) {
 }
 
 const requests = (size, { portkey }) => (target) => load('unary', target, {
-  connections: 8, body: size.body, warmup: tenth(target === portkey ? 40 : 300),
+  connections: 8, body: size.body,
+  warmup: tenth(target === portkey ? 40 : Math.min(300, size.requests / 2)),
   requests: tenth(target === portkey ? size.portkey : size.requests) });
 
 // Does `work`, which gives a count of requests or events, and adds what the programs behind the

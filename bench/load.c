@@ -6,8 +6,8 @@
  * is from the request's first byte to the answer's last.
  *
  * stream: S streams, started evenly over the ramp. The window is T ms from when each has had an
- * event, and streams that end start again; with T = 0 it lasts until all have ended. With --hold N it
- * is over once each stream has had N events; then the streams stay open until standard input ends.
+ * event, and streams that end start again; with T = 0 it lasts until all have ended. With --hold N
+ * it is over once each stream has had N events; then they stay open until standard input ends.
  *
  * Processor time of the processes under test is read here, at both ends of the same window in which
  * requests and events are counted. Each request's text is its own (a number in front), as a log
@@ -38,7 +38,7 @@ struct client {
     bool reused; /* a request before this one was answered on the connection */
     bool want_write;
     uint64_t events; /* of the stream under way; only with --hold */
-    char *request; /* request_len bytes; the number in it is this request's own */
+    char *request;   /* request_len bytes; the number in it is this request's own */
     size_t sent;
     uint64_t started;
     char tail[DONE_LEN];

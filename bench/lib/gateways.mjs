@@ -2,7 +2,7 @@
 //   { name, port, path, headers, gateway, behind, folder, child }
 // `gateway` are the processes that carry requests, `behind` those that seal and store afterwards,
 // `folder` is where the gateway could write files.
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { answers, childrenOf, dir, freePort, front, pinTo, rest, run, start, until }
@@ -12,6 +12,13 @@ const here = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const B = path.resolve(process.env.B || 'build');
 const NGINX = process.env.NGINX || '/usr/sbin/nginx';
 const UPSTREAM_KEY = 'bench-upstream-key';
+
+// Gateways whose workers have a user of their own can write there, so that it shows if they do.
+function folderFor(name) {
+  const folder = mkdtempSync(path.join(dir, `${name}-`));
+  chmodSync(folder, 0o711);
+  return folder;
+}
 
 export async function startUpstream(options) {
   const args = Object.entries(options).flatMap(([k, v]) => [`--${k}`, String(v)]);
@@ -25,7 +32,7 @@ export async function startUpstream(options) {
 }
 
 export async function startPlain(name, upstream, workers) {
-  const folder = mkdtempSync(path.join(dir, 'nginx-'));
+  const folder = folderFor('nginx');
   const port = await freePort();
   const conf = path.join(folder, 'nginx.conf');
   const values = { DIR: folder, PORT: port, UPSTREAM: `127.0.0.1:${upstream.port}`, WORKERS: workers };
@@ -60,8 +67,7 @@ unencrypted_swap: accept
 export async function startSafehouse(name, upstream, workers) {
   const program = path.join(B, 'bin/safehouse');
   if (!existsSync(program)) throw new Error(`${program} is not built: make build`);
-  const home = mkdtempSync(path.join(dir, 'safehouse-'));
-  await run('chmod', ['711', home]);
+  const home = folderFor('safehouse');
   const data = path.join(home, 'data');
   const passphrase = path.join(home, 'passphrase');
   const config = path.join(home, 'safehouse.yaml');
@@ -95,7 +101,7 @@ export async function startPortkey(name, upstream) {
   const server = path.join(peers, 'node_modules/@portkey-ai/gateway/build/start-server.js');
   if (!existsSync(server)) await run('npm', ['ci', '--ignore-scripts'], { cwd: peers });
   const port = await freePort();
-  const folder = mkdtempSync(path.join(dir, 'portkey-'));
+  const folder = folderFor('portkey');
   const child = start(name, process.execPath,
     ['--require', path.join(peers, 'loopback.cjs'), server, `--port=${port}`, '--headless'],
     { cwd: folder,

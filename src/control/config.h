@@ -142,6 +142,7 @@ struct config {
         uint64_t workers;   /* 0 = as many as processors */
         uint64_t max_body;  /* bytes of a request's body */
         uint64_t ring_size; /* bytes of the exchange ring, 0 = default */
+        enum config_rule nginx; /* strict = started with the rest, lenient = someone's own */
     } gateway;
     struct {
         char replica[CONFIG_LIST][CONFIG_PATH];

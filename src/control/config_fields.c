@@ -217,6 +217,7 @@ static const struct config_field gateway_table[] = {
     NUMBER("workers", gateway.workers, 1, 64),
     SIZE("max_body", gateway.max_body, 1024, LIMIT_REQUEST_BODY),
     SIZE("ring_size", gateway.ring_size, 16u << 20, 1ull << 36),
+    RULE("nginx", gateway.nginx, "started", "own"),
 };
 static const struct config_field vault_table[] = {
     TEXTS("replica", vault.replica, vault.replica_count),

@@ -59,13 +59,24 @@ const char *limits_refusal_name(enum limits_refusal r) {
 /* ---- time ---- */
 
 /* Months since January 1970. Days to civil date: "chrono-Compatible Low-Level Date Algorithms". */
-static uint32_t month_of_day(uint64_t day) {
+static uint32_t compute_month(uint64_t day) {
     uint64_t z = day + 719468, era = z / 146097, doe = z % 146097;
     uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     uint64_t mp = (5 * (doe - (365 * yoe + yoe / 4 - yoe / 100)) + 2) / 153; /* 0 = March */
     uint64_t year = yoe + era * 400 + (mp >= 10);
     uint64_t month = mp < 10 ? mp + 2 : mp - 10; /* 0 = January */
     return (uint32_t)((year - 1970) * 12 + month);
+}
+
+/* Asked several times a request, and the answer changes once a day. */
+static uint32_t month_of_day(uint64_t day) {
+    static uint64_t last_day = UINT64_MAX;
+    static uint32_t last_month;
+    if (day != last_day) {
+        last_month = compute_month(day);
+        last_day = day;
+    }
+    return last_month;
 }
 
 uint32_t limits_period(enum limits_spent which, uint64_t now_us) {

@@ -12,6 +12,9 @@
 #include "control/config_int.h" /* config_array_add */
 #include "control/prices.h"
 
+/* Keys that expired lately stay known, so that their owners are told so; the gateway lets none in. */
+#define EXPIRED_KEPT_US (30ull * 86400 * 1000000)
+
 struct publication {
     const struct control_publisher *to;
     const struct config *config;
@@ -298,7 +301,8 @@ static int collect(struct publication *p, const struct config_credentials *crede
     if (!rc)
         rc = control_db_projects(db, add_project, p);
     if (!rc)
-        rc = control_db_each_live_key(db, p->now_us, add_key, p);
+        rc = control_db_each_live_key(
+            db, p->now_us > EXPIRED_KEPT_US ? p->now_us - EXPIRED_KEPT_US : 0, add_key, p);
     for (size_t i = 0; i < c->providers.count && !rc; i++)
         rc = add_upstream(p, credentials, i);
     for (size_t i = 0; i < c->routes.count && !rc; i++)

@@ -91,6 +91,11 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_CONFIGURE,    53, IPC_CLIENT,     IPC_SUPERVISOR, 1)                                     \
     /* client -> supervisor: answered with STATUS_IS for each key and project, and END */          \
     X(MSG_LIMITS,       54, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* client -> supervisor: what the workers of an nginx of one's own need; answered with DESCRIPTOR \
+       for each, and END */                                                                        \
+    X(MSG_ATTACH,       55, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
+    /* supervisor -> client, with a descriptor: the variable that is to have its number */         \
+    X(MSG_DESCRIPTOR,   56, IPC_SUPERVISOR, IPC_CLIENT,     64)                                    \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

@@ -8,7 +8,6 @@
  */
 #include "llm/dialect.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -202,11 +201,25 @@ static const char *upstream_prefix(const struct endpoint *e, enum dialect_at at)
     return d->family == family ? "/v1/" : NULL;
 }
 
+/* Appends a part of the path, if it fits; false: it does not. */
+static bool add_part(char *out, size_t size, size_t *len, const char *part, size_t n) {
+    if (n >= size - *len)
+        return false;
+    memcpy(out + *len, part, n);
+    *len += n;
+    out[*len] = 0;
+    return true;
+}
+
 int endpoint_upstream(const struct endpoint *e, enum dialect_at at, char *out, size_t size) {
     const char *prefix = upstream_prefix(e, at);
+    size_t len = 0;
     if (!prefix)
         return ERR_NOTFOUND;
-    int n = snprintf(out, size, "%s%s%s%.*s", prefix, e->row->name, e->id ? "/" : "",
-                     (int)e->id_len, e->id ? e->id : "");
-    return n < 0 || (size_t)n >= size ? ERR_LIMIT : n;
+    if (!add_part(out, size, &len, prefix, strlen(prefix)) ||
+        !add_part(out, size, &len, e->row->name, strlen(e->row->name)) ||
+        (e->id && (!add_part(out, size, &len, "/", 1) ||
+                   !add_part(out, size, &len, e->id, e->id_len))))
+        return ERR_LIMIT;
+    return (int)len;
 }

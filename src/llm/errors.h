@@ -36,8 +36,6 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       UNSAID, "The API key is not valid.")                                                         \
     X(ERRORS_KEY_EXPIRED, 401, "expired_api_key", "invalid_request_error", "authentication_error", \
       UNSAID, "The API key has expired.")                                                          \
-    X(ERRORS_KEY_REVOKED, 401, "revoked_api_key", "invalid_request_error", "authentication_error", \
-      UNSAID, "The API key was revoked.")                                                          \
     X(ERRORS_MODEL_DENIED, 403, "model_not_allowed", "invalid_request_error", "permission_error",  \
       UNSAID, "The API key may not use this model.")                                               \
     X(ERRORS_ENDPOINT_DENIED, 403, "endpoint_not_allowed", "invalid_request_error",                \

@@ -25,20 +25,23 @@ enum place {
     OUTPUT_DETAILS
 };
 
+#define NAME(text) text, sizeof(text) - 1
+
 static const struct {
     enum place in;
     const char *name;
+    size_t len;
     enum usage_field field;
 } fields[] = {
-    {USAGE, "prompt_tokens", USAGE_INPUT},
-    {USAGE, "input_tokens", USAGE_INPUT},
-    {USAGE, "completion_tokens", USAGE_OUTPUT},
-    {USAGE, "output_tokens", USAGE_OUTPUT},
-    {USAGE, "prompt_cache_hit_tokens", USAGE_HIT},
-    {USAGE, "cache_read_input_tokens", USAGE_READ},
-    {USAGE, "cache_creation_input_tokens", USAGE_WRITTEN},
-    {INPUT_DETAILS, "cached_tokens", USAGE_CACHED},
-    {OUTPUT_DETAILS, "reasoning_tokens", USAGE_REASONING},
+    {USAGE, NAME("prompt_tokens"), USAGE_INPUT},
+    {USAGE, NAME("input_tokens"), USAGE_INPUT},
+    {USAGE, NAME("completion_tokens"), USAGE_OUTPUT},
+    {USAGE, NAME("output_tokens"), USAGE_OUTPUT},
+    {USAGE, NAME("prompt_cache_hit_tokens"), USAGE_HIT},
+    {USAGE, NAME("cache_read_input_tokens"), USAGE_READ},
+    {USAGE, NAME("cache_creation_input_tokens"), USAGE_WRITTEN},
+    {INPUT_DETAILS, NAME("cached_tokens"), USAGE_CACHED},
+    {OUTPUT_DETAILS, NAME("reasoning_tokens"), USAGE_REASONING},
 };
 
 static const struct {
@@ -210,13 +213,15 @@ static const uint8_t *step_string(struct usage_scan *s, const uint8_t *p, const 
 static void begin_number(struct usage_scan *s, uint8_t c) {
     enum place in = place_of(s);
     for (size_t i = 0; in >= USAGE && i < sizeof fields / sizeof *fields; i++) {
-        if (fields[i].in == in && !s->name_next && key_is(s, fields[i].name)) {
+        if (fields[i].in == in && fields[i].len == s->key_len && !s->name_next &&
+            !memcmp(s->key, fields[i].name, s->key_len)) {
             s->field = (uint8_t)fields[i].field;
             s->number = true;
             s->bad = c == '-';
             s->value = s->bad ? 0 : (uint64_t)(c - '0');
         }
     }
+    s->key_len = 0; /* another digit begins no number of this name */
 }
 
 static void end_number(struct usage_scan *s) {
@@ -255,10 +260,76 @@ static void step_structure(struct usage_scan *s, uint8_t c) {
     }
 }
 
+/* Past the string that begins before p; NULL: it has an escape, or goes on after e. */
+static const uint8_t *past_string(const uint8_t *p, const uint8_t *e) {
+    p = scan_for(p, e, '"', '\\');
+    return p < e && *p == '"' ? p + 1 : NULL;
+}
+
+/* In a container that matters nothing, nor does what is in it: only strings and brackets are looked
+ * at, up to the bracket that closes it, which is left. */
+static const uint8_t *skip_container(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    uint32_t depth = s->depth, outer = depth > USAGE_LEVELS ? USAGE_LEVELS + 1 : depth;
+    while (outer > 1 && s->place[outer - 2] == ELSEWHERE)
+        outer--;
+    for (; p < e; p++) {
+        uint8_t c = *p;
+        if (c == '"') {
+            const uint8_t *past = past_string(p + 1, e);
+            if (past) {
+                p = past - 1;
+                continue;
+            }
+            s->string = ANY_STRING;
+            p++;
+            break;
+        }
+        if (c == '{' || c == '[') {
+            if (depth < USAGE_LEVELS)
+                s->place[depth] = ELSEWHERE;
+            depth += depth < UINT32_MAX;
+        } else if (c == '}' || c == ']') {
+            if (depth == outer)
+                break;
+            depth--;
+        }
+    }
+    s->depth = depth;
+    return p;
+}
+
+/* On the top level of an answer that is no stream only the member `usage` matters: up to it, to a
+ * bracket, or to a string that is cut off or has escapes. */
+static const uint8_t *skip_members(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    while (p < e) {
+        uint8_t c = *p;
+        if (c == '"') {
+            const uint8_t *past = past_string(p + 1, e);
+            if (!past || (s->name_next && past - p == 7 && !memcmp(p + 1, "usage", 5)))
+                return p;
+            p = past;
+        } else if (c == ',' || c == ':') {
+            s->name_next = c == ',';
+            p++;
+        } else if (c == '{' || c == '[' || c == '}' || c == ']') {
+            return p;
+        } else {
+            p++;
+        }
+    }
+    return p;
+}
+
 static void feed_json(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
     while (p < e) {
+        if (!s->stream && s->depth == 1 && !s->string && s->place[0] == TOP && !s->key_len)
+            p = skip_members(s, p, e);
+        if (p == e)
+            break;
         if (s->string)
             p = step_string(s, p, e);
+        else if (s->depth && place_of(s) == ELSEWHERE && *p != '}' && *p != ']')
+            p = skip_container(s, p, e);
         else
             step_structure(s, *p++);
     }
@@ -288,8 +359,11 @@ static void end_event(struct usage_scan *s) {
     uint8_t mark = s->event ? s->event : s->type;
     if (s->data && mark == MARK_ERROR)
         s->failed = true;
-    if (s->data &&
-        (mark == MARK_END || (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
+    if (s->data && mark == MARK_ERROR && s->dialect->end == DIALECT_END_RESPONSE)
+        s->ended = true; /* nothing follows it */
+    /* an event without a byte of data is none (and `done` tells of the first one) */
+    if (s->data && ((mark == MARK_END && s->done) ||
+                    (s->dialect->end == DIALECT_END_DONE && s->done == DONE_LEN)))
         s->ended = true;
     begin_event(s);
 }
@@ -438,6 +512,55 @@ void usage_scan_feed(struct usage_scan *s, const uint8_t *p, size_t n) {
         feed_stream(s, p, n);
     else
         feed_json(s, p, p + n);
+}
+
+static bool is_name(const uint8_t *p, const uint8_t *e) {
+    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p < e && *p == ':';
+}
+
+/* Is the name at `at` one of the top level? Between it and the text's end one bracket more is
+ * closed than opened. Within strings there is no bare quote, so it is a string of its own in any
+ * case. */
+static bool is_top(const uint8_t *at, const uint8_t *e) {
+    uint32_t depth = 1;
+    const uint8_t *p = at;
+    while (p < e && depth > 0) {
+        uint8_t c = *p++;
+        if (c == '"') {
+            while ((p = scan_for(p, e, '"', '\\')) < e && *p == '\\')
+                p += e - p > 1 ? 2 : 1;
+            p += p < e;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return depth == 0 && p == e;
+}
+
+void usage_scan_whole(struct usage_scan *s, const uint8_t *p, size_t n) {
+    static const char name[] = "\"usage\"";
+    const uint8_t *e = p + n;
+    for (size_t i = n < sizeof name ? 0 : n - sizeof name + 1; i > 0; i--) {
+        const uint8_t *at = p + i;
+        if (*at != '"' || memcmp(at, name, sizeof name - 1) != 0 ||
+            !is_name(at + sizeof name - 1, e))
+            continue;
+        if (!is_top(at, e)) {
+            usage_scan_feed(s, p, n);
+            return;
+        }
+        s->depth = 1;
+        s->place[0] = TOP;
+        s->name_next = true;
+        feed_json(s, at, e);
+        return;
+    }
 }
 
 void usage_scan_done(struct usage_scan *s) {

@@ -80,6 +80,9 @@ struct usage_scan {
 
 void usage_scan_init(struct usage_scan *s, const struct dialect *dialect, bool stream);
 void usage_scan_feed(struct usage_scan *s, const uint8_t *p, size_t n);
+/* The same for an answer that is no stream and comes in one piece, from its end: of a long answer
+ * only what follows `usage` is read. Once, and nothing else is fed. */
+void usage_scan_whole(struct usage_scan *s, const uint8_t *p, size_t n);
 /* The body's end: a terminal event that no empty line ended counts if it is whole. */
 void usage_scan_done(struct usage_scan *s);
 void usage_scan_result(const struct usage_scan *s, struct usage *ret);

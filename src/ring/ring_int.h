@@ -95,8 +95,10 @@ struct ring_region {
     uint32_t promised;    /* of which so many are promised to open slots */
     uint32_t *free_slots; /* a stack */
     uint32_t free_slot_count;
-    uint32_t *closed; /* slots that the sealer has, in no order */
-    uint32_t closed_count, closed_at;
+    uint32_t *closed; /* slots that the sealer has, oldest first, a circle */
+    uint32_t closed_at, closed_count;
+    uint32_t waited;  /* admissions since the oldest was not done */
+    uint32_t starved; /* times that there was no room */
     struct own_slot *slots;
 };
 

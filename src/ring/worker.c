@@ -21,7 +21,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define TAKE_BACK_STEPS 8 /* closed slots looked at in one admission */
+#define TAKE_BACK_STEPS 8  /* closed slots taken back in one admission */
+#define PATIENCE_STEPS 64u /* admissions that wait for the oldest before another is looked at */
+#define SWEEP_STEPS 64u    /* admissions without room for each look at all closed slots */
 
 static void store_state(struct ring_region *g, uint32_t index, uint32_t state) {
     atomic_store_explicit(&ring_region_head(g->ring, g->number)->state[index], state,
@@ -82,18 +84,50 @@ static void take_back(struct ring_region *g, uint32_t index) {
     store_state(g, index, RING_FREE);
 }
 
-/* Looks at `steps` of the closed slots, going round. A bounded piece of work for each admission. */
-static void take_back_some(struct ring_region *g, uint32_t steps) {
-    for (; steps > 0 && g->closed_count > 0; steps--) {
-        if (g->closed_at >= g->closed_count)
-            g->closed_at = 0;
-        uint32_t index = g->closed[g->closed_at];
-        if (load_state(g->ring, g->number, index) == RING_DONE) {
+static void put_closed(struct ring_region *g, uint32_t index) {
+    uint32_t slots = g->ring->geo.slots, at = g->closed_at + g->closed_count++;
+    g->closed[at < slots ? at : at - slots] = index;
+}
+
+static uint32_t get_closed(struct ring_region *g) {
+    uint32_t index = g->closed[g->closed_at];
+    g->closed_at = g->closed_at + 1 < g->ring->geo.slots ? g->closed_at + 1 : 0;
+    g->closed_count--;
+    return index;
+}
+
+static bool is_done(const struct ring_region *g) {
+    return load_state(g->ring, g->number, g->closed[g->closed_at]) == RING_DONE;
+}
+
+/*
+ * The sealer gives slots back in the order of their closing, but for single ones that wait for
+ * something, so the oldest tells of the others: while it is not done, one look is all that an
+ * admission costs. (Each look at a slot that another processor works on is a cache miss.)
+ */
+static void take_back_some(struct ring_region *g, uint32_t most) {
+    for (; most > 0 && g->closed_count > 0 && is_done(g); most--) {
+        take_back(g, get_closed(g));
+        g->waited = 0;
+    }
+    if (g->closed_count > 1 && ++g->waited > PATIENCE_STEPS) {
+        put_closed(g, get_closed(g));
+        g->waited = 0;
+    }
+}
+
+/* There is no room: takes back what is done in order, and once in a while whatever is done. */
+static void take_back_all(struct ring_region *g) {
+    take_back_some(g, g->closed_count);
+    if (g->starved++ % SWEEP_STEPS)
+        return;
+    for (uint32_t n = g->closed_count; n > 0; n--) {
+        bool done = is_done(g);
+        uint32_t index = get_closed(g);
+        if (done)
             take_back(g, index);
-            g->closed[g->closed_at] = g->closed[--g->closed_count];
-        } else {
-            g->closed_at++;
-        }
+        else
+            put_closed(g, index);
     }
 }
 
@@ -183,7 +217,7 @@ static void rebuild(struct ring_region *g, bool *taken) {
             adopt_chain(g, i, (enum ring_chain)c, taken);
         if (state == RING_OPEN)
             close_as(g, i, RING_CUT, now);
-        g->closed[g->closed_count++] = i;
+        put_closed(g, i);
     }
     g->free_block = RING_NONE;
     for (uint32_t b = r->geo.blocks; b-- > 0;)
@@ -277,7 +311,7 @@ int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot *
     const uint32_t blocks = want[RING_REQUEST] + want[RING_ANSWER];
     take_back_some(g, TAKE_BACK_STEPS);
     if (!has_room(g, blocks))
-        take_back_some(g, g->closed_count);
+        take_back_all(g);
     if (!has_room(g, blocks)) {
         count(&head->refused);
         return ERR_FULL;
@@ -318,7 +352,7 @@ int ring_append(struct ring_region *g, struct ring_slot *s, enum ring_chain c, c
         return ERR_LIMIT;
     uint64_t want = ring_blocks_of(own->length[c] + len) - ring_blocks_of(own->length[c]);
     if (want > own->promised[c] && want - own->promised[c] > g->free_blocks - g->promised) {
-        take_back_some(g, g->closed_count);
+        take_back_all(g);
         if (want - own->promised[c] > g->free_blocks - g->promised)
             return ERR_FULL;
     }
@@ -343,7 +377,7 @@ void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome ou
         g->promised -= own->promised[c];
         own->promised[c] = 0;
     }
-    g->closed[g->closed_count++] = s->index;
+    put_closed(g, s->index);
     close_as(g, s->index, outcome, clock_mono_ns());
     wake_sealer(g->ring);
 }

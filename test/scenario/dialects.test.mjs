@@ -264,6 +264,34 @@ for (const [name, text] of Object.entries(FORMS))
     }
   });
 
+// The same of the dialects with named events, whose end is an event's name or type.
+const NAMED = {
+  messages: ['/v1/messages', messageEvents('a 🌍')], responses: ['/v1/responses', responseEvents(['a', ' 🌍'])],
+  completions: ['/v1/completions', [event({ choices: [{ index: 0, text: 'a', finish_reason: 'stop' }] }), event('[DONE]')]],
+};
+for (const [name, [path, events]] of Object.entries(NAMED))
+  test(`a stream's bytes, split anywhere: ${name}`, async () => {
+    const text = events.join('');
+    for (const form of [text, text.replaceAll('\n', '\r\n'), text.replaceAll('\n', '\r'), text.replaceAll(': ', ':'),
+      events.join(': beat\n\n'), `\ufeff${text}`, text.trimEnd(), text.replaceAll(/^event: (.*)\n(data: .*)$/gm, '$2\nevent: $1')])
+      for (const size of [1, 3, 1 << 20]) {
+        const whole = Buffer.from(form), pieces = [];
+        for (let i = 0; i < whole.length; i += size) pieces.push(whole.subarray(i, i + size));
+        upstream.answer = (x) => x.stream(pieces);
+        const t = await ask(...sides.through, path, { ...CHAT, max_tokens: 9, stream: true });
+        assert.equal(t.text, form);
+        assert.equal(t.how, 'end', `${size} bytes at a time: ${JSON.stringify(form.slice(-80))}`);
+      }
+  });
+
+test('what comes after the end goes to nobody', async () => {
+  for (const [path, events] of [['/v1/chat/completions', streamed(['a'])], ...Object.values(NAMED)]) {
+    upstream.answer = (x) => x.stream([...events, event({ after: 'the end' }), ': comment\n\n']);
+    const t = await ask(...sides.through, path, { ...CHAT, max_tokens: 9, stream: true });
+    assert.deepEqual([t.text, t.how], [events.join(''), 'end']);
+  }
+});
+
 test('bytes that a parser would change go on as they are', async () => {
   const request = `{ "messages" : [{"content":"\\u4f60\\/ é","role":"user"}],\n\t"seed":12345678901234567890, "temperature":1.0,"top_p":1E-7 , "model":"gpt-4o-mini","x":{"b":1,"a":2}}`;
   const answer = `\n {"created":12345678901234567890,"choices":[{"message":{"content":"\\u4f60","role":"assistant"},"index":0}],"n":1.0 } `;

@@ -2,6 +2,7 @@
 // and how each refusal is said, in both families of dialects.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
@@ -63,6 +64,9 @@ function holding() {
   return { arrived, most: () => most, release: () => { release(); upstream.answer = answers; } };
 }
 
+// The processor time that a process has had, in ms.
+const worked = async (pid) => Number((await readFile(`/proc/${pid}/schedstat`, 'utf8')).split(' ')[0]) / 1e6;
+
 // A refusal has its status, its code and the right headers, in the client's shape.
 function assertRefusal(t, path, { status, code, types, param = null }) {
   assert.equal(t.status, status, t.text);
@@ -79,10 +83,10 @@ function assertRefusal(t, path, { status, code, types, param = null }) {
 }
 
 test(`${TRIES} requests at random, four workers: exactly as many pass as may`, async () => {
-  await withinMinute(25);
+  await withinMinute(15);
   const keys = [await make('--project', 'crowd', '--rpm', '300'),
     ...await Promise.all([1, 2, 3].map(() => make('--project', 'crowd')))];
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 100 });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
   const passed = keys.map(() => 0), refused = new Map();
   const one = () => new Promise((done, failed) => {
     const i = Math.floor(Math.random() * keys.length);
@@ -100,10 +104,14 @@ test(`${TRIES} requests at random, four workers: exactly as many pass as may`, a
       res.on('error', failed);
     }).on('error', failed).end(body);
   });
-  const minute = Math.floor(Date.now() / 60000), before = upstream.requests.length;
+  const pids = (await house.status()).gateway.workers.map((w) => w.pid);
+  const minute = Math.floor(Date.now() / 60000), before = upstream.requests.length, idle = await Promise.all(pids.map(worked));
   await times(TRIES, one);
   agent.destroy();
   assert.equal(Math.floor(Date.now() / 60000), minute, 'all within one minute');
+  const shares = (await Promise.all(pids.map(worked))).map((ms, i) => ms - idle[i]);
+  assert.equal(shares.length, 4);
+  assert.ok(shares.filter((ms) => ms > 3).length > 2, `they all worked: ${shares} ms`); // the kernel shares as it likes
   assert.equal(passed[0], 300, 'the key\'s own');
   assert.equal(passed.reduce((a, b) => a + b), 2000, 'the project\'s');
   assert.deepEqual([...refused], [['429 rate_limit_requests', TRIES - 2000]]);
@@ -308,6 +316,24 @@ test('models that a key or its project may not use', async () => {
   assert.equal(upstream.requests.at(-1).body.model, 'allowed-by-alias');
   const t = await ask(house.gateway, own.secret, '/v1/audio/transcriptions', 'x', { headers: { 'content-type': 'multipart/form-data; boundary=x' } });
   assert.equal(JSON.parse(t.text).error.code, 'endpoint_not_allowed');
+});
+
+test('no way of writing a request gets around the models that are allowed', async () => {
+  const key = await make('--models', 'allowed-one'), before = upstream.requests.length;
+  const send = (text, path = PATHS.openai) => ask(house.gateway, key.secret, path, text);
+  for (const text of [
+    '{"model":"other","messages":[]}', '{"model":"\\u006fther","messages":[]}', '{"model":"allowed-one\\u0000","messages":[]}',
+    '{"model":"allowed-one","model":"other","messages":[]}', '{"model":"allowed-one","mod\\u0065l":"other","messages":[]}',
+    '{"mod\\u0065l":"other","messages":[],"model":"allowed-one"}', '{"mod\\u0065l":"other","messages":[]}', '{"model":["other"],"messages":[]}',
+    '{"model":null,"messages":[]}', '{"model":5,"messages":[]}', '{"model":"","messages":[]}', `{"model":"allowed-one${'x'.repeat(5000)}","messages":[]}`,
+    '{"a":{"model":"allowed-one"},"messages":[]}', '{"a":"\\"model\\":\\"allowed-one\\"","messages":[]}', '\ufeff{"model":"allowed-one","messages":[]}',
+    '{"model":"allowed-one","messages":[]}{"model":"other"}', '{"model":"Allowed-one","messages":[]}', '{"model":" allowed-one","messages":[]}'])
+    for (const path of Object.values(PATHS)) {
+      const t = await send(text, path);
+      assert.ok([400, 403, 404].includes(t.status), `${t.status}: ${text.slice(0, 80)}`);
+    }
+  assert.equal(upstream.requests.length, before);
+  assert.equal((await send('{"m\\u006fdel":"allowed\\u002done","messages":[]}')).status, 200, 'the name, however it is written');
 });
 
 test('a limit that changes is in force before the command ends', async () => {

@@ -185,6 +185,101 @@ test('Anthropic: a stream ends with message_stop, and a cut one with an error', 
   assert.equal(cut.tokens_input, 7);
 });
 
+test('responses: a stream ends with its terminal event, plain and streamed usage', async () => {
+  const named = (type, more = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
+  const usage = { input_tokens: 5, output_tokens: 6, output_tokens_details: { reasoning_tokens: 2 } };
+  for (const last of ['response.completed', 'response.failed', 'response.incomplete']) {
+    const parts = [named('response.created', { response: { usage: null } }), named('response.output_text.delta', { delta: 'x' }),
+      named(last, { response: { usage } })];
+    up.first.answer = (x) => x.stream([...parts, 'data: stray\n\n']);
+    const r = await post('/v1/responses', { model: 'gpt-a', stream: true, input: 'hi' });
+    assert.equal(await r.text(), parts.join(''), 'what follows is in no log');
+    const it = await row(r);
+    assert.equal(it.outcome, 'complete');
+    assert.deepEqual([it.tokens_input, it.tokens_output, it.tokens_reasoning], [5, 6, 2]);
+  }
+  up.first.answer = (x) => x.json({ object: 'response', usage });
+  const it = await row(await post('/v1/responses', { model: 'gpt-a', input: 'hi' }));
+  assert.deepEqual([it.tokens_input, it.tokens_output], [5, 6]);
+});
+
+test('completions and embeddings', async () => {
+  const text = event({ object: 'text_completion', choices: [{ text: 'a', index: 0 }], usage: null });
+  const last = event({ object: 'text_completion', choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
+  up.first.answer = (x) => x.stream([text, last, event('[DONE]')]);
+  const r = await post('/v1/completions', { model: 'gpt-a', prompt: 'x', stream: true, stream_options: {} });
+  assert.equal(await r.text(), text.replace(',"usage":null', '') + event('[DONE]'));
+  assert.equal((await row(r)).tokens_input, 1);
+  const vector = { object: 'list', data: [{ embedding: 'AAAA' }], usage: { prompt_tokens: 8, total_tokens: 8 } };
+  up.first.answer = (x) => x.json(vector);
+  const e = await post('/v1/embeddings', { model: 'gpt-a', input: 'x' });
+  assert.deepEqual(await e.json(), vector);
+  const it = await row(e);
+  assert.equal(it.tokens_input, 8);
+  assert.equal(Number(it.cost_nano), 8000);
+});
+
+test('a 401 about our key is not the client\'s', async () => {
+  up.claude.answer = (x) => x.json({ error: { message: 'Incorrect API key: sk-cl***-3' } }, 401);
+  const r = await post('/v1/messages', { model: 'claude-x', max_tokens: 5, messages: [] });
+  assert.equal(r.status, 503);
+  const text = await r.text();
+  assert.ok(!text.includes('sk-cl'));
+  assert.match(text, /overloaded_error/);
+  await house.cli('reload', '--dir', house.dir);
+});
+
+test('422 passes byte for byte, and is no reason for another provider', async () => {
+  up.first.answer = (x) => x.json('{"error" : {"message":"odd"}}', 422);
+  const r = await chat('gpt-a');
+  assert.equal(r.status, 422);
+  assert.equal(await r.text(), '{"error" : {"message":"odd"}}');
+  assert.equal(up.second.requests.length, 0);
+});
+
+test('a client that leaves while nothing has come yet cancels', async () => {
+  let left;
+  up.first.answer = (x) => { left = x.gone; };
+  const abort = new AbortController();
+  const asked = fetch(`${house.gateway}/v1/chat/completions`, { method: 'POST', signal: abort.signal,
+    headers: { authorization: `Bearer ${house.key}` }, body: JSON.stringify({ model: 'gpt-a', messages: [] }) });
+  while (!left) await new Promise((go) => setTimeout(go, 5));
+  abort.abort();
+  await assert.rejects(asked);
+  await left;
+  assert.equal(up.second.requests.length, 0);
+});
+
+test('concurrency is given back, however a request ends', async () => {
+  const key = JSON.parse(await house.cli('key', 'create', '--dir', house.dir, '--json', '--concurrency', '1'));
+  const ask = () => post('/v1/chat/completions', { model: 'gpt-a', messages: [] }, {}, key.secret);
+  for (let i = 0; i < 3; i++) assert.equal((await (await ask()).arrayBuffer().then(() => 200)), 200);
+  let free;
+  up.first.answer = (x) => { free = () => x.json(completion('x')); };
+  const first = ask();
+  while (!free) await new Promise((go) => setTimeout(go, 5));
+  const second = await ask();
+  assert.equal(second.status, 429);
+  assert.equal((await second.json()).error.code, 'concurrency_limit');
+  free();
+  await (await first).arrayBuffer();
+  up.first.answer = (x) => x.socket.destroy();
+  assert.equal((await ask()).status, 502);
+  up.first.answer = (x) => x.json(completion('x'));
+  assert.equal((await ask()).status, 200);
+});
+
+test('a spent budget says so, and that trying again does not help', async () => {
+  const key = JSON.parse(await house.cli('key', 'create', '--dir', house.dir, '--json', '--tokens-day', '2000'));
+  const ask = () => post('/v1/chat/completions', { model: 'gpt-a', max_tokens: 10, messages: [] }, {}, key.secret);
+  up.first.answer = (x) => x.json({ ...completion('x'), usage: { prompt_tokens: 1990, completion_tokens: 12 } });
+  assert.equal((await ask()).status, 200);
+  const r = await ask();
+  assert.equal(r.status, 429);
+  assert.equal(r.headers.get('x-should-retry'), 'false');
+  assert.equal((await r.json()).error.code, 'budget_exhausted');
+});
+
 test('comments do not keep a dead stream alive', async () => {
   up.claude.answer = async (x) => { await x.stream([...Array(30)].map(() => ': keep-alive\n\n'), { gap: 50 }); };
   const r = await post('/v1/messages', { model: 'claude-x', stream: true, max_tokens: 5, messages: [] });

@@ -38,6 +38,7 @@ int cli_unlock(int argc, char **argv);
 int cli_lock(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_reload_config(int argc, char **argv);
+int cli_attach(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_tail(int argc, char **argv);

@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"scan", cli_scan, "find secrets and personal data in files"},
     {"secret", cli_secret, "where a secret was seen"},
     {"config", cli_config, "check a configuration file"},
+    {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -205,7 +205,8 @@ static void print_facts(const json_t *status) {
     const json_t *gateway = json_object_get(status, "gateway"),
                  *vault = json_object_get(status, "vault");
     const json_t *spool = json_object_get(status, "spool");
-    printf("\ngateway   %s%s, %zu workers", text_of(gateway, "listen"),
+    bool own = strcmp(text_of(gateway, "nginx"), "own") == 0;
+    printf("\ngateway   %s%s, %zu workers", own ? "your nginx" : text_of(gateway, "listen"),
            flag_of(gateway, "tls") ? " with TLS" : "",
            json_array_size(json_object_get(gateway, "workers")));
     if (number_of(gateway, "leaving_workers"))
@@ -292,12 +293,15 @@ static void print_control_problems(const json_t *status) {
 
 static void print_problems(const json_t *status, const char *dir) {
     const json_t *ring = json_object_get(status, "ring"), *spool = json_object_get(status, "spool"),
-                 *p;
+                 *gateway = json_object_get(status, "gateway"), *p;
     size_t i;
     json_array_foreach(json_object_get(status, "programs"), i, p) {
         if (strcmp(text_of(p, "state"), "running") != 0)
             printf("! the %s is %s\n", text_of(p, "name"), text_of(p, "state"));
     }
+    if (strcmp(text_of(gateway, "nginx"), "own") == 0 &&
+        !json_array_size(json_object_get(gateway, "workers")))
+        printf("! no nginx is attached: safehouse attach --dir %s -- nginx ...\n", dir);
     if (json_is_object(ring) &&
         number_of(ring, "bytes_used") > number_of(ring, "bytes") / 100 * FULL_PERCENT)
         printf("! the ring is nearly full: soon clients get 503; the sealer does not keep up\n");

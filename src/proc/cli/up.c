@@ -124,7 +124,7 @@ static int prepare(struct up *u) {
         rc = checks_run(u->settings.config, &u->address, &why);
     if (!rc)
         rc = install_lock(&u->install, &u->lock_fd, &why);
-    if (!rc)
+    if (!rc && u->settings.config->gateway.nginx == CONFIG_STRICT)
         rc = address_listen(&u->address, &u->listen_fd, &why);
     if (!rc) {
         u->source.own_port = address_port(&u->address);
@@ -160,7 +160,8 @@ int cli_up(int argc, char **argv) {
         "                    [--upstream URL] [--upstream-key-env NAME]",
         "Starts gateway, sealer, store and vault, and stays in the foreground. D/run/ready "
         "appears\n"
-        "when all of them serve. SIGTERM or Ctrl-C ends them in order, a second one at once. "
+        "when all of them serve. With gateway.nginx: own the gateway waits for `safehouse attach`.\n"
+        "SIGTERM or Ctrl-C ends them in order, a second one at once. "
         "SIGHUP\n"
         "reads the configuration again, as `safehouse reload` does."};
     struct up u = {.dir = CLI_DIR_DEFAULT, .lock_fd = -1, .listen_fd = -1};

@@ -19,8 +19,9 @@
 #define LANDLOCK_CREATE_RULESET 444
 #define LANDLOCK_VERSION 1u
 #define WORKERS_MAX 64
-#define RING_BYTES_MIN (256ull << 20)
-#define REGION_SPARE (8u << 20) /* beside one body: an answer, and other exchanges */
+#define STREAMS_OPEN 10000u      /* that are to find room, over all workers, */
+#define STREAM_BYTES (24u << 10) /* each: a request, and what an admission promises an answer */
+#define REGION_SPARE (8u << 20)  /* beside one body: an answer, and other exchanges */
 
 /* ---- swap ---- */
 
@@ -120,7 +121,11 @@ static int check_listen(const struct config *c, const struct address *listen, st
     if (!c->tls.certificate[0] != !c->tls.key[0])
         return why_say(why, ERR_USAGE, "tls needs both, certificate and key; set tls.%s",
                        c->tls.key[0] ? "certificate" : "key");
-    if (address_is_loopback(listen) || c->tls.certificate[0] || c->behind_tls_proxy)
+    if (c->gateway.nginx == CONFIG_LENIENT && c->tls.certificate[0])
+        return why_say(why, ERR_USAGE,
+                       "with gateway.nginx: own, that nginx has the certificate; leave tls out");
+    if (c->gateway.nginx == CONFIG_LENIENT || address_is_loopback(listen) ||
+        c->tls.certificate[0] || c->behind_tls_proxy)
         return 0;
     address_format(listen, text);
     return why_say(why, ERR_DENIED,
@@ -196,9 +201,9 @@ size_t checks_ring(const struct config *c, unsigned workers, uint64_t available,
     unsigned least = at_most(workers * 2 + 2, LIMIT_WORKER_SLOTS);
     uint64_t bytes = c->gateway.ring_size;
     if (!bytes) {
-        bytes = most * region;
-        if (bytes < RING_BYTES_MIN)
-            bytes = RING_BYTES_MIN;
+        /* Generous: pages exist only where something was written. */
+        uint64_t streams = STREAMS_OPEN / workers * (uint64_t)STREAM_BYTES;
+        bytes = most * (region > streams ? region : streams);
         if (available && bytes > available / 2)
             bytes = available / 2;
         bytes = bytes / mib * mib;

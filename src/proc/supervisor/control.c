@@ -66,6 +66,25 @@ static void answer_usage(struct client *c) {
     answer_end(c, rc, rc ? err_text(rc) : "");
 }
 
+static void answer_attach(struct client *c) {
+    struct supervisor *s = c->supervisor;
+    struct gateway_fd list[GATEWAY_FDS];
+    if (!own_nginx(s) || s->stopping) {
+        answer_end(c, ERR_USAGE,
+                   s->stopping ? "safehouse up is being stopped"
+                               : "safehouse up has started an nginx itself; to attach another one "
+                                 "set gateway.nginx: own, and start it again");
+        return;
+    }
+    size_t n = own_descriptors(s, list);
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = peer_send(c->peer, MSG_DESCRIPTOR, list[i].variable, strlen(list[i].variable),
+                       list[i].fd);
+    log_event("attached", LOG_WORD("result", rc ? err_name(rc) : "ok"), LOG_END);
+    answer_end(c, rc, rc ? err_text(rc) : "");
+}
+
 /* ---- requests ---- */
 
 static void want_status(struct client *c) {
@@ -96,6 +115,10 @@ static int handle(struct client *c, const struct frame *f) {
     }
     if (f->msg == MSG_LIMITS) {
         answer_usage(c);
+        return 0;
+    }
+    if (f->msg == MSG_ATTACH) {
+        answer_attach(c);
         return 0;
     }
     if (f->msg == MSG_CONFIGURE) {

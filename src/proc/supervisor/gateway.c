@@ -43,12 +43,13 @@ static const char *const nginx_paths[] = {
 /* ---- the configuration ---- */
 
 /* The folder is the gateway's own: nothing that lies in it is followed or written into. */
-static int write_file(const struct supervisor *s, const char *dir, const struct buf *text) {
+static int write_file(const struct supervisor *s, const char *dir, const char *name,
+                      const struct buf *text) {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fd = -1, rc = at < 0 ? err_from_errno(errno) : 0;
-    if (!rc && unlinkat(at, "nginx.conf", 0) && errno != ENOENT)
+    if (!rc && unlinkat(at, name, 0) && errno != ENOENT)
         rc = err_from_errno(errno);
-    if (!rc && (fd = openat(at, "nginx.conf", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
+    if (!rc && (fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_from_errno(errno);
     if (!rc && (write(fd, text->p, text->len) != (ssize_t)text->len || fchmod(fd, 0444)))
         rc = ERR_IO;
@@ -56,7 +57,7 @@ static int write_file(const struct supervisor *s, const char *dir, const struct 
         close(fd);
     if (at >= 0)
         close(at);
-    return rc ? why_say(s->why, rc, "cannot write %s/nginx.conf: %s", dir, err_text(rc)) : 0;
+    return rc ? why_say(s->why, rc, "cannot write %s/%s: %s", dir, name, err_text(rc)) : 0;
 }
 
 /* Where nginx reads a memory file that it was given as its next descriptor; "" for none. */
@@ -96,26 +97,40 @@ static int list_providers(struct making *m, const struct config *c) {
     return 0;
 }
 
+size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]) {
+    int usage_fd, live_fd;
+    limits_fds(s->limits, &usage_fd, &live_fd);
+    const struct gateway_fd all[] = {
+        {s->ring_fd, "SH_RING_FD"},
+        {s->wake_fd, "SH_WAKE_FD"},
+        {s->snapshot_reader_fd, "SH_SNAPSHOT_FD"},
+        {usage_fd, "SH_USAGE_FD"},
+        {live_fd, "SH_LIVE_FD"},
+        {health_fd(s->health), "SH_HEALTH_FD"},
+        {metrics_fd(s->metrics), "SH_METRICS_FD"},
+    };
+    _Static_assert(sizeof all < GATEWAY_FDS * sizeof all[0], "room for one more");
+    memcpy(out, all, sizeof all);
+    return sizeof all / sizeof all[0];
+}
+
 /* `report`: the workers' end of the pipe, any descriptor when only the text is wanted. */
 static int make(struct supervisor *s, const struct settings *settings, const struct tls_files *tls,
                 int report, struct making *m) {
     const struct install *in = s->spec->install;
     struct spawn_gifts *g = &m->gifts;
-    int usage_fd, live_fd;
+    struct gateway_fd shared[GATEWAY_FDS];
+    size_t count = gateway_shared(s, shared);
     if (!install_path(in, install_folder(PROGRAM_GATEWAY), m->dir))
         return why_say(s->why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
     snprintf(m->module, sizeof m->module, "%s/%s", in->bin, MODULE);
     address_format(s->spec->listen, m->listen);
-    limits_fds(s->limits, &usage_fd, &live_fd);
-    spawn_give_fd(g, s->listen_fd, NULL);
-    spawn_give_env(g, "NGINX=%d;", g->fds[0].to);
-    spawn_give_fd(g, s->ring_fd, "SH_RING_FD");
-    spawn_give_fd(g, s->wake_fd, "SH_WAKE_FD");
-    spawn_give_fd(g, s->snapshot_reader_fd, "SH_SNAPSHOT_FD");
-    spawn_give_fd(g, usage_fd, "SH_USAGE_FD");
-    spawn_give_fd(g, live_fd, "SH_LIVE_FD");
-    spawn_give_fd(g, health_fd(s->health), "SH_HEALTH_FD");
-    spawn_give_fd(g, metrics_fd(s->metrics), "SH_METRICS_FD");
+    if (s->listen_fd >= 0) { /* one's own nginx has its own */
+        spawn_give_fd(g, s->listen_fd, NULL);
+        spawn_give_env(g, "NGINX=%d;", g->fds[0].to);
+    }
+    for (size_t i = 0; i < count; i++)
+        spawn_give_fd(g, shared[i].fd, shared[i].variable);
     spawn_give_fd(g, report, "SH_READY_FD");
     give_file(g, tls->certificate_fd, m->certificate);
     give_file(g, tls->key_fd, m->key);
@@ -129,6 +144,7 @@ static int make(struct supervisor *s, const struct settings *settings, const str
                                     .certificate_key = m->key,
                                     .max_body = settings->config->gateway.max_body,
                                     .workers = checks_workers(settings->config),
+                                    .best_effort = settings->config->sandbox == CONFIG_LENIENT,
                                     .providers = m->providers,
                                     .provider_count = settings->config->providers.count};
     return 0;
@@ -161,6 +177,29 @@ int gateway_differs(struct supervisor *s, const struct settings *next, const str
         buf_wipe(&text[i]);
         free(m[i]);
     }
+    return rc;
+}
+
+int gateway_write_parts(struct supervisor *s) {
+    static const char *const names[] = {[GATEWAY_PART_MAIN] = "nginx-main.conf",
+                                        [GATEWAY_PART_HTTP] = "nginx-http.conf",
+                                        [GATEWAY_PART_SERVER] = "nginx-server.conf"};
+    struct making *m = calloc(1, sizeof *m);
+    char dir[INSTALL_PATH];
+    int rc = m ? make(s, s->settings, &s->tls, s->wake_fd, m)
+               : why_say(s->why, ERR_NOMEM, "out of memory");
+    if (!rc && !install_path(s->spec->install, "run", dir))
+        rc = why_say(s->why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
+    for (enum gateway_part i = 0; i < sizeof names / sizeof names[0] && !rc; i++) {
+        struct buf text;
+        buf_init(&text, GATEWAY_CONF_MAX);
+        rc = gateway_conf_part(&text, &m->conf, i);
+        rc = rc ? why_say(s->why, rc, "a provider cannot be put into nginx's configuration: %s",
+                          err_text(rc))
+                : write_file(s, dir, names[i], &text);
+        buf_wipe(&text);
+    }
+    free(m);
     return rc;
 }
 
@@ -288,7 +327,7 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
     buf_init(&text, GATEWAY_CONF_MAX);
     int rc = write_text(s, m, &text);
     if (!rc)
-        rc = write_file(s, m->dir, &text);
+        rc = write_file(s, m->dir, "nginx.conf", &text);
     buf_wipe(&text);
     if (rc)
         return rc;
@@ -447,7 +486,7 @@ unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, uns
             .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)i, .l_len = 1};
         if (fcntl(s->ring_fd, F_GETLK, &lock) || lock.l_type == F_UNLCK)
             continue;
-        bool current = s->master.pid && getpgid(lock.l_pid) == s->master.pid;
+        bool current = own_nginx(s) || (s->master.pid && getpgid(lock.l_pid) == s->master.pid);
         if (current == older)
             continue;
         if (n < max)

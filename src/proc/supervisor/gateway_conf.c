@@ -120,8 +120,21 @@ static int check(const struct gateway_conf *c) {
 
 /* ---- the text ---- */
 
+static int put_module(struct buf *out, const struct gateway_conf *c) {
+    return buf_printf(out,
+                      "load_module \"%s\";\n"
+                      "env SH_RING_FD;\n"
+                      "env SH_WAKE_FD;\n"
+                      "env SH_SNAPSHOT_FD;\n"
+                      "env SH_USAGE_FD;\n"
+                      "env SH_LIVE_FD;\n"
+                      "env SH_HEALTH_FD;\n"
+                      "env SH_METRICS_FD;\n",
+                      c->module);
+}
+
 static int put_main(struct buf *out, const struct gateway_conf *c) {
-    int rc = buf_printf(out, "load_module \"%s\";\n", c->module);
+    int rc = put_module(out, c);
     if (!rc)
         rc = c->workers ? buf_printf(out, "worker_processes %u;\n", c->workers)
                         : buf_append_str(out, "worker_processes auto;\n");
@@ -132,13 +145,6 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
                            "master_process on;\n"
                            "pid \"%s/nginx.pid\";\n"
                            "error_log /dev/null emerg;\n"
-                           "env SH_RING_FD;\n"
-                           "env SH_WAKE_FD;\n"
-                           "env SH_SNAPSHOT_FD;\n"
-                           "env SH_USAGE_FD;\n"
-                           "env SH_LIVE_FD;\n"
-                           "env SH_HEALTH_FD;\n"
-                           "env SH_METRICS_FD;\n"
                            "env SH_READY_FD;\n"
                            "env SH_SANDBOX;\n"
                            "events {\n"
@@ -164,38 +170,43 @@ static int put_limits(struct buf *out, const struct gateway_conf *c) {
                       "    large_client_header_buffers 4 16k;\n"
                       "    client_max_body_size %llu;\n"
                       "    client_body_buffer_size 1m;\n"
-                      "    client_body_in_file_only off;\n"
+                      "    client_body_in_file_only off;\n",
+                      body);
+}
+
+/* nginx makes these folders whether or not they are used. */
+static int put_folders(struct buf *out, const struct gateway_conf *c) {
+    return buf_printf(out,
                       "    client_body_temp_path \"%s/body\";\n"
                       "    proxy_temp_path \"%s/proxy\";\n"
                       "    fastcgi_temp_path \"%s/fastcgi\";\n"
                       "    uwsgi_temp_path \"%s/uwsgi\";\n"
                       "    scgi_temp_path \"%s/scgi\";\n",
-                      body, c->dir, c->dir, c->dir, c->dir, c->dir);
+                      c->dir, c->dir, c->dir, c->dir, c->dir);
 }
 
 /* What holds for all providers. */
 static int put_proxy(struct buf *out) {
     return buf_append_str(
-        out,
-        "    proxy_http_version 1.1;\n"
-        "    proxy_buffering off;\n"
-        "    proxy_buffer_size 8k;\n"
-        "    proxy_max_temp_file_size 0;\n"
-        "    proxy_socket_keepalive on;\n"
-        /* Only what never reached the provider goes to another address of its name: nginx does not
-         * send a POST twice. */
-        "    proxy_next_upstream error timeout;\n"
-        "    proxy_hide_header Set-Cookie;\n"
-        "    proxy_hide_header X-Safehouse-Id;\n"
-        "    proxy_hide_header Keep-Alive;\n"
-        "    proxy_hide_header Proxy-Connection;\n"
-        "    proxy_hide_header Proxy-Authenticate;\n"
-        "    proxy_hide_header Trailer;\n"
-        "    proxy_hide_header Upgrade;\n"
-        "    proxy_pass_header X-Accel-Buffering;\n"
-        "    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate\n"
-        "        X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary;\n"
-        "    recursive_error_pages on;\n");
+        out, "    proxy_http_version 1.1;\n"
+             "    proxy_buffering off;\n"
+             "    proxy_buffer_size 8k;\n"
+             "    proxy_max_temp_file_size 0;\n"
+             "    proxy_socket_keepalive on;\n"
+             /* Only what never reached the provider goes to another address of its name: nginx does
+              * not send a POST twice. */
+             "    proxy_next_upstream error timeout;\n"
+             "    proxy_hide_header Set-Cookie;\n"
+             "    proxy_hide_header X-Safehouse-Id;\n"
+             "    proxy_hide_header Keep-Alive;\n"
+             "    proxy_hide_header Proxy-Connection;\n"
+             "    proxy_hide_header Proxy-Authenticate;\n"
+             "    proxy_hide_header Trailer;\n"
+             "    proxy_hide_header Upgrade;\n"
+             "    proxy_pass_header X-Accel-Buffering;\n"
+             "    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate\n"
+             "        X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary;\n"
+             "    recursive_error_pages on;\n");
 }
 
 /* Connections are kept for each provider by itself, so no one's are ever used for another. */
@@ -273,12 +284,8 @@ static int put_listen(struct buf *out, const struct gateway_conf *c) {
     return rc;
 }
 
-static int put_server(struct buf *out, const struct gateway_conf *c) {
-    int rc = buf_append_str(out, "    server {\n");
-    if (!rc)
-        rc = put_listen(out, c);
-    if (!rc)
-        rc = buf_append_str(out, "        location / {\n"
+static int put_locations(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "        location / {\n"
                                  "            safehouse on;\n"
                                  "        }\n"
                                  "        location = /healthz {\n"
@@ -295,6 +302,15 @@ static int put_server(struct buf *out, const struct gateway_conf *c) {
                                  "        }\n");
     for (size_t i = 0; i < c->provider_count && !rc; i++)
         rc = put_provider(out, c, i);
+    return rc;
+}
+
+static int put_server(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "    server {\n");
+    if (!rc)
+        rc = put_listen(out, c);
+    if (!rc)
+        rc = put_locations(out, c);
     return rc ? rc : buf_append_str(out, "    }\n");
 }
 
@@ -307,12 +323,46 @@ int gateway_conf_write(struct buf *out, const struct gateway_conf *c) {
     if (!rc)
         rc = put_limits(out, c);
     if (!rc)
+        rc = put_folders(out, c);
+    if (!rc)
         rc = put_proxy(out);
     if (!rc)
         rc = put_upstreams(out, c);
     if (!rc)
         rc = put_server(out, c);
     return rc ? rc : buf_append_str(out, "}\n");
+}
+
+static int put_own_main(struct buf *out, const struct gateway_conf *c) {
+    int rc = put_module(out, c);
+    if (!rc)
+        rc = buf_append_str(out, "env SH_LIFE_FD;\n"
+                                 "env GLIBC_TUNABLES;\n"); /* through a binary upgrade */
+    return !rc && c->best_effort ? buf_append_str(out, "env SH_SANDBOX=best-effort;\n") : rc;
+}
+
+/* A log of errors has lines of requests in it. */
+static int put_own_server(struct buf *out, const struct gateway_conf *c) {
+    int rc = buf_append_str(out, "    error_log /dev/null emerg;\n");
+    if (!rc)
+        rc = put_limits(out, c);
+    if (!rc)
+        rc = put_proxy(out);
+    return rc ? rc : put_locations(out, c);
+}
+
+int gateway_conf_part(struct buf *out, const struct gateway_conf *c, enum gateway_part part) {
+    int rc = check(c);
+    if (rc)
+        return rc;
+    switch (part) {
+    case GATEWAY_PART_MAIN:
+        return put_own_main(out, c);
+    case GATEWAY_PART_HTTP:
+        return put_upstreams(out, c);
+    default:
+        return put_own_server(out, c);
+    }
 }
 
 bool gateway_conf_tls(const struct gateway_conf *c) {

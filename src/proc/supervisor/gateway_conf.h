@@ -50,6 +50,7 @@ struct gateway_conf {
     const char *trusted; /* absolute: authorities for https providers; NULL or "": the system's */
     uint64_t max_body;   /* bytes, up to LIMIT_REQUEST_BODY; 0 = that */
     unsigned workers;    /* 0 = as many as processors */
+    bool best_effort;    /* of the parts alone: as SH_SANDBOX above */
     const struct gateway_provider *providers;
     size_t provider_count; /* 1 to LIMIT_PROVIDERS, names distinct */
 };
@@ -61,6 +62,14 @@ struct gateway_conf {
  * is no address or no absolute path; ERR_LIMIT: a field, the list or the text is too long.
  */
 int gateway_conf_write(struct buf *out, const struct gateway_conf *c);
+/*
+ * The same in parts, for an nginx that someone else starts and that has other servers: what it
+ * includes at the top of its file, in `http`, and in the `server` that is to be the gateway.
+ * Nothing in them holds for another server. Workers find out by SH_LIFE_FD, a pipe's write end,
+ * that nobody is there any more who would take what they log.
+ */
+enum gateway_part { GATEWAY_PART_MAIN, GATEWAY_PART_HTTP, GATEWAY_PART_SERVER };
+int gateway_conf_part(struct buf *out, const struct gateway_conf *c, enum gateway_part part);
 /* Does TLS run on either side? */
 bool gateway_conf_tls(const struct gateway_conf *c);
 

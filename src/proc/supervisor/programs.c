@@ -260,7 +260,7 @@ int programs_start(struct supervisor *s) {
     for (int i = PROGRAMS - 1; i >= 0; i--) {
         if (i == PROGRAM_DEMO && !s->settings->upstream.demo)
             continue;
-        int rc = start(s, &s->programs[i]);
+        int rc = i == PROGRAM_GATEWAY && own_nginx(s) ? own_start(s) : start(s, &s->programs[i]);
         if (rc)
             return rc;
     }

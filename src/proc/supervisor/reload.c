@@ -65,7 +65,9 @@ static void succeed(struct supervisor *s) {
     bool nginx = r->step == RELOAD_LEAVING;
     size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
                                 r->changed[0] ? "changed: " : "nothing in it changed", r->changed,
-                                nginx ? "; the gateway has new workers" : "");
+                                nginx      ? "; the gateway has new workers"
+                                : r->parts ? "; reload your nginx now, it includes what changed"
+                                           : "");
     if (r->kept[0])
         snprintf(r->text + n, sizeof r->text - n, "\nwaits for the next start of safehouse up: %s",
                  r->kept);
@@ -114,7 +116,8 @@ static int begin(struct supervisor *s) {
         return rc;
     if (!shared_same_tls(&r->tls, &s->tls))
         settings_add_name(r->changed, "TLS files");
-    if (!differs && !fresh) {
+    r->parts = own_nginx(s) && (differs || fresh);
+    if (own_nginx(s) || (!differs && !fresh)) {
         r->step = RELOAD_PUBLISHING;
         return 0;
     }
@@ -167,6 +170,8 @@ static void commit(struct supervisor *s) {
     rc = tables_place(s);
     if (!rc)
         rc = supervisor_write_ready(s);
+    if (!rc && r->parts)
+        rc = gateway_write_parts(s);
     if (rc)
         log_event("reload-incomplete", LOG_ERR(rc), LOG_END);
     if (!nginx)

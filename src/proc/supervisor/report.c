@@ -77,7 +77,8 @@ static json_t *spool(const struct supervisor *s) {
 static json_t *gateway(const struct supervisor *s) {
     char listen[ADDRESS_TEXT];
     address_format(s->spec->listen, listen);
-    return json_pack("{s:s, s:b, s:o, s:i}", "listen", listen, "tls", s->tls.certificate_fd >= 0,
+    return json_pack("{s:s?, s:s, s:b, s:o, s:i}", "listen", own_nginx(s) ? NULL : listen, "nginx",
+                     own_nginx(s) ? "own" : "started", "tls", s->tls.certificate_fd >= 0,
                      "workers", workers(s), "leaving_workers",
                      (int)gateway_workers(s, true, NULL, 0));
 }
@@ -136,8 +137,11 @@ void report_ready(const struct supervisor *s) {
     const char *dir = spec->install->dir;
     char listen[ADDRESS_TEXT];
     address_format(spec->listen, listen);
-    printf("gateway   %s://%s, %u workers\n", s->tls.certificate_fd >= 0 ? "https" : "http", listen,
-           s->master.workers);
+    if (own_nginx(s))
+        printf("gateway   waits for your nginx: safehouse attach --dir %s -- nginx ...\n", dir);
+    else
+        printf("gateway   %s://%s, %u workers\n", s->tls.certificate_fd >= 0 ? "https" : "http",
+               listen, s->master.workers);
     if (u->chosen)
         printf("upstream  %s, %s (%s)\n", u->name, u->url, u->chosen);
     if (u->chosen && !u->demo && !u->tls && !u->loopback)

@@ -61,9 +61,10 @@ static void set_limits(bool root) {
     struct rlimit files;
     setrlimit(RLIMIT_CORE, &none);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        if (root && files.rlim_max < NOFILE)
-            files.rlim_max = NOFILE;
-        files.rlim_cur = files.rlim_max < NOFILE ? files.rlim_max : NOFILE;
+        const struct rlimit raised = {NOFILE, NOFILE};
+        if (root && files.rlim_max < NOFILE && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            return;
+        files.rlim_cur = files.rlim_max < NOFILE ? files.rlim_max : NOFILE; /* root in a container */
         setrlimit(RLIMIT_NOFILE, &files);
     }
 }

@@ -40,14 +40,17 @@ void supervisor_due(uint64_t *due, uint64_t at_ns) {
 /* ---- ready ---- */
 
 int supervisor_write_ready(const struct supervisor *s) {
-    char listen[ADDRESS_TEXT];
+    char listen[ADDRESS_TEXT], gateway[ADDRESS_TEXT + 16];
     address_format(s->spec->listen, listen);
+    snprintf(gateway, sizeof gateway, "\"%s://%s\"", s->tls.certificate_fd >= 0 ? "https" : "http",
+             listen);
     unlinkat(s->run_fd, "ready.new", 0);
     int fd = openat(s->run_fd, "ready.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_from_errno(errno);
-    int n = dprintf(fd, "{\"gateway\":\"%s://%s\",\"pid\":%d}\n",
-                    s->tls.certificate_fd >= 0 ? "https" : "http", listen, (int)getpid());
+    int n =
+        dprintf(fd, "{\"gateway\":%s,\"pid\":%d}\n",
+                own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway, (int)getpid());
     close(fd);
     if (n < 0 || renameat(s->run_fd, "ready.new", s->run_fd, "ready"))
         return err_from_errno(errno);
@@ -74,6 +77,7 @@ void supervisor_stop(struct supervisor *s, int failed) {
     s->failed = failed;
     unlinkat(s->run_fd, "ready", 0);
     shared_close_listen(s);
+    own_release(s);
     reload_done(s);
     vault_done(s);
 }
@@ -107,7 +111,7 @@ static void push(struct supervisor *s, struct program *p, uint64_t now) {
 }
 
 static bool gone(const struct supervisor *s, int id) {
-    return id == PROGRAM_GATEWAY ? gateway_gone(s) : s->programs[id].pid == 0;
+    return id == PROGRAM_GATEWAY ? gateway_gone(s) && own_gone(s) : s->programs[id].pid == 0;
 }
 
 static void stop_tick(struct supervisor *s, uint64_t now, uint64_t *due) {
@@ -140,6 +144,7 @@ static int tick(void *arg) {
     uint64_t now = clock_mono_ns(), due = now + LOOK_NS;
     programs_tick(s, now, &due);
     gateway_tick(s, now, &due);
+    own_tick(s, now, &due);
     vault_tick(s, now, &due);
     reload_tick(s, now, &due);
     publish_tick(s, now, &due);
@@ -243,6 +248,7 @@ static void end(struct supervisor *s) {
     for (int i = 0; i < PROGRAMS; i++)
         peer_free(s->programs[i].control);
     unlinkat(s->run_fd, "ready", 0);
+    own_release(s);
     shared_done(s);
     loop_free(s->loop);
     const int fds[] = {s->signal_fd, s->run_fd, s->dir_fd, s->master.ready_fd, s->master.words_fd};
@@ -268,6 +274,8 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->control_fd,
                         &s->snapshot_reader_fd,
                         &s->demo_fd,
+                        &s->life_fds[0],
+                        &s->life_fds[1],
                         &s->tls.certificate_fd,
                         &s->tls.key_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)

@@ -8,6 +8,7 @@
  *   tables.c      limits, health, metrics: what gateway workers count together
  *   programs.c    the table of programs and of allowed edges; start, messages, death, restart
  *   gateway.c     nginx: its generations, how they start and leave, how workers are seen
+ *   own.c         in its place, an nginx that someone else starts and attaches
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
  *   publish.c     configuration and control.db -> snapshot
@@ -33,7 +34,7 @@
 #define MS 1000000ull /* in ns */
 
 enum state {
-    STATE_UNUSED, /* of the demo, when there is a real upstream */
+    STATE_UNUSED, /* of the demo with a real upstream, of the gateway with one's own nginx */
     STATE_STARTING,
     STATE_RUNNING,
     STATE_RESTARTING, /* it died; the next start is at restart_ns */
@@ -81,6 +82,7 @@ enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING, RELOAD_LEAVI
 
 struct reload {
     bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
+    bool parts;        /* one's own nginx must be reloaded, too */
     enum reload_step step;
     uint64_t end_ns;          /* of RELOAD_STARTING and RELOAD_LEAVING */
     struct settings settings; /* what is to be in force */
@@ -143,6 +145,9 @@ struct supervisor {
     pid_t leaving[LIMIT_WORKER_SLOTS]; /* groups that end when their streams have; 0 = free */
     pid_t orphans;                     /* process group of a dead master's workers, 0 = none */
     uint64_t orphans_end_ns;
+    /* own.c */
+    int life_fds[2];       /* a pipe: workers refuse when nobody holds the end that reads */
+    uint64_t usage_due_ns; /* while it stops: the sealer is asked again */
     struct reload reload;
     /* publish.c */
     bool publish;                          /* asked for */
@@ -221,6 +226,27 @@ bool gateway_gone(const struct supervisor *s);
 /* Workers that hold a region of the ring: of the generation in force, or (older) of all others.
  * Their pids, at most `max`, to `out`; returns how many there are. */
 unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, unsigned max);
+
+/* What workers need for their work, whoever starts them. */
+#define GATEWAY_FDS 8
+struct gateway_fd {
+    int fd;
+    const char *variable;
+};
+size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
+/* Writes what one's own nginx includes: D/run/nginx-main.conf, -http.conf and -server.conf. */
+int gateway_write_parts(struct supervisor *s);
+
+/* ---- own.c ---- */
+bool own_nginx(const struct supervisor *s);
+int own_start(struct supervisor *s);
+/* gateway_shared, and the end of the pipe that tells workers of the supervisor's life. */
+size_t own_descriptors(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
+/* From here on its workers refuse. Nothing if there is none. */
+void own_release(struct supervisor *s);
+/* Released, and has its last exchange been taken? */
+bool own_gone(const struct supervisor *s);
+void own_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 
 /* Does a worker that is to leave still take new connections? */
 bool gateway_accepting(const struct supervisor *s);

@@ -242,7 +242,7 @@ static ngx_int_t admit(ngx_http_request_t *r, struct gateway_request *q) {
     uint64_t room = r->headers_in.chunked ? CHUNKED_ROOM : 0;
     if (r->headers_in.content_length_n > 0)
         room = (uint64_t)r->headers_in.content_length_n;
-    if (!hold(q, room))
+    if (!gateway_alive() || !hold(q, room))
         return gateway_refuse(q, ERRORS_OVERLOADED);
     int rc = ring_admit(gateway_worker.region, room, &q->slot);
     if (rc)

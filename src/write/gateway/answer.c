@@ -118,6 +118,14 @@ static enum verdict judge(ngx_http_request_t *r, struct gateway_request *q) {
     return REPLACE;
 }
 
+/* nginx keeps this one in the list only. */
+static void forget_challenge(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg) {
+    (void)r;
+    (void)arg;
+    if (h->key.len == 16 && gateway_same(h->key.data, "www-authenticate", 16))
+        h->hash = 0;
+}
+
 /* What the provider said of its own page does not hold for ours. */
 static void forget_page(ngx_http_request_t *r) {
     ngx_http_headers_out_t *out = &r->headers_out;
@@ -125,24 +133,33 @@ static void forget_page(ngx_http_request_t *r) {
         out->content_encoding->hash = 0;
         out->content_encoding = NULL;
     }
-    if (out->www_authenticate) {
-        out->www_authenticate->hash = 0;
-        out->www_authenticate = NULL;
-    }
+    gateway_each_header(r, &out->headers, forget_challenge, NULL);
     ngx_http_clear_etag(r);
     ngx_http_clear_last_modified(r);
     r->headers_out.status_line.len = 0;
 }
 
-static void begin_stream(ngx_http_request_t *r, struct gateway_request *q) {
+/* Proxies between here and the client are not to hold or keep a stream, unless the provider said
+ * otherwise. (nginx takes its X-Accel-Buffering for itself.) */
+static ngx_int_t ask_for_flow(ngx_http_request_t *r) {
+    ngx_int_t rc = NGX_OK;
+    if (!r->headers_out.cache_control.nelts)
+        rc = gateway_add_header(r, GATEWAY_TEXT("Cache-Control"), GATEWAY_TEXT("no-cache"));
+    return rc == NGX_OK
+               ? gateway_add_header(r, GATEWAY_TEXT("X-Accel-Buffering"), GATEWAY_TEXT("no"))
+               : rc;
+}
+
+static ngx_int_t begin_stream(ngx_http_request_t *r, struct gateway_request *q) {
     const struct dialect *d = q->endpoint.row->dialect;
     if (d->end == DIALECT_END_NONE || d->end == DIALECT_END_BODY)
-        return;
+        return NGX_OK;
     q->stream = true;
     q->left = -1;
     q->data_at = ngx_current_msec;
     ngx_http_clear_content_length(r); /* a cut must show, and an error event must fit */
     terminal_init(&q->terminal);
+    return ask_for_flow(r);
 }
 
 static int strip_emit(void *arg, const uint8_t *p, size_t n);
@@ -168,8 +185,9 @@ static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) 
         gateway_close(q, RING_COMPLETE);
         return NGX_OK;
     }
-    if (m->answer_body == RING_BODY_SSE && out->status == NGX_HTTP_OK && !m->content_coded)
-        begin_stream(r, q);
+    if (m->answer_body == RING_BODY_SSE && out->status == NGX_HTTP_OK && !m->content_coded &&
+        begin_stream(r, q) != NGX_OK)
+        return NGX_ERROR;
     if (q->count)
         usage_scan_init(&q->usage, q->endpoint.row->dialect, m->answer_body == RING_BODY_SSE);
     if (q->stream && q->asks_usage) {
@@ -376,8 +394,11 @@ static int take_events(struct gateway_request *q, ngx_buf_t *b) {
 /* A piece of any other answer. */
 static int take_bytes(struct gateway_request *q, const ngx_buf_t *b) {
     size_t n = (size_t)(b->last - b->pos);
+    bool whole = !q->bytes && q->left == (off_t)n;
     int rc = keep(q, b->pos, n);
-    if (q->count)
+    if (q->count && whole)
+        usage_scan_whole(&q->usage, b->pos, n);
+    else if (q->count)
         usage_scan_feed(&q->usage, b->pos, n);
     if (q->answer_scan)
         (void)reqscan_feed(q->answer_scan, b->pos, n);
@@ -393,8 +414,9 @@ static int take(ngx_http_request_t *r, struct gateway_request *q, ngx_buf_t *b) 
     if (!bytes)
         return q->strip && b->last_buf && q->slot ? take_stripped(q, b, true) : 0;
     if (q->slot && is_late(r, q, b)) {
-        q->broken = true;
-        return ERR_PEER;
+        q->broken = q->late = true;
+        set_end(b, b->pos);
+        return 0;
     }
     if (q->stream)
         return take_events(q, b);
@@ -438,14 +460,36 @@ static ngx_int_t send_cut(ngx_http_request_t *r, struct gateway_request *q, ngx_
         *end = &event;
     }
     ngx_int_t rc = cut(r, q), sent = gateway_next_body(r, in);
+    if (q->late) /* nobody but us ends this one */
+        return NGX_ERROR;
     return rc == NGX_OK ? sent : rc;
+}
+
+/* nginx reads from the provider as soon as its own buffers are out. Copies that the client has not
+ * taken are to hold it back as well: the last of them stands among its busy buffers until it is
+ * sent, and then goes by its tag. */
+static ngx_int_t hold_provider(ngx_http_request_t *r, struct gateway_request *q) {
+    const ngx_buf_tag_t mine = (ngx_buf_tag_t)&ngx_http_safehouse_module;
+    ngx_http_upstream_t *u = r->upstream;
+    ngx_chain_t *last = q->strip_busy;
+    if (!last || !u || (u->busy_bufs && u->busy_bufs->buf->tag == mine))
+        return NGX_OK;
+    while (last->next)
+        last = last->next;
+    ngx_chain_t *link = ngx_alloc_chain_link(r->pool);
+    if (!link)
+        return NGX_ERROR;
+    *link = (ngx_chain_t){.buf = last->buf, .next = u->busy_bufs};
+    u->busy_bufs = link;
+    return NGX_OK;
 }
 
 static ngx_int_t send_stripped(ngx_http_request_t *r, struct gateway_request *q, ngx_chain_t *out) {
     ngx_int_t rc = gateway_next_body(r, out);
     ngx_chain_update_chains(r->pool, &q->strip_free, &q->strip_busy, &out,
                             (ngx_buf_tag_t)&ngx_http_safehouse_module);
-    return rc;
+    ngx_int_t held = hold_provider(r, q);
+    return rc == NGX_ERROR || held == NGX_OK ? rc : held;
 }
 
 ngx_int_t gateway_body(ngx_http_request_t *r, ngx_chain_t *in) {

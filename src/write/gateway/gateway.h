@@ -79,6 +79,7 @@ struct gateway_worker {
     struct limits *limits;
     struct health *health;
     struct metrics *metrics;
+    int life_fd;          /* of an attached one: a pipe to the supervisor; else -1 */
     ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
     uint64_t bodies;      /* bytes of request bodies that are held */
     uint64_t log_version; /* of the snapshot that these two were read from: */
@@ -171,6 +172,7 @@ struct gateway_request {
     bool stream;                /* the answer ends with its terminal event */
     bool count;                 /* it may have usage in it */
     bool broken;                /* the provider failed after the answer's head */
+    bool late;                  /* it took too long, and has to be told */
     bool estimated;             /* `counted` is */
     uint8_t outcome;            /* enum ring_outcome, once it is closed */
     uint8_t body_kind;          /* enum ring_body */
@@ -260,6 +262,8 @@ int gateway_labels(ngx_http_request_t *r, struct gateway_request *q);
 ngx_int_t gateway_list_models(ngx_http_request_t *r, struct gateway_request *q, uint32_t dialects);
 
 /* ---- probes.c ---- */
+/* Is there someone who takes what is logged? */
+bool gateway_alive(void);
 /* Answers with this body, which lives as long as the request. */
 ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body);
 ngx_int_t gateway_healthz(ngx_http_request_t *r);

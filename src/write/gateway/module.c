@@ -120,7 +120,21 @@ static ngx_int_t add_variables(ngx_conf_t *cf) {
     return NGX_OK;
 }
 
+/* Said here, a reload into it leaves what runs alone; workers of another user than their master's
+ * could not end it. Tests and signals come without. */
+static bool is_attached(ngx_conf_t *cf) {
+    const struct gateway_main *m =
+        ngx_http_conf_get_module_main_conf(cf, ngx_http_safehouse_module);
+    if (!m->used || ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER || getenv("SH_RING_FD"))
+        return true;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "safehouse: nothing to log into; start nginx with \"safehouse attach\"");
+    return false;
+}
+
 static ngx_int_t place(ngx_conf_t *cf) {
+    if (!is_attached(cf))
+        return NGX_ERROR;
     ngx_http_core_main_conf_t *core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     ngx_http_handler_pt *log = ngx_array_push(&core->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (!log)
@@ -179,6 +193,7 @@ static int take_up(const struct gateway_main *m) {
     if (rc)
         return rc;
     ring_set_wake_fd(w->ring, env_fd("SH_WAKE_FD"));
+    w->life_fd = env_fd("SH_LIFE_FD");
     known_init();
     rc = claim_all(w);
     if (!rc)

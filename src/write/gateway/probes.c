@@ -3,12 +3,13 @@
  * them needs a key; the counts are for this machine only. Runs in gateway workers.
  */
 #include <arpa/inet.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "base/version.h"
 #include "write/gateway/gateway.h"
 
-#define LAG_NS (10ull * 1000000000u) /* a closed exchange that waits so long has no sealer */
+#define LAG_NS (5ull * 1000000000u) /* a closed exchange that waits so long has no sealer */
 
 ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t type, ngx_str_t body) {
     ngx_chain_t out = {.next = NULL};
@@ -44,6 +45,11 @@ ngx_int_t gateway_healthz(ngx_http_request_t *r) {
 
 /* ---- ready ---- */
 
+bool gateway_alive(void) {
+    struct pollfd life = {.fd = gateway_worker.life_fd};
+    return life.fd < 0 || poll(&life, 1, 0) == 0; /* POLLERR: the end that reads is closed */
+}
+
 ngx_int_t gateway_readyz(ngx_http_request_t *r) {
     static u_char text[256]; /* one request at a time, and sent from a copy */
     const struct gateway_worker *w = &gateway_worker;
@@ -53,15 +59,16 @@ ngx_int_t gateway_readyz(ngx_http_request_t *r) {
     bool serves = w->region != NULL, configured = serves && snapshot_version(w->snapshot) > 0;
     if (serves)
         ring_usage(w->ring, &ring);
-    bool room = ring.slots_used < ring.slots;
+    bool room = ring.slots_used < ring.slots - ring.slots / 16; /* before requests are refused */
     uint64_t now = clock_mono_ns();
     bool sealed = !ring.oldest_ready_ns || now < ring.oldest_ready_ns + LAG_NS;
-    bool ready = configured && room && sealed;
+    bool alive = gateway_alive(), ready = configured && room && sealed && alive;
     u_char *e = ngx_slprintf(text, text + sizeof text, "{\"ready\":%s,\"reasons\":[",
                              ready ? "true" : "false");
     const char *reasons[] = {configured ? NULL : "\"no configuration is in force\"",
                              !serves || room ? NULL : "\"the log has no room\"",
-                             sealed ? NULL : "\"the log is not being sealed\""};
+                             sealed ? NULL : "\"the log is not being sealed\"",
+                             alive ? NULL : "\"safehouse up has ended\""};
     const char *comma = "";
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         if (!reasons[i])

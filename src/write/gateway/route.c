@@ -333,8 +333,7 @@ static ngx_int_t refuse_choice(struct gateway_request *q, int rc, uint64_t retry
     if (rc == ERR_NOMEM)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (rc == ERR_UNSUPPORTED || (rc == ERR_NOTFOUND && q->asked.len)) {
-        bool model = q->asked.len && rc == ERR_NOTFOUND;
-        return gateway_refuse(q, model ? ERRORS_UNKNOWN_MODEL : ERRORS_NO_PATH);
+        return gateway_refuse(q, q->asked.len ? ERRORS_UNKNOWN_MODEL : ERRORS_NO_PATH);
     }
     q->param = NULL;
     q->retry_after_ms = rc == ERR_FULL ? retry_ms : 0;
@@ -353,11 +352,11 @@ static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
     q->body = r->request_body->bufs;
     if (q->scanned && q->scan.repeated)
         return gateway_refuse(q, ERRORS_REPEATED_MEMBER);
+    if (gateway_labels(r, q)) /* first, so that refusals have them too */
+        return gateway_refuse(q, ERRORS_OVERLOADED);
     ngx_int_t status = check_model(q);
     if (status != NGX_OK)
         return status;
-    if (gateway_labels(r, q))
-        return gateway_refuse(q, ERRORS_OVERLOADED);
     if (is_list_of_many(q)) {
         status = check_limits(q);
         return status == NGX_OK ? gateway_list_models(r, q, dialects_of(&q->endpoint)) : status;

@@ -6,7 +6,7 @@ import net from 'node:net';
 // One request; gives {status, headers, body (Buffer), text, how, id}. `how`: 'end' is a clean end,
 // 'cut' anything else after the head, 'no answer' when there was no head. `on(piece)` sees the body
 // as it comes; what it returns that is not undefined ends the request at once.
-export function ask(base, key, path, body, { method = 'POST', headers = {}, on } = {}) {
+export function ask(base, key, path, body, { method = 'POST', headers = {}, chunked, on } = {}) {
   const bytes = body === undefined || Buffer.isBuffer(body) || typeof body === 'string'
     ? body : JSON.stringify(body);
   return new Promise((done) => {
@@ -15,7 +15,9 @@ export function ask(base, key, path, body, { method = 'POST', headers = {}, on }
       headers: {
         ...(key && { authorization: `Bearer ${key}` }),
         ...(bytes !== undefined && {
-          'content-type': 'application/json', 'content-length': Buffer.byteLength(bytes) }),
+          'content-type': 'application/json',
+          ...(chunked ? { 'transfer-encoding': 'chunked' } : { 'content-length': Buffer.byteLength(bytes) }),
+        }),
         ...headers,
       },
     }, (res) => {

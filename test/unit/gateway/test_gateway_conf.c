@@ -10,11 +10,19 @@
 #include "base/limits.h"
 #include "proc/supervisor/gateway_conf.h"
 
+static const struct gateway_provider local = {.name = "local",
+                                              .host = "127.0.0.1:11434",
+                                              .path = "",
+                                              .connect_ms = 10000,
+                                              .first_byte_ms = 600000,
+                                              .idle_ms = 120000};
+
 static const struct gateway_conf usual = {
     .dir = "/srv/safehouse/gateway",
     .module = "/usr/lib/safehouse/ngx_http_safehouse_module.so",
     .listen = "127.0.0.1:8080",
-    .upstream = "http://127.0.0.1:11434",
+    .providers = &local,
+    .provider_count = 1,
 };
 
 static int write_conf(const struct gateway_conf *c, struct buf *out) {
@@ -38,71 +46,124 @@ static void has_not(const struct gateway_conf *c, const char *text) {
     buf_wipe(&out);
 }
 
-static void upstream_is(const char *url, const char *server, const char *pass) {
+static void host_is(const char *host, bool tls, const char *server, const char *pass,
+                    const char *said) {
+    struct gateway_provider p = local;
     struct gateway_conf c = usual;
-    c.upstream = url;
+    p.host = host;
+    p.tls = tls;
+    c.providers = &p;
     has(&c, server);
     has(&c, pass);
+    has(&c, said);
 }
 
-static void places_the_upstream(void **state) {
+static void places_a_provider(void **state) {
     (void)state;
-    upstream_is("http://127.0.0.1:11434", "server 127.0.0.1:11434 ",
-                "proxy_pass http://provider/v1/chat/completions;");
-    upstream_is("http://127.0.0.1:11434/", "safehouse_connect_port 11434;",
-                "proxy_pass http://provider/v1/models;");
-    upstream_is("http://127.0.0.1:11434/v1", "Host 127.0.0.1:11434;",
-                "proxy_pass http://provider/v1/models;");
-    upstream_is("https://api.deepseek.com", "server api.deepseek.com:443 ",
-                "proxy_pass https://provider/v1/chat/completions;");
-    upstream_is("https://host.example/api/openai/v2/", "Host host.example;",
-                "proxy_pass https://provider/api/openai/v2/chat/completions;");
-    upstream_is("http://[::1]:8000/x", "server [::1]:8000 ", "http://provider/x/models;");
-    upstream_is("http://localhost", "server localhost:80 ", "Host localhost;");
+    host_is("127.0.0.1:11434", false, "server 127.0.0.1:11434 ", "proxy_pass http://provider0;",
+            "Host 127.0.0.1:11434;");
+    host_is("api.deepseek.com", true, "server api.deepseek.com:443 ",
+            "proxy_pass https://provider0;", "Host api.deepseek.com;");
+    host_is("[::1]:8000", false, "server [::1]:8000 ", "safehouse_connect_port 8000;",
+            "Host [::1]:8000;");
+    host_is("localhost", false, "server localhost:80 ", "safehouse_connect_port 80;",
+            "Host localhost;");
+    has(&usual, "location @p_local {");
+    has(&usual, "safehouse_provider local 120000ms;");
+    has(&usual, "proxy_connect_timeout 10000ms;");
+    has(&usual, "proxy_read_timeout 600000ms;");
 }
 
-static void refuses_what_is_no_url(void **state) {
-    static const char *const urls[] = {
-        "",
-        "api.example",
-        "ftp://x",
-        "http://",
-        "http:///v1",
-        "http://a b",
-        "http://a;b",
-        "http://u:p@host",
-        "http://h?q",
-        "http://h/p?q=1",
-        "http://h/p#f",
-        "http://h:0",
-        "http://h:70000",
-        "http://h:80x",
-        "http://h:",
-        "http://h:-1",
-        "http://h/a;b",
-        "http://h/$uri",
-        "http://h/{x}",
-        "http://h/a b",
-        "http://h/../x",
-        "http://h//x",
-        "http://[::1",
-        "http://[::g]",
-        "http://h\n",
-        "http://h/a\nb",
-        "http://h/%2e",
-        "HTTP://h",
-        "http://h\"",
-        "http://h/\\",
-    };
+static void each_provider_has_its_own(void **state) {
+    struct gateway_provider two[] = {local, local};
+    struct gateway_conf c = usual;
+    (void)state;
+    two[1].name = "other";
+    two[1].host = "api.example";
+    two[1].tls = true;
+    c.providers = two;
+    c.provider_count = 2;
+    has(&c, "location @p_local {");
+    has(&c, "location @p_other {");
+    has(&c, "proxy_pass https://provider1;");
+    has(&c, "proxy_ssl_name api.example;");
+}
+
+static void part_is(enum gateway_part part, const struct gateway_conf *c, const char *text,
+                    bool there) {
     struct buf out;
+    buf_init(&out, GATEWAY_CONF_MAX);
+    assert_int_equal(gateway_conf_part(&out, c, part), 0);
+    assert_int_equal(buf_append_u8(&out, 0), 0);
+    if ((strstr((char *)out.p, text) != NULL) != there)
+        fail_msg("'%s' is %s in:\n%s", text, there ? "not" : "there", (char *)out.p);
+    buf_wipe(&out);
+}
+
+/* Other servers of the same nginx keep what they have: only their own server says how it serves. */
+static void parts_leave_the_rest_alone(void **state) {
+    struct gateway_conf c = usual;
     (void)state;
-    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
-        struct gateway_conf c = usual;
-        c.upstream = urls[i];
-        if (write_conf(&c, &out) != ERR_USAGE)
-            fail_msg("took '%s'", urls[i]);
-        buf_wipe(&out);
+    part_is(GATEWAY_PART_MAIN, &c, "load_module", true);
+    part_is(GATEWAY_PART_MAIN, &c, "env SH_LIFE_FD;", true);
+    part_is(GATEWAY_PART_MAIN, &c, "SH_SANDBOX", false);
+    part_is(GATEWAY_PART_MAIN, &c, "worker_processes", false);
+    part_is(GATEWAY_PART_MAIN, &c, "error_log", false);
+    part_is(GATEWAY_PART_HTTP, &c, "upstream provider0 {", true);
+    part_is(GATEWAY_PART_HTTP, &c, "safehouse_connect_port 11434;", true);
+    part_is(GATEWAY_PART_HTTP, &c, "access_log", false);
+    part_is(GATEWAY_PART_HTTP, &c, "proxy_", false);
+    part_is(GATEWAY_PART_SERVER, &c, "access_log off;", true);
+    part_is(GATEWAY_PART_SERVER, &c, "error_log /dev/null emerg;", true);
+    part_is(GATEWAY_PART_SERVER, &c, "location @p_local {", true);
+    part_is(GATEWAY_PART_SERVER, &c, "listen", false);
+    part_is(GATEWAY_PART_SERVER, &c, c.dir, false);
+    c.best_effort = true;
+    part_is(GATEWAY_PART_MAIN, &c, "env SH_SANDBOX=best-effort;", true);
+}
+
+static void provider_refused(struct gateway_provider p, int want) {
+    struct gateway_conf c = usual;
+    struct buf out;
+    c.providers = &p;
+    int rc = write_conf(&c, &out);
+    if (rc != want)
+        fail_msg("'%s' '%s' '%s': %d", p.name, p.host, p.path, rc);
+    buf_wipe(&out);
+}
+
+static void refuses_what_is_no_provider(void **state) {
+    static const char *const hosts[] = {
+        "",      "a b", "a;b",  "u:p@host", "h?q",   "h/p",    "h:0",   "h:70000",
+        "h:80x", "h:",  "h:-1", "h:80:1",   "$host", "[::1",   "{x}",   "[::g]",
+        "h\n",   "h\"", "h\\",  ":80",      "h#",    "h:80;x", "h:8 0",
+    };
+    static const char *const paths[] = {"v1",    "/v1/", "/a;b", "/$uri", "/{x}", "/a b",
+                                        "/../x", "//x",  "/a\n", "/%2e",  "/",    "/\\"};
+    static const char *const names[] = {"", "a b", "a;b", "$a", "a/b", "a\n", "a\"b"};
+    struct gateway_provider p;
+    char long_name[LIMIT_NAME + 1];
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        p = local;
+        p.host = hosts[i];
+        provider_refused(p, ERR_USAGE);
     }
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        p = local;
+        p.path = paths[i];
+        provider_refused(p, ERR_USAGE);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        p = local;
+        p.name = names[i];
+        provider_refused(p, ERR_USAGE);
+    }
+    memset(long_name, 'a', LIMIT_NAME);
+    long_name[LIMIT_NAME] = 0;
+    p = local;
+    p.name = long_name;
+    provider_refused(p, ERR_USAGE);
 }
 
 static void refused(struct gateway_conf c, int want) {
@@ -135,6 +196,11 @@ static void refuses_other_fields(void **state) {
     c = usual;
     c.max_body = (uint64_t)LIMIT_REQUEST_BODY + 1;
     refused(c, ERR_LIMIT);
+    c = usual;
+    c.provider_count = 0;
+    refused(c, ERR_USAGE);
+    c.provider_count = LIMIT_PROVIDERS + 1;
+    refused(c, ERR_LIMIT);
 }
 
 static void says_what_was_asked(void **state) {
@@ -166,8 +232,11 @@ static void paths_may_have_spaces(void **state) {
 
 static void an_https_provider_is_verified(void **state) {
     (void)state;
+    struct gateway_provider p = local;
     struct gateway_conf c = usual;
-    c.upstream = "https://api.example:8443/v1";
+    p.host = "api.example:8443";
+    p.tls = true;
+    c.providers = &p;
     has(&c, "proxy_ssl_verify on;");
     has(&c, "proxy_ssl_name api.example;");
     has(&c, "proxy_ssl_server_name on;");
@@ -179,9 +248,14 @@ static void an_https_provider_is_verified(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_the_upstream),           cmocka_unit_test(refuses_what_is_no_url),
-        cmocka_unit_test(refuses_other_fields),          cmocka_unit_test(says_what_was_asked),
-        cmocka_unit_test(an_https_provider_is_verified), cmocka_unit_test(paths_may_have_spaces),
+        cmocka_unit_test(places_a_provider),
+        cmocka_unit_test(each_provider_has_its_own),
+        cmocka_unit_test(parts_leave_the_rest_alone),
+        cmocka_unit_test(refuses_what_is_no_provider),
+        cmocka_unit_test(refuses_other_fields),
+        cmocka_unit_test(says_what_was_asked),
+        cmocka_unit_test(an_https_provider_is_verified),
+        cmocka_unit_test(paths_may_have_spaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

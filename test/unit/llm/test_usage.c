@@ -100,6 +100,7 @@ static const struct row table[] = {
     {"anthropic.messages", true, D("{\"type\":\"message_stop\"}"), NONE, true, false},
     {"anthropic.messages", true, E("x", "{\"type\":\"message_stop\"}") D("[DONE]"), NONE, false, false},
     {"anthropic.messages", true, "event: message_stop\n\n", NONE, false, false},
+    {"anthropic.messages", true, "event: message_stop\ndata: ", NONE, false, false},
     {"anthropic.messages", true, E("message_stopped", "{}") E("message_stop", "{\"type\":\"mess"), NONE, true, false},
     {"anthropic.messages", true, "event: message_stop\ndata: {\"type\":\"mess", NONE, false, false},
     {"anthropic.messages", true, E("ping", "{}") "event: message_stop\r\ndata: {}\n\n", NONE, true, false},
@@ -116,7 +117,7 @@ static const struct row table[] = {
     {"openai.responses", true, E("response.failed", "{}"), NONE, true, false},
     {"openai.responses", true, D("{\"type\":\"response.incomplete\"}"), NONE, true, false},
     {"openai.responses", true, E("response.in_progress", "{\"type\":\"response.completed\"}"), NONE, false, false},
-    {"openai.responses", true, E("x", "{}") E("error", "{\"type\":\"error\",\"code\":null,\"message\":\"x\"}"), NONE, false, true},
+    {"openai.responses", true, E("x", "{}") E("error", "{\"type\":\"error\",\"code\":null,\"message\":\"x\"}"), NONE, true, true},
     {"openai.images", true, E("image_generation.completed", "{\"b64_json\":\"AA==\",\"usage\":{\"input_tokens\":5,\"output_tokens\":6}}"),
      SOME(5, 6, 0, 0, 0), false, false},
 };
@@ -155,6 +156,15 @@ static void every_split(void **state) {
             feed(&s, t->text + at, n - at);
             usage_scan_done(&s);
             check(&s, t, "split at", at);
+        }
+        if (!t->stream) {
+            uint8_t *copy = malloc(n);
+            memcpy(copy, t->text, n);
+            usage_scan_init(&s, d, false);
+            usage_scan_whole(&s, copy, n);
+            usage_scan_done(&s);
+            check(&s, t, "whole", 0);
+            free(copy);
         }
         for (size_t step = 1; step < 9; step++) {
             usage_scan_init(&s, d, t->stream);

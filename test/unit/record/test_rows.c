@@ -136,6 +136,38 @@ static void finding(void **state) {
     buf_wipe(&b);
 }
 
+/* Labels take the places of the three empty columns, and nothing else moves. */
+static void labelled(void **state) {
+    (void)state;
+    static const uint8_t empty[] = {0, 0, 0}; /* two texts and a map */
+    static const uint8_t filled[] = "\3s-1\2t2\2\4team\3web\1a\1b";
+    struct interaction_row r = {.worker_epoch = 0x1122334455667788, .attempts = 0xab};
+    struct buf plain, labels;
+    buf_init(&plain, 4096);
+    buf_init(&labels, 4096);
+    assert_int_equal(rows_encode_interaction(&plain, &r, &place), 0);
+    strcpy(r.session_id, "s-1");
+    strcpy(r.trace_id, "t2");
+    strcpy(r.tags[0].name, "team");
+    strcpy(r.tags[0].text, "web");
+    strcpy(r.tags[1].name, "a");
+    strcpy(r.tags[1].text, "b");
+    r.tag_count = 2;
+    assert_int_equal(rows_encode_interaction(&labels, &r, &place), 0);
+    size_t at = 0;
+    while (plain.p[at] != 0xab) /* attempts, then findings */
+        at++;
+    at += 3;
+    assert_memory_equal(plain.p, labels.p, at);
+    assert_memory_equal(plain.p + at, empty, sizeof empty);
+    assert_memory_equal(labels.p + at, filled, sizeof filled - 1);
+    assert_int_equal(plain.len - at - sizeof empty, labels.len - at - (sizeof filled - 1));
+    assert_memory_equal(plain.p + at + sizeof empty, labels.p + at + sizeof filled - 1,
+                        plain.len - at - sizeof empty);
+    buf_wipe(&plain);
+    buf_wipe(&labels);
+}
+
 static void names(void **state) {
     (void)state;
     assert_string_equal(rows_table_name(ROWS_DATA_KEYS), "data_keys");
@@ -148,10 +180,8 @@ static void names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(data_key),
-        cmocka_unit_test(turn),
-        cmocka_unit_test(interaction), cmocka_unit_test(finding),
-        cmocka_unit_test(names),
+        cmocka_unit_test(data_key), cmocka_unit_test(turn),    cmocka_unit_test(interaction),
+        cmocka_unit_test(labelled), cmocka_unit_test(finding), cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "ring/labels.h"
 #include "ring/ring.h"
 #include "ring/ring_int.h"
 #include "../vectors.h"
@@ -237,7 +238,7 @@ static void many_streams(void **state) {
     struct ring_region *g;
     static uint8_t bytes[4096];
     struct stat st;
-    make((size_t)216 << 20, 1);
+    make((size_t)226 << 20, 1);
     assert_int_equal(ring_claim(ring, &g), 0);
     for (int i = 0; i < 10000; i++) {
         struct ring_slot *s = admit(g, 2000);
@@ -679,10 +680,12 @@ static void layout_written(void **state) {
     make(vector_number("", "bytes"), (unsigned)vector_number("", "regions"));
     assert_int_equal(ring_claim(ring, &g), 0);
     const struct vector *request = vector("request"), *answer = vector("answer");
+    const struct vector *labels = vector("labels");
     struct ring_slot *s = admit(g, request->len);
     struct ring_meta *m = ring_meta(s);
     assert_int_equal(ring_append(g, s, RING_REQUEST, request->p, request->len), 0);
     assert_int_equal(ring_append(g, s, RING_ANSWER, answer->p, answer->len), 0);
+    assert_int_equal(ring_append(g, s, RING_LABELS, labels->p, labels->len), 0);
     const size_t meta_at = offsetof(struct shared_slot, meta);
     memcpy(m, vector("slot")->p + meta_at, sizeof *m);
     ring_close(g, s, RING_COMPLETE);
@@ -710,19 +713,72 @@ static void layout_read(void **state) {
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
         memcpy(ring->map + piece_at(pieces[i]), vector(pieces[i])->p, vector(pieces[i])->len);
     assert_int_equal(ring_claim(ring, &g), 0);
-    assert_int_equal(g->free_blocks, ring->geo.blocks - 3);
+    assert_int_equal(g->free_blocks, ring->geo.blocks - 4);
     assert_int_equal(ring_collect(ring, out, 2), 1);
     const struct ring_meta *m = ring_meta_of(out[0]);
     assert_true(m->epoch == 0x1122334455667788 && m->sequence == 7 && m->end_ns == 4000);
     assert_int_equal(m->answer_body, RING_BODY_SSE);
     assert_string_equal(m->dialect, "openai.chat");
+    assert_true(m->cost_nano == 1234567 && m->counted == RING_REPORTED);
+    assert_int_equal(m->tokens_input, 100);
+    assert_int_equal(m->tokens_reasoning, 10);
+    assert_string_equal(m->refusal, "budget_exhausted");
+    assert_string_equal(m->model_asked, "best");
+    assert_string_equal(m->model, "gpt-4o");
     expect(out[0], RING_REQUEST, vector("request")->p, vector("request")->len);
     expect(out[0], RING_ANSWER, vector("answer")->p, vector("answer")->len);
+    expect(out[0], RING_LABELS, vector("labels")->p, vector("labels")->len);
     ring_unclaim(g);
+}
+
+/* ---- labels ---- */
+
+static void labels(void **state) {
+    (void)state;
+    static const struct label in[] = {
+        {LABEL_SESSION, LABEL_TEXT, "", "s-1", 0, 3},
+        {LABEL_TRACE, LABEL_MEMBER, "", "trace", 0, 5},
+        {LABEL_TAG, LABEL_TEXT, "team", "web", 4, 3},
+    };
+    uint8_t text[3 * LABEL_MAX];
+    struct label out = {0};
+    size_t len = 0, pos = 0;
+    for (size_t i = 0; i < 3; i++)
+        len += label_encode(text + len, &in[i]);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(label_next(text, len, &pos, &out));
+        assert_true(out.kind == in[i].kind && out.from == in[i].from);
+        assert_int_equal(out.name_len, in[i].name_len);
+        assert_memory_equal(out.name, in[i].name, out.name_len);
+        assert_int_equal(out.text_len, in[i].text_len);
+        assert_memory_equal(out.text, in[i].text, out.text_len);
+    }
+    assert_false(label_next(text, len, &pos, &out));
+    for (size_t cut = 1; cut < LABEL_HEAD + 3; cut++) { /* of the first record */
+        pos = 0;
+        assert_false(label_next(text, cut, &pos, &out));
+    }
+    for (int at = 0; at < 2; at++) { /* a kind and a source that there are not */
+        uint8_t was = text[at];
+        text[at] = 9;
+        pos = 0;
+        assert_false(label_next(text, len, &pos, &out));
+        text[at] = was;
+    }
+    const struct label wrong[] = {
+        {LABEL_SESSION, LABEL_TEXT, "", "", 0, 0},
+        {LABEL_SESSION, LABEL_TEXT, "x", "a", 1, 1},
+        {LABEL_TAG, LABEL_TEXT, "", "a", 0, 1},
+        {LABEL_TAG, LABEL_TEXT, "n", "a", LIMIT_NAME, 1},
+        {LABEL_TAG, LABEL_TEXT, "n", "a", 1, LIMIT_LABEL + 1},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(label_encode(text, &wrong[i]), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels),
         cmocka_unit_test_teardown(life, unmake),
         cmocka_unit_test_teardown(tries, unmake),
         cmocka_unit_test_teardown(arguments, unmake),
