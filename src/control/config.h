@@ -183,6 +183,7 @@ struct config {
         } tags;
     } log;
     struct {
+        bool enabled;
         struct config_pairs classes; /* "fingerprint", "seal", "allow" */
         struct {
             struct config_detected *at;

@@ -238,6 +238,7 @@ static const struct config_field log_table[] = {
     MAP("tags", log.tags, LIMIT_TAGS, &tag_schema),
 };
 static const struct config_field detect_table[] = {
+    FLAG("enabled", detect.enabled),
     PAIRS("classes", detect.classes, DETECT_CLASSES),
     MAP("projects", detect.projects, LIMIT_PROJECTS, &detected_schema),
     TEXT("rules", detect.rules),

@@ -52,6 +52,7 @@ log:
   session_id: {header: x-session}
   trace_id: {header: x-trace}
   tags: {team: {header: x-team}, ticket: {metadata: ticket}}
+detect: {enabled: true}
 ` });
 });
 test.after(async () => {
@@ -359,7 +360,7 @@ test('policy by class and project, rules of one\'s own, and a reload', async () 
   clean: ['BADGE-0123']
 `);
   const config = join(house.home, 'safehouse.yaml');
-  const before = await readFile(config, 'utf8');
+  const before = (await readFile(config, 'utf8')).replace('detect: {enabled: true}\n', '');
   const check = (text) => writeFile(join(house.home, 'c.yaml'), before + text)
     .then(() => house.cliResult('config', 'check', '--credentials', join(house.home, 'c.yaml')));
   for (const [text, why] of [
@@ -375,6 +376,7 @@ test('policy by class and project, rules of one\'s own, and a reload', async () 
   }
   await writeFile(config, `${before}
 detect:
+  enabled: true
   classes: {email: fingerprint, deepseek-key: seal, jwt: allow}
   projects: {other: {classes: {email: seal}}}
   rules: '${rules}'

@@ -20,6 +20,7 @@ struct line {
 };
 
 struct policy {
+    bool on;
     char *text; /* NUL-ended; the lines are cut out of it */
     struct line *lines;
     size_t line_count;
@@ -49,6 +50,10 @@ static enum action action_named(const char *word) {
 static int take_line(struct policy *p, char *text) {
     char *word[4] = {0}, *rest = text;
     size_t n = 0;
+    if (!strcmp(text, "on")) {
+        p->on = true;
+        return 0;
+    }
     while (n < 4 && rest)
         word[n++] = strsep(&rest, " ");
     if (rest || n < 2)
@@ -94,6 +99,10 @@ int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const 
         rc = take_line(p, text);
     }
     return rc;
+}
+
+bool policy_on(const struct policy *p) {
+    return p->on;
 }
 
 enum action policy_action(const struct policy *p, const char *project, const char *class) {

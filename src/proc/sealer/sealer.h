@@ -89,6 +89,7 @@ enum action { ACTION_DEFAULT, ACTION_FINGERPRINT, ACTION_SEAL, ACTION_ALLOW };
  * policy, are for detect_options. ERR_SYNTAX. */
 int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
                size_t *ret_rules_len);
+bool policy_on(const struct policy *p);
 enum action policy_action(const struct policy *p, const char *project, const char *class);
 
 /* ---- findings.c ---- */

@@ -2,6 +2,7 @@
  * The configuration's `detect` as the sealer gets it: a memory file of lines, because the sealer
  * opens no files and reads no configuration.
  *
+ *   on                           first; without it nothing is looked for, and nothing else follows
  *   mute NAME
  *   class CLASS ACTION
  *   project PROJECT CLASS ACTION
@@ -91,7 +92,9 @@ static int put_classes(struct buf *out, const char *project, const struct config
 }
 
 static int put_all(struct buf *out, const struct config *c, const struct buf *rules) {
-    int rc = 0;
+    if (!c->detect.enabled)
+        return 0;
+    int rc = buf_append_str(out, "on\n");
     for (size_t i = 0; !rc && i < c->detect.mute.count; i++)
         rc = buf_printf(out, "mute %s\n", c->detect.mute.at[i].text);
     if (!rc)

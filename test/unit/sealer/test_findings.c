@@ -53,7 +53,9 @@ static int policy_of(const char *text) {
 static struct findings *make(const char *policy) {
     static const uint8_t key[FINGERPRINT_KEY_BYTES] = {1};
     struct findings *f;
-    int fd = policy_of(policy);
+    char on[4096];
+    snprintf(on, sizeof on, "on\n%s", policy);
+    int fd = policy_of(on);
     assert_int_equal(findings_new(&f, fd), 0);
     close(fd);
     findings_key(f, 7, key);
@@ -167,7 +169,12 @@ static void policies(void **state) {
         assert_int_equal(findings_new(&f, fd), ERR_SYNTAX);
         close(fd);
     }
+    /* Nothing is said: nothing is looked for. */
     assert_int_equal(findings_new(&f, -1), 0);
+    findings_begin(f, slot, "chat");
+    judge(f, turn, &text);
+    assert_string_equal(text, turn);
+    free(text);
 }
 
 static void labels(void **state) {
