@@ -259,15 +259,16 @@ static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *e) {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
                   blank = _mm_set1_epi8(' ');
-    for (; e - p >= 16; p += 16) {
+    for (; e - p >= 32; p += 32) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
         /* signed: bytes from 0x80 on are negative, so "less than blank" finds them as well */
-        __m128i stop =
-            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                         _mm_cmplt_epi8(v, blank));
-        int mask = _mm_movemask_epi8(stop);
-        if (mask)
-            return p + __builtin_ctz((unsigned)mask);
+        __m128i stop = _mm_cmplt_epi8(_mm_min_epu8(v, w), blank);
+        stop = _mm_or_si128(stop, _mm_cmplt_epi8(_mm_max_epu8(v, w), blank));
+        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(w, quote)));
+        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, slash), _mm_cmpeq_epi8(w, slash)));
+        if (_mm_movemask_epi8(stop))
+            break;
     }
 #else
     for (; e - p >= 8; p += 8) {
