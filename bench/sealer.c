@@ -4,7 +4,7 @@
  *   sealer [CONVERSATIONS.jsonl]
  *
  * Each exchange goes the sealer's way but for ring and disk: request and answer are parsed, matched
- * against the histories known, what is new becomes a turn, is compressed, padded, sealed, written
+ * against the histories known, what is new becomes a turn, goes through the detector, is compressed, padded, sealed, written
  * as rows and hashed into its batch. Conversations are replayed as clients do, the whole history in
  * every request; counted is only what is new (the turn's bytes).
  *
@@ -23,6 +23,7 @@
 #include "codec/codec.h"
 #include "record/batch.h"
 #include "record/rows.h"
+#include "write/detect/detect.h"
 #include "write/seal/seal.h"
 #include "write/turn/turn.h"
 
@@ -48,7 +49,10 @@ struct load {
 struct bench {
     struct prefix *prefix;
     struct sealing *sealing;
-    struct buf turn, packed, envelope, row;
+    struct buf turn, clean, packed, envelope, row;
+    struct detect *detect;
+    struct detect_work *work;
+    struct detect_findings found;
     struct batch_tree tree;
     struct rows_place place;
     double turn_bytes, sealed_bytes;
@@ -231,6 +235,21 @@ struct person {
     uint8_t subject[UUID_BYTES], public_key[crypto_box_PUBLICKEYBYTES];
 };
 
+static bool is_secret(struct detect_rule_info rule, void *arg) {
+    (void)arg;
+    return !rule.personal;
+}
+
+static void detect(struct bench *b) {
+    static const uint8_t bytes[DETECT_KEY_BYTES] = {1};
+    const struct detect_key key = {bytes, 1};
+    must("scanning",
+         detect_scan(b->detect, b->work, b->turn.p, b->turn.len, DETECT_JSON, &b->found));
+    buf_clear(&b->clean);
+    must("replacing", detect_replace(&b->clean, b->detect, b->work, b->turn.p, b->turn.len,
+                                     DETECT_JSON, &b->found, &key, is_secret, NULL));
+}
+
 static void seal(struct bench *b, const struct exchange *e, const struct person *who) {
     static struct llm_answer answered;
     struct llm_request asked;
@@ -249,7 +268,8 @@ static void seal(struct bench *b, const struct exchange *e, const struct person 
         .request = &asked, .match = &match, .answer = &answered, .status = 200};
     must("the turn", turn_build(&b->turn, &parts));
     make_context(&ctx, &match, b->place.index, who->subject);
-    must("compressing", codec_compress(&b->packed, b->turn.p, b->turn.len, &dictionary));
+    detect(b);
+    must("compressing", codec_compress(&b->packed, b->clean.p, b->clean.len, &dictionary));
     must("sealing", sealing_record(b->sealing, &ctx, who->public_key, dictionary, &b->packed,
                                    &b->envelope, &key, &fresh));
     add_rows(b, &ctx, &answered, &key, fresh);
@@ -298,7 +318,12 @@ static void measure(const char *what, const char *name, struct load *l) {
         randombytes_buf(person[i].subject, UUID_BYTES);
         crypto_box_keypair(person[i].public_key, secret);
     }
+    const struct detect_options options = {0};
+    char why[256];
+    must("rules", detect_new(&b.detect, &options, why, sizeof why));
+    must("rules", detect_work_new(&b.work, b.detect));
     buf_init(&b.turn, LIMIT_TURN_PLAIN);
+    buf_init(&b.clean, LIMIT_TURN_PLAIN);
     buf_init(&b.packed, LIMIT_SPOOL_FRAME);
     buf_init(&b.envelope, LIMIT_SPOOL_FRAME);
     buf_init(&b.row, LIMIT_SPOOL_FRAME);
@@ -317,7 +342,11 @@ static void measure(const char *what, const char *name, struct load *l) {
         free(l->list[i].answer);
     }
     free(l->list);
+    detect_findings_done(&b.found);
+    detect_work_free(b.work);
+    detect_free(b.detect);
     buf_wipe(&b.turn);
+    buf_wipe(&b.clean);
     buf_wipe(&b.packed);
     buf_wipe(&b.envelope);
     buf_wipe(&b.row);

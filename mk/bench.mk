@@ -10,9 +10,9 @@ $(B)/bench/load $(B)/bench/upstream: $(B)/bench/%: bench/%.c bench/http.c bench/
 	$(bench_program)
 
 $(B)/bench/sealer: bench/sealer.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
-    write/seal write/turn)
+    write/seal write/turn write/detect write/detect/rules.S)
 	@mkdir -p $(@D)
-	$(bench_program) -lsodium -lzstd -ljansson
+	$(bench_program) -lsodium -lzstd -ljansson -lyaml -lhs -lpcre2-8
 
 $(B)/bench/bytes: bench/bytes.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
     write/seal write/turn store)

@@ -5,13 +5,15 @@ BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-dem
 CHDB_DIR := third_party/chdb
 
 MODULES_safehouse               := base ipc ipc/dial ring control record codec/codec_decompress.c codec/dictionary.S \
-                                   llm/json.c llm/reqscan.c read/query proc/supervisor proc/cli
-LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd
+                                   llm/json.c llm/reqscan.c read/query write/detect write/detect/rules.S \
+                                   proc/supervisor proc/cli
+LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
 
 MODULES_safehouse-sealer        := base ipc ring record codec/codec_compress.c codec/dictionary.S \
-                                   llm write/seal write/turn write/spool proc/sealer
-LIBS_safehouse-sealer           := -lsodium -lzstd
+                                   llm write/seal write/turn write/spool write/detect write/detect/rules.S \
+                                   proc/sealer
+LIBS_safehouse-sealer           := -lsodium -lzstd -lyaml -lhs -lpcre2-8
 FORBIDDEN_safehouse-sealer      := crypto_box_seal_open crypto_box_open crypto_aead_chacha20poly1305_ietf_decrypt \
                                    crypto_secretbox_open unseal_ socket connect chdb_connect ZSTD_decompress
 

@@ -13,6 +13,7 @@ help_of() {
     key) for c in create list update revoke; do "$safehouse" key $c --help; done ;;
     unlock) for c in unlock lock; do "$safehouse" $c --help; done ;;
     config) "$safehouse" config check --help ;;
+    secret) "$safehouse" secret find --help ;;
     *) "$safehouse" "$1" --help ;;
     esac
 }

@@ -8,7 +8,7 @@ $(B)/obj/%.c.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict)
+$(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict src/write/detect/rules/*.yaml)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
@@ -34,10 +34,12 @@ UNIT_ledger  := base record read/ledger
 UNIT_vault   := base ipc ipc/dial record read/subject read/ledger
 UNIT_turn    := base record llm write/turn
 UNIT_spool   := base record write/spool
-UNIT_supervisor := base ipc ipc/dial ring control proc/supervisor proc/demo/demo.c
+UNIT_supervisor := base ipc ipc/dial ring control write/detect write/detect/rules.S proc/supervisor proc/demo/demo.c
 UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
+UNIT_sealer  := base record ring llm/json.c llm/reqscan.c write/detect write/detect/rules.S proc/sealer/findings.c proc/sealer/policy.c
 UNIT_store   := base record store
-UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml
+UNIT_detect  := base record write/detect write/detect/rules.S
+UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 
 unit_tests := $(wildcard test/unit/*/test_*.c)

@@ -26,8 +26,11 @@
 #define LIMIT_PRICES 1024                /* models with a price */
 #define LIMIT_ALLOWED_MODELS 64          /* models that one key or project may use */
 #define LIMIT_TAGS 16                    /* tags of one interaction */
+#define LIMIT_FINDING_ROWS 256           /* rows of findings of one interaction */
 #define LIMIT_WORKER_SLOTS 128           /* gateway workers at one time, leaving ones included */
 #define LIMIT_SQL (256u << 10)           /* a statement */
+#define LIMIT_SECRET 16384               /* a value that is asked for */
+#define LIMIT_SECRET_TAG (128u << 10)    /* it, and the classes and keys it is tagged by */
 #define LIMIT_REASON 1024                /* why somebody reads */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
 #define LIMIT_FRAME (16u << 20)          /* one message between programs, but for cells */

@@ -114,6 +114,12 @@ struct config_tag {
     struct config_source source;
 };
 
+struct config_detected {
+    char name[LIMIT_NAME]; /* of the project */
+    struct config_mark mark;
+    struct config_pairs classes;
+};
+
 struct config {
     char listen[CONFIG_ADDRESS]; /* "address:port", "" = not set */
     char console[CONFIG_ADDRESS];
@@ -176,6 +182,16 @@ struct config {
             size_t count;
         } tags;
     } log;
+    struct {
+        bool enabled;
+        struct config_pairs classes; /* "fingerprint", "seal", "allow" */
+        struct {
+            struct config_detected *at;
+            size_t count;
+        } projects; /* what differs there */
+        char rules[CONFIG_PATH]; /* "" = none of one's own */
+        struct config_names mute; /* rules and classes */
+    } detect;
 };
 
 #define CONFIG_WHY 512

@@ -348,6 +348,35 @@ static int check_log(struct config_reading *r, const struct config *c) {
     return rc;
 }
 
+/* ---- detect ---- */
+
+static int check_actions(struct config_reading *r, const struct config_pairs *classes) {
+    for (size_t i = 0; i < classes->count; i++) {
+        const struct config_pair *p = &classes->at[i];
+        if (!plain_name(p->name))
+            return bad_name(r, p->mark, "class", p->name);
+        if (strcmp(p->text, "block") == 0 || strcmp(p->text, "mask") == 0)
+            return config_wrong(r, p->mark, "\"%s\" is not in this version", p->text);
+        if (strcmp(p->text, "fingerprint") != 0 && strcmp(p->text, "seal") != 0 &&
+            strcmp(p->text, "allow") != 0)
+            return config_wrong(r, p->mark, "\"%.60s\" must be fingerprint, seal or allow", p->name);
+    }
+    return 0;
+}
+
+static int check_detect(struct config_reading *r, const struct config *c) {
+    int rc = check_actions(r, &c->detect.classes);
+    for (size_t i = 0; !rc && i < c->detect.projects.count; i++) {
+        const struct config_detected *p = &c->detect.projects.at[i];
+        rc = plain_name(p->name) ? check_actions(r, &p->classes)
+                                 : bad_name(r, p->mark, "project", p->name);
+    }
+    for (size_t i = 0; !rc && i < c->detect.mute.count; i++)
+        if (!plain_name(c->detect.mute.at[i].text))
+            rc = bad_name(r, c->detect.mute.at[i].mark, "rule", c->detect.mute.at[i].text);
+    return rc;
+}
+
 int config_check(struct config_reading *r, const struct config *c) {
     int rc = check_providers(r, c);
     if (!rc)
@@ -358,5 +387,7 @@ int config_check(struct config_reading *r, const struct config *c) {
         rc = check_prices(r, c);
     if (!rc)
         rc = check_log(r, c);
+    if (!rc)
+        rc = check_detect(r, c);
     return rc;
 }

@@ -154,6 +154,16 @@ static const struct config_schema project_schema = {
     ROOM(name), AT(mark),      project_defaults};
 #undef TYPE
 
+/* ---- detect ---- */
+#define DETECT_CLASSES 512
+#define TYPE struct config_detected
+static const struct config_field detected_table[] = {
+    PAIRS("classes", classes, DETECT_CLASSES),
+};
+static const struct config_schema detected_schema = {
+    "detect.projects", detected_table, COUNT(detected_table), sizeof(TYPE), ROOM(name), AT(mark), NULL};
+#undef TYPE
+
 /* ---- prices ---- */
 #define TYPE struct config_price
 static const struct config_field price_table[] = {
@@ -227,6 +237,13 @@ static const struct config_field log_table[] = {
     SECTION("trace_id", log.trace_id, &trace_schema),
     MAP("tags", log.tags, LIMIT_TAGS, &tag_schema),
 };
+static const struct config_field detect_table[] = {
+    FLAG("enabled", detect.enabled),
+    PAIRS("classes", detect.classes, DETECT_CLASSES),
+    MAP("projects", detect.projects, LIMIT_PROJECTS, &detected_schema),
+    TEXT("rules", detect.rules),
+    NAMES("mute", detect.mute, DETECT_CLASSES),
+};
 #define PART(word, table)                                                                          \
     { word, table, COUNT(table), 0, 0, 0, NULL }
 static const struct config_schema upstream_schema = PART("upstream", upstream_table);
@@ -237,6 +254,7 @@ static const struct config_schema keys_schema = PART("keys", keys_table);
 static const struct config_schema prices_schema = {
     "prices", prices_table, COUNT(prices_table), 0, 0, AT(prices.mark), NULL};
 static const struct config_schema log_schema = PART("log", log_table);
+static const struct config_schema detect_schema = PART("detect", detect_table);
 
 /* These tables are for struct config itself, so they begin at its beginning. */
 #define OWN(label, schema)                                                                         \
@@ -255,6 +273,7 @@ static const struct config_field top_table[] = {
     OWN("keys", &keys_schema),
     OWN("prices", &prices_schema),
     OWN("log", &log_schema),
+    OWN("detect", &detect_schema),
     OWN("tls", &tls_schema),
     OWN("gateway", &gateway_schema),
     OWN("vault", &vault_schema),

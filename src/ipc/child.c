@@ -76,6 +76,7 @@ int child_start(enum ipc_role self, struct child *ret) {
         .ring_fd = env_number("SH_RING_FD"),
         .wake_fd = env_number("SH_WAKE_FD"),
         .prefix_fd = env_number("SH_PREFIX_FD"),
+        .detect_fd = env_number("SH_DETECT_FD"),
         .owner_uid = (unsigned)env_number("SH_OWNER_UID"),
     };
     const char *dir = getenv("SH_DIR"), *sandbox = getenv("SH_SANDBOX");
@@ -86,7 +87,8 @@ int child_start(enum ipc_role self, struct child *ret) {
     int rc = read_token(ret->token);
     if (rc)
         return rc;
-    const int keep[] = {CONTROL_FD, ret->listen_fd, ret->ring_fd, ret->wake_fd, ret->prefix_fd};
+    const int keep[] = {CONTROL_FD,   ret->listen_fd, ret->ring_fd,
+                        ret->wake_fd, ret->prefix_fd, ret->detect_fd};
     close_others(keep, sizeof keep / sizeof keep[0]);
     clearenv();
     setenv("TZ", "UTC", 1);

@@ -9,6 +9,7 @@
  *   SH_RING_FD, SH_WAKE_FD      exchange ring and its eventfd (gateway, sealer)
  *   SH_SNAPSHOT_FD  control snapshot (gateway)
  *   SH_PREFIX_FD    prefix state's memory file (sealer)
+ *   SH_DETECT_FD    the detector's rules and policy (sealer)
  *   SH_DIR          the program's own folder (spool, store, vault): the only one that it may write
  *   SH_OWNER_UID    the installation's owner
  *   SH_SANDBOX      "best-effort": start without Landlock where the kernel has none
@@ -21,7 +22,7 @@
 
 struct child {
     struct peer *supervisor;
-    int listen_fd, ring_fd, wake_fd, prefix_fd; /* -1 when not given */
+    int listen_fd, ring_fd, wake_fd, prefix_fd, detect_fd; /* -1 when not given */
     unsigned owner_uid;
     bool best_effort; /* for sandbox_spec */
     char dir[4096];

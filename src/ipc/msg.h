@@ -30,8 +30,9 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* sealer -> vault: who am I (u64 sealer id) */                                                \
     X(MSG_HELLO,        10, IPC_SEALER,     IPC_VAULT,      8)                                     \
     /* vault -> sealer, answer to HELLO and again after an unlock:                                 \
-       u32 writer | u32 pepper number | 32 pepper | 32 MAC key | 32 opening public key */          \
-    X(MSG_WRITER,       11, IPC_VAULT,      IPC_SEALER,     104)                                   \
+       u32 writer | u32 pepper number | 32 pepper | 32 MAC key | 32 opening public key |           \
+       u32 fingerprint key number | 32 fingerprint key */                                          \
+    X(MSG_WRITER,       11, IPC_VAULT,      IPC_SEALER,     140)                                   \
     /* sealer -> vault: u32 pepper number | 32 tag | u16 n | n sealed name (crypto_box_seal to the \
        opening key of: string tenant | string project | u8 kind (1 named by the request, 2 the API \
        key) | u16 len | name) */                                                                   \
@@ -75,6 +76,11 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_OPEN_GO,      38, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* vault -> client: u32 cell number | i32 0 or ERR_* | u8 dictionary | padded plaintext */     \
     X(MSG_OPENED,       39, IPC_VAULT,      IPC_CLIENT,     LIMIT_CELL)                            \
+    /* client -> vault: u16 n | n value | k x (u32 fingerprint key number | u8 n | n class); answered \
+       with SECRET_TAGS and END after the ledger has it */                                         \
+    X(MSG_SECRET_TAG,   44, IPC_CLIENT,     IPC_VAULT,      LIMIT_SECRET_TAG)                      \
+    /* vault -> client: for each of them 26 characters, or zeros for a number that it never lent */ \
+    X(MSG_SECRET_TAGS,  45, IPC_VAULT,      IPC_CLIENT,     LIMIT_SECRET_TAG)                      \
     /* client -> store: u16 n | n format | SQL; answered with DATA..., END */                      \
     X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \

@@ -47,23 +47,25 @@ enum capture { NOTHING, NAME, MODEL };
 
 #define OTHER REQSCAN_MEMBERS /* a member that is not noted */
 
+#define TEXT(name) name, sizeof name - 1
 static const struct {
     const char *name;
+    uint8_t len;
     enum reqscan_member within; /* OTHER: the object itself */
 } noted[REQSCAN_MEMBERS] = {
-    [REQSCAN_MODEL] = {"model", OTHER},
-    [REQSCAN_STREAM] = {"stream", OTHER},
-    [REQSCAN_STREAM_OPTIONS] = {"stream_options", OTHER},
-    [REQSCAN_USER] = {"user", OTHER},
-    [REQSCAN_USER_ID] = {"user_id", OTHER},
-    [REQSCAN_SAFETY_IDENTIFIER] = {"safety_identifier", OTHER},
-    [REQSCAN_METADATA] = {"metadata", OTHER},
-    [REQSCAN_MAX_TOKENS] = {"max_tokens", OTHER},
-    [REQSCAN_MAX_COMPLETION_TOKENS] = {"max_completion_tokens", OTHER},
-    [REQSCAN_MAX_OUTPUT_TOKENS] = {"max_output_tokens", OTHER},
-    [REQSCAN_N] = {"n", OTHER},
-    [REQSCAN_INCLUDE_USAGE] = {"include_usage", REQSCAN_STREAM_OPTIONS},
-    [REQSCAN_METADATA_USER_ID] = {"user_id", REQSCAN_METADATA},
+    [REQSCAN_MODEL] = {TEXT("model"), OTHER},
+    [REQSCAN_STREAM] = {TEXT("stream"), OTHER},
+    [REQSCAN_STREAM_OPTIONS] = {TEXT("stream_options"), OTHER},
+    [REQSCAN_USER] = {TEXT("user"), OTHER},
+    [REQSCAN_USER_ID] = {TEXT("user_id"), OTHER},
+    [REQSCAN_SAFETY_IDENTIFIER] = {TEXT("safety_identifier"), OTHER},
+    [REQSCAN_METADATA] = {TEXT("metadata"), OTHER},
+    [REQSCAN_MAX_TOKENS] = {TEXT("max_tokens"), OTHER},
+    [REQSCAN_MAX_COMPLETION_TOKENS] = {TEXT("max_completion_tokens"), OTHER},
+    [REQSCAN_MAX_OUTPUT_TOKENS] = {TEXT("max_output_tokens"), OTHER},
+    [REQSCAN_N] = {TEXT("n"), OTHER},
+    [REQSCAN_INCLUDE_USAGE] = {TEXT("include_usage"), REQSCAN_STREAM_OPTIONS},
+    [REQSCAN_METADATA_USER_ID] = {TEXT("user_id"), REQSCAN_METADATA},
 };
 
 static const char *const literals[] = {"true", "false", "null"};
@@ -227,7 +229,7 @@ static void string_begins(struct reqscan *s, bool name) {
 
 static void name_ends(struct reqscan *s) {
     for (uint8_t m = 0; m < REQSCAN_MEMBERS; m++)
-        if (noted[m].within == s->inside && strlen(noted[m].name) == s->key_len &&
+        if (noted[m].within == s->inside && noted[m].len == s->key_len &&
             !memcmp(noted[m].name, s->key, s->key_len))
             *(s->depth == 1 ? &s->member : &s->inner) = m;
 }
@@ -257,15 +259,16 @@ static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *e) {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
                   blank = _mm_set1_epi8(' ');
-    for (; e - p >= 16; p += 16) {
+    for (; e - p >= 32; p += 32) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
         /* signed: bytes from 0x80 on are negative, so "less than blank" finds them as well */
-        __m128i stop =
-            _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                         _mm_cmplt_epi8(v, blank));
-        int mask = _mm_movemask_epi8(stop);
-        if (mask)
-            return p + __builtin_ctz((unsigned)mask);
+        __m128i stop = _mm_cmplt_epi8(_mm_min_epu8(v, w), blank);
+        stop = _mm_or_si128(stop, _mm_cmplt_epi8(_mm_max_epu8(v, w), blank));
+        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(w, quote)));
+        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, slash), _mm_cmpeq_epi8(w, slash)));
+        if (_mm_movemask_epi8(stop))
+            break;
     }
 #else
     for (; e - p >= 8; p += 8) {
@@ -382,6 +385,26 @@ static int step_string(struct reqscan *s, uint8_t c) {
         }
         return 0;
     }
+}
+
+/* What is kept of a string's plain characters, all at once. */
+static const uint8_t *capture_plain(struct reqscan *s, const uint8_t *p, const uint8_t *e) {
+    const uint8_t *end = skip_plain(p, e);
+    size_t n = (size_t)(end - p);
+    if (!n)
+        return p;
+    capture_lone(s);
+    bool name = s->capture == NAME;
+    uint8_t *len = name ? &s->key_len : &s->model_len;
+    size_t room = (name ? (size_t)REQSCAN_KEY : LIMIT_MODEL - 1u) - *len,
+           kept = n < room ? n : room;
+    memcpy(name ? (char *)s->key + *len : s->model + *len, p, kept);
+    *len = (uint8_t)(*len + kept);
+    if (kept < n) { /* no name that is looked for; a model that is too long */
+        s->model_cut |= !name;
+        s->capture = NOTHING;
+    }
+    return end;
 }
 
 /* ---- everything else ---- */
@@ -562,6 +585,8 @@ int reqscan_feed(struct reqscan *s, const uint8_t *p, size_t n) {
         int rc;
         if (s->state == STRING && s->capture == NOTHING &&
             (p = skip_between(s, skip_string(p, e), e)) == e)
+            break;
+        if (s->state == STRING && s->capture != NOTHING && (p = capture_plain(s, p, e)) == e)
             break;
         s->at = s->base + (uint32_t)(p - from);
         if (s->state >= STRING && s->state <= HEX)

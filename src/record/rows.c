@@ -13,7 +13,7 @@ struct out {
 };
 
 const char *rows_table_name(enum rows_table t) {
-    static const char *const names[] = {NULL, "data_keys", "turns", "interactions"};
+    static const char *const names[] = {NULL, "data_keys", "turns", "interactions", "findings"};
     return t >= ROWS_DATA_KEYS && t <= ROWS_TABLE_LAST ? names[t] : NULL;
 }
 
@@ -136,6 +136,24 @@ int rows_encode_interaction(struct buf *out, const struct interaction_row *r,
     number(&o, r->worker_epoch, 8);
     number(&o, r->worker_sequence, 8);
     text(&o, r->stored);
+    place(&o, p);
+    return o.rc;
+}
+
+int rows_encode_finding(struct buf *out, const struct finding_row *r, const struct rows_place *p) {
+    struct out o = {out, 0};
+    text(&o, r->tenant);
+    text(&o, r->project);
+    number(&o, r->time_us, 8);
+    uuid(&o, r->interaction);
+    text(&o, r->key);
+    uuid(&o, r->subject);
+    text(&o, r->class);
+    text(&o, r->rule);
+    text(&o, r->place);
+    number(&o, r->count, 4);
+    text(&o, r->fingerprint);
+    number(&o, r->fingerprint_key, 4);
     place(&o, p);
     return o.rc;
 }

@@ -15,9 +15,11 @@
 
 #include "base/buf.h"
 #include "record/datakey.h"
+#include "record/fingerprint.h"
 
 /* The tables, in the order in which a batch's rows go into the store. Numbers are part of the leaf. */
-enum rows_table { ROWS_DATA_KEYS = 1, ROWS_TURNS = 2, ROWS_INTERACTIONS = 3, ROWS_TABLE_LAST = 3 };
+enum rows_table { ROWS_DATA_KEYS = 1, ROWS_TURNS = 2, ROWS_INTERACTIONS = 3,
+                  ROWS_FINDINGS = 4, ROWS_TABLE_LAST = 4 };
 const char *rows_table_name(enum rows_table t);
 
 /* Last three columns of every table: which sealer process, which batch, which leaf of it. */
@@ -87,5 +89,22 @@ struct interaction_row {
 };
 int rows_encode_interaction(struct buf *out, const struct interaction_row *r,
                             const struct rows_place *p);
+
+/*
+ * findings: tenant, project, time DateTime64(6), interaction UUID, key LC, subject UUID, class LC,
+ *   rule LC, place LC ('prompt', 'answer', 'tool', 'header', 'other'), count UInt32 (the same value in
+ *   the same place), fingerprint String ('': it could be guessed), fingerprint_key UInt32,
+ *   sealer UInt64, batch UInt64, index UInt32
+ */
+struct finding_row {
+    char tenant[LIMIT_NAME], project[LIMIT_NAME], key[LIMIT_NAME];
+    uint64_t time_us;
+    uint8_t interaction[UUID_BYTES], subject[UUID_BYTES];
+    char class[LIMIT_NAME], rule[LIMIT_NAME], place[LIMIT_NAME];
+    uint32_t count;
+    char fingerprint[FINGERPRINT_TEXT + 1];
+    uint32_t fingerprint_key; /* 0: no fingerprint */
+};
+int rows_encode_finding(struct buf *out, const struct finding_row *r, const struct rows_place *p);
 
 #endif

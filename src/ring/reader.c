@@ -154,6 +154,28 @@ int ring_read(const struct ring_slot *s, enum ring_chain c, struct buf *out) {
     return rc;
 }
 
+/* ---- tries ---- */
+
+static _Atomic uint32_t *tries_of(const struct ring_slot *s) {
+    return &ring_shared(s->ring, s->region, s->index)->tries;
+}
+
+unsigned ring_tries(const struct ring_slot *s) {
+    return atomic_load_explicit(tries_of(s), memory_order_relaxed);
+}
+
+/* Release order: what comes after may end the process. */
+void ring_try(struct ring_slot *s) {
+    uint32_t n = ring_tries(s);
+    atomic_store_explicit(tries_of(s), n < UINT32_MAX ? n + 1 : n, memory_order_release);
+}
+
+void ring_tried(struct ring_slot *s) {
+    atomic_store_explicit(tries_of(s), 0, memory_order_release);
+}
+
+/* ---- releasing ---- */
+
 /* Zeroes the chain's blocks, and the one that a killed worker may have linked and begun to fill
  * without having said so. */
 static void zero_chain(const struct ring_slot *s, enum ring_chain c) {
@@ -173,6 +195,7 @@ void ring_release(struct ring_slot *s) {
         atomic_store_explicit(&shared->length[c], 0, memory_order_release);
         atomic_store_explicit(&shared->first[c], RING_NONE, memory_order_release);
     }
+    ring_tried(s);
     explicit_bzero(m->id, sizeof m->id);
     explicit_bzero((uint8_t *)m + after, sizeof *m - after);
     __atomic_store_n(&m->sequence, 0, __ATOMIC_RELEASE);

@@ -143,6 +143,14 @@ size_t ring_collect(struct ring *r, struct ring_slot **out, size_t max);
 int ring_read(const struct ring_slot *s, enum ring_chain c, struct buf *out);
 uint64_t ring_length(const struct ring_slot *s, enum ring_chain c);
 const struct ring_meta *ring_meta_of(const struct ring_slot *s);
+/*
+ * How often a sealer began to judge the slot's content and did not come to the end of it: raised by
+ * ring_try before, made 0 by ring_tried after. It is in the file, so it outlives a sealer that the
+ * content kills.
+ */
+unsigned ring_tries(const struct ring_slot *s);
+void ring_try(struct ring_slot *s);
+void ring_tried(struct ring_slot *s);
 /* READY -> DONE: zeroes the blocks and the meta, then tells the worker. */
 void ring_release(struct ring_slot *s);
 /* Before the sealer sleeps on the eventfd: true = nothing is READY and workers will wake it. */

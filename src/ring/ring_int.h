@@ -33,7 +33,7 @@ struct shared_region {
 
 struct shared_slot {
     _Atomic uint32_t first[RING_CHAINS]; /* block number, RING_NONE = no block */
-    uint8_t pad_[4];
+    _Atomic uint32_t tries;              /* of sealers, to judge the content */
     _Atomic uint64_t length[RING_CHAINS]; /* bytes written */
     uint8_t zero_[24];
     struct ring_meta meta;

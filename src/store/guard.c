@@ -279,7 +279,7 @@ static int check_one_table(const struct lexer *x, size_t i) {
         i += 2;
     if (i + 1 == x->count && is_name(x, i) && listed_table(text(x, i), x->tokens[i].len))
         return 0;
-    return deny(x->why, x->why_size, "the tables are data_keys, turns and interactions");
+    return deny(x->why, x->why_size, "the tables are data_keys, turns, interactions and findings");
 }
 
 static int check_select(struct lexer *x, size_t i) {
@@ -369,7 +369,7 @@ static int check_table(const struct guard *g, const char *p, size_t len, char *w
     for (unsigned i = 0; i < g->ctes; i++)
         if (g->cte[i].len == len && memcmp(g->sql.p + g->cte[i].at, p, len) == 0)
             return 0;
-    return deny(why, why_size, "no table %.*s: the tables are data_keys, turns and interactions",
+    return deny(why, why_size, "no table %.*s: the tables are data_keys, turns, interactions and findings",
                 (int)(len > 100 ? 100 : len), p);
 }
 

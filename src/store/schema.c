@@ -66,6 +66,10 @@ static const char *const statements[] = {
     " trace_id String" BYTES ", tags Map(String, String)" BYTES ", worker_epoch UInt64" BYTES ","
     " worker_sequence UInt64" GROWS ", stored" NAME ", " PLACE ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, project, time)" SETTINGS,
+    "CREATE TABLE IF NOT EXISTS findings (tenant" NAME ", project" NAME ", time" TIME GROWS ","
+    " interaction" ID ", key" NAME ", subject" ID ", class" NAME ", rule" NAME ", place" NAME ","
+    " count UInt32" BYTES ", fingerprint String" BYTES ", fingerprint_key UInt32" BYTES ", " PLACE ")"
+    " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, project, time)" SETTINGS,
     NULL,
 };
 
@@ -86,6 +90,9 @@ const char *schema_insert_columns(enum rows_table t) {
                " tokens_output, tokens_cached, tokens_reasoning, usage, cost_nano, ttft_us,"
                " duration_us, overhead_us, attempts, findings, session_id, trace_id, tags,"
                " worker_epoch, worker_sequence, stored, sealer, batch, index)";
+    case ROWS_FINDINGS:
+        return "(tenant, project, time, interaction, key, subject, class, rule, place, count,"
+               " fingerprint, fingerprint_key, sealer, batch, index)";
     }
     return NULL;
 }

@@ -42,6 +42,8 @@ int cli_attach(int argc, char **argv);
 int cli_query(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_tail(int argc, char **argv);
+int cli_scan(int argc, char **argv);
+int cli_secret(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"
@@ -106,5 +108,7 @@ int cli_reload(const char *dir, bool *ret_running);
  * The caller wipes `out`.
  */
 int cli_passphrase(const char *file, bool twice, char out[CLI_PASSPHRASE_MAX + 1], size_t *ret_len);
+/* A line from the terminal without echo. CLI_GO, or the exit code after it said what is wrong. */
+int cli_hidden(const char *prompt, char out[CLI_PASSPHRASE_MAX + 1], size_t *ret_len);
 
 #endif

@@ -5,13 +5,26 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "control/config.h"
 #include "control/config_credentials.h"
 #include "proc/cli/cli.h"
+#include "proc/supervisor/policy.h"
 
 #define DESCRIPTION_BYTES (8u << 20)
+
+/* Rules of one's own lie in another file. */
+static int try_policy(const struct config *c, char sentence[CONFIG_WHY]) {
+    struct why why;
+    int fd, rc = policy_make(c, &fd, &why);
+    if (rc)
+        snprintf(sentence, CONFIG_WHY, "%.500s", why.text);
+    else
+        close(fd);
+    return rc;
+}
 
 static int load(struct config *c, const char *file, bool credentials, char why[CONFIG_WHY]) {
     struct config_credentials *keys = NULL;
@@ -23,6 +36,8 @@ static int load(struct config *c, const char *file, bool credentials, char why[C
     if (!rc && credentials)
         rc = config_credentials_load(c, NULL, &keys, sentence);
     config_credentials_free(keys);
+    if (!rc && (credentials || !*c->detect.rules))
+        rc = try_policy(c, sentence);
     if (rc)
         snprintf(why, CONFIG_WHY, "%.200s: %.300s", file, sentence);
     return rc;
@@ -63,7 +78,7 @@ int cli_config(int argc, char **argv) {
     bool credentials = false, show = false;
     const struct cli_option options[] = {
         {"--credentials", NULL, .flag = &credentials,
-         .help = "also: are the providers' keys where it says, and usable?"},
+         .help = "also: are the providers' keys and the detector's rules where it says, and usable?"},
         {"--print", NULL, .flag = &show,
          .help =
              "instead of \"ok\", the configuration with all that it implies; no secret is in it"},

@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"tail", cli_tail, "new interactions as they come"},
     {"unlock", cli_unlock, "open the vault, so that reading is possible"},
     {"lock", cli_lock, "close the vault; logging goes on"},
+    {"scan", cli_scan, "find secrets and personal data in files"},
+    {"secret", cli_secret, "where a secret was seen"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},

@@ -128,3 +128,12 @@ int cli_passphrase(const char *file, bool twice, char out[CLI_PASSPHRASE_MAX + 1
         sodium_memzero(out, CLI_PASSPHRASE_MAX + 1);
     return code;
 }
+
+int cli_hidden(const char *prompt, char out[CLI_PASSPHRASE_MAX + 1], size_t *ret_len) {
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (tty < 0)
+        return cli_fail(CLI_USAGE, "give it on standard input", "there is no terminal to ask on");
+    int rc = ask(tty, prompt, out, ret_len);
+    close(tty);
+    return rc ? cli_fail(CLI_INTERNAL, NULL, "reading the terminal: %s", strerror(-rc)) : CLI_GO;
+}

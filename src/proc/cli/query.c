@@ -157,8 +157,8 @@ static int run(const struct request *q) {
 int cli_query(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse query [--dir D] [--format FORMAT] [--open --reason TEXT] SQL",
-        "Runs one SELECT over the tables interactions, turns and data_keys (SHOW TABLES and "
-        "DESCRIBE\n"
+        "Runs one SELECT over the tables interactions, findings, turns and data_keys (SHOW TABLES "
+        "and DESCRIBE\n"
         "tell what is in them). SQL \"-\" reads the statement from standard input. Content is "
         "sealed:\n"
         "the column turns.body shows cells, which --open has the vault open; it notes who read "

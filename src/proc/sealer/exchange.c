@@ -38,6 +38,7 @@ struct exchange_work {
     struct subject subject;
     struct context ctx;
     const char *stored;
+    struct ring_slot *slot;
     uint64_t failed_epoch, failed_sequence; /* the exchange that failed last */
     unsigned failures;
 };
@@ -133,6 +134,8 @@ static int make_turn(struct sealer *s, struct exchange_work *w) {
     const struct ring_meta *m = &w->meta;
     uint8_t scope[PREFIX_DIGEST];
     int rc;
+    if (m->content_coded && w->answer.len)
+        return ERR_UNSUPPORTED; /* compressed: the detector does not see into it */
     if (w->talk) {
         prefix_start(s->prefix, m->tenant, m->project, m->key_id, w->subject.id,
                      month_of(m->start_us), scope);
@@ -154,7 +157,8 @@ static int make_turn(struct sealer *s, struct exchange_work *w) {
         .outcome = m->outcome == RING_COMPLETE ? NULL : outcome_word(m->outcome),
         .status = m->status,
     };
-    return turn_build(&w->turn, &parts);
+    rc = turn_build(&w->turn, &parts);
+    return rc ? rc : findings_turn(s->findings, w->slot, &w->turn);
 }
 
 static void make_context(struct exchange_work *w) {
@@ -248,7 +252,7 @@ static void set_tag(struct interaction_row *r, const struct label *l, const char
     WORD(r->tags[i].text, text);
 }
 
-static void set_labels(const struct exchange_work *w, struct interaction_row *r) {
+static void set_labels(struct sealer *s, const struct exchange_work *w, struct interaction_row *r) {
     struct jv body, metadata = {0};
     struct label l;
     char text[LIMIT_LABEL + 1];
@@ -257,7 +261,8 @@ static void set_labels(const struct exchange_work *w, struct interaction_row *r)
     if (jv_parse(&body, w->request.p, w->request.len) == 0)
         metadata = jv_get(body, "metadata");
     for (size_t pos = 0; label_next(w->labels.p, w->labels.len, &pos, &l);) {
-        if (!label_text(&l, metadata, text))
+        if (!label_text(&l, metadata, text) ||
+            !findings_label(s->findings, w->slot, text, sizeof text))
             continue;
         if (l.kind == LABEL_SESSION)
             WORD(r->session_id, text);
@@ -301,7 +306,7 @@ static void set_usage(const struct exchange_work *w, struct interaction_row *r) 
                                                 : "none");
 }
 
-static void describe(const struct exchange_work *w, struct interaction_row *r) {
+static void describe(struct sealer *s, const struct exchange_work *w, struct interaction_row *r) {
     const struct ring_meta *m = &w->meta;
     const struct llm_answer *a = &w->answered;
     const char *refusal = refusal_of(m);
@@ -330,20 +335,42 @@ static void describe(const struct exchange_work *w, struct interaction_row *r) {
     WORD(r->finish, words_finish(a->finish));
     WORD(r->stored, w->stored);
     set_usage(w, r);
-    set_labels(w, r);
+    set_labels(s, w, r);
+    r->findings = findings_total(s->findings);
     memcpy(r->id, m->id, UUID_BYTES);
     memcpy(r->subject, w->subject.id, UUID_BYTES);
     memcpy(r->conversation, w->ctx.conversation, UUID_BYTES);
     memcpy(r->parent, w->ctx.parent, UUID_BYTES);
 }
 
+static int add_findings(struct sealer *s, struct exchange_work *w) {
+    struct finding_row r = {.time_us = w->meta.start_us};
+    struct rows_place place;
+    int rc = 0;
+    WORD(r.tenant, w->meta.tenant);
+    WORD(r.project, w->meta.project);
+    WORD(r.key, w->meta.key_id);
+    memcpy(r.interaction, w->meta.id, UUID_BYTES);
+    memcpy(r.subject, w->subject.id, UUID_BYTES);
+    for (size_t i = 0; !rc && findings_row(s->findings, i, &r); i++) {
+        buf_clear(&w->row);
+        spool_place(s->spool, &place);
+        rc = rows_encode_finding(&w->row, &r, &place);
+        if (!rc)
+            rc = spool_add_row(s->spool, ROWS_FINDINGS, w->row.p, w->row.len);
+    }
+    return rc;
+}
+
 static int add_interaction(struct sealer *s, struct exchange_work *w) {
     struct rows_place place;
-    describe(w, &w->about);
+    describe(s, w, &w->about);
     spool_place(s->spool, &place);
     int rc = rows_encode_interaction(&w->row, &w->about, &place);
     if (!rc)
         rc = spool_add_row(s->spool, ROWS_INTERACTIONS, w->row.p, w->row.len);
+    if (!rc)
+        rc = add_findings(s, w);
     if (!rc)
         rc = spool_add_exchange(s->spool, w->meta.epoch, w->meta.sequence, w->meta.id);
     return rc;
@@ -396,7 +423,8 @@ static int add_rows(struct sealer *s, struct exchange_work *w) {
         if (rc && rc != ERR_AGAIN && (!err_retryable(rc) || hopeless(w))) {
             take_back(s, w);
             w->ctx = (struct context){0};
-            w->stored = "withheld"; /* larger than a turn may be: counted, not kept */
+            findings_withheld(s->findings);
+            w->stored = "withheld"; /* too large, or the detector cannot judge it: not kept */
             log_event("turn-withheld", LOG_ERR(rc), LOG_END);
             rc = 0;
         }
@@ -408,13 +436,16 @@ static int add_rows(struct sealer *s, struct exchange_work *w) {
     return rc;
 }
 
-int exchange_seal(struct sealer *s, const struct ring_slot *slot) {
+int exchange_seal(struct sealer *s, struct ring_slot *slot) {
     struct exchange_work *w = s->work;
+    w->slot = slot;
     int rc = read_slot(w, slot);
+    findings_begin(s->findings, slot, w->meta.project);
     if (!rc)
         rc = add_rows(s, w);
     if (rc)
         take_back(s, w);
+    findings_end(s->findings);
     wipe_work(w);
     return rc;
 }

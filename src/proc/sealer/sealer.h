@@ -6,6 +6,8 @@
  *
  *   main.c      start, sandbox, loop, connections, messages, the round over the ring, the end
  *   exchange.c  one exchange: ring slot -> turn -> sealed rows in the spool
+ *   findings.c  what the detector finds in it, and what is stored in its place
+ *   policy.c    which of it is replaced, which stays, which is not looked at
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
  *   ship.c      finished batches and assignments on their way
  */
@@ -39,6 +41,7 @@ struct subject {
 
 struct subjects;
 struct exchange_work;
+struct findings;
 
 struct sealer {
     struct child child;
@@ -51,6 +54,7 @@ struct sealer {
     struct writer writer;
     struct subjects *subjects;
     struct exchange_work *work;
+    struct findings *findings;
     uint64_t id;
     /* sealed, in the spool's group, to be released when it is durable */
     struct ring_slot *done[SEALER_SLOTS];
@@ -76,7 +80,36 @@ int exchange_writer(struct sealer *s);
  * Adds the slot's rows to the spool as one unit. ERR_AGAIN: its subject is not known yet. Other
  * errors are worth another try later; the slot stays as it is. Leaves no plaintext in memory.
  */
-int exchange_seal(struct sealer *s, const struct ring_slot *slot);
+int exchange_seal(struct sealer *s, struct ring_slot *slot);
+
+/* ---- policy.c ---- */
+struct policy;
+enum action { ACTION_DEFAULT, ACTION_FINGERPRINT, ACTION_SEAL, ACTION_ALLOW };
+/* Reads the memory file, at the start. `ret_mute` (NULL-ended) and the rules, which end with the
+ * policy, are for detect_options. ERR_SYNTAX. */
+int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
+               size_t *ret_rules_len);
+bool policy_on(const struct policy *p);
+enum action policy_action(const struct policy *p, const char *project, const char *class);
+
+/* ---- findings.c ---- */
+/* `policy_fd`: what the configuration says (src/proc/supervisor/policy.c has its form); -1: nothing. */
+int findings_new(struct findings **ret, int policy_fd);
+/* The key of fingerprints from now on, and its number. */
+void findings_key(struct findings *f, uint32_t number, const uint8_t key[FINGERPRINT_KEY_BYTES]);
+/* A new exchange of this project begins; nothing is known of it. */
+void findings_begin(struct findings *f, const struct ring_slot *slot, const char *project);
+void findings_end(struct findings *f);
+/* Puts placeholders in place of the secrets in a turn's JSON. An error: it cannot be judged, and must
+ * not be stored; ERR_DENIED: it was tried too often. */
+int findings_turn(struct findings *f, struct ring_slot *slot, struct buf *turn);
+/* The same in the text of a label; false: the label must be dropped (and `text` is wiped). */
+bool findings_label(struct findings *f, struct ring_slot *slot, char *text, size_t size);
+/* The turn is not stored: what was found in it so far is forgotten. */
+void findings_withheld(struct findings *f);
+uint16_t findings_total(const struct findings *f);
+/* Fills what the i-th row says of the finding; false: there are no more. */
+bool findings_row(const struct findings *f, size_t i, struct finding_row *ret);
 
 /* ---- subjects.c ---- */
 int subjects_new(struct subjects **ret);

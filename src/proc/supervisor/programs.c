@@ -173,6 +173,7 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
         spawn_give_fd(g, s->ring_fd, "SH_RING_FD");
         spawn_give_fd(g, s->wake_fd, "SH_WAKE_FD");
         spawn_give_fd(g, s->prefix_fd, "SH_PREFIX_FD");
+        spawn_give_fd(g, s->policy_fd, "SH_DETECT_FD");
     } else if (id == PROGRAM_STORE || id == PROGRAM_VAULT) {
         spawn_give_fd(g, id == PROGRAM_STORE ? s->store_fd : s->vault_fd, "SH_LISTEN_FD");
         spawn_give_fd(g, token, "SH_TOKEN_FD");

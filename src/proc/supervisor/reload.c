@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -28,12 +29,16 @@
 void reload_init(struct supervisor *s) {
     settings_init(&s->reload.settings);
     s->reload.tls = (struct tls_files){-1, -1};
+    s->reload.policy_fd = -1;
 }
 
 void reload_done(struct supervisor *s) {
     gateway_drop_next(s);
     settings_done(&s->reload.settings);
     shared_close_tls(&s->reload.tls);
+    if (s->reload.policy_fd >= 0)
+        close(s->reload.policy_fd);
+    s->reload.policy_fd = -1;
     s->reload.step = RELOAD_IDLE;
 }
 
@@ -94,6 +99,8 @@ static int read_settings(struct supervisor *s) {
         rc = settings_complete(spec->source, s->settings, &r->settings, s->why);
     if (!rc && (rc = settings_compare(s->settings, &r->settings, r->changed)) != 0)
         why_say(s->why, rc, "comparing the configurations: %s", err_text(rc));
+    if (!rc)
+        rc = policy_make(r->settings.config, &r->policy_fd, s->why);
     return rc ? rc : shared_read_tls(s, r->settings.config, &r->tls);
 }
 
@@ -130,6 +137,17 @@ void reload_gateway_ended(struct supervisor *s) {
                       *words ? words : "it did not say why"));
 }
 
+/* A sealer has its rules from its start to its end. What it has not sealed, the next one does. */
+static void change_policy(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    const int before = s->policy_fd;
+    const bool same = policy_same(before, r->policy_fd);
+    s->policy_fd = r->policy_fd;
+    r->policy_fd = before;
+    if (!same)
+        program_send(&s->programs[PROGRAM_SEALER], MSG_STOP, NULL, 0, -1);
+}
+
 static void commit(struct supervisor *s) {
     struct reload *r = &s->reload;
     bool nginx = r->master.pid != 0;
@@ -148,6 +166,7 @@ static void commit(struct supervisor *s) {
     struct tls_files tls = s->tls;
     s->tls = r->tls;
     r->tls = tls;
+    change_policy(s);
     rc = tables_place(s);
     if (!rc)
         rc = supervisor_write_ready(s);

@@ -159,6 +159,8 @@ int shared_make(struct supervisor *s) {
         rc = tables_make(s);
     if (!rc)
         rc = shared_read_tls(s, s->settings->config, &s->tls);
+    if (!rc)
+        rc = policy_make(s->settings->config, &s->policy_fd, s->why);
     return rc ? rc : make_sockets(s);
 }
 
@@ -169,7 +171,8 @@ void shared_close_listen(struct supervisor *s) {
 
 void shared_done(struct supervisor *s) {
     int *const fds[] = {&s->ring_fd,  &s->wake_fd,  &s->prefix_fd,  &s->snapshot_fd,
-                        &s->store_fd, &s->vault_fd, &s->control_fd, &s->snapshot_reader_fd};
+                        &s->store_fd, &s->vault_fd, &s->control_fd, &s->snapshot_reader_fd,
+                        &s->policy_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close_fd(fds[i]);
     shared_close_tls(&s->tls);

@@ -267,6 +267,7 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->ring_fd,
                         &s->wake_fd,
                         &s->prefix_fd,
+                        &s->policy_fd,
                         &s->snapshot_fd,
                         &s->store_fd,
                         &s->vault_fd,

@@ -26,6 +26,7 @@
 #include "control/metrics.h"
 #include "ipc/child.h"
 #include "ipc/loop.h"
+#include "proc/supervisor/policy.h"
 #include "proc/supervisor/spawn.h"
 #include "proc/supervisor/supervisor.h"
 
@@ -87,6 +88,7 @@ struct reload {
     struct settings settings; /* what is to be in force */
     struct tls_files tls;
     struct master master; /* pid 0: the one that runs will do */
+    int policy_fd;
     char changed[SETTINGS_NAMES], kept[SETTINGS_NAMES];
     /* of the last one that ended */
     int rc;
@@ -121,7 +123,7 @@ struct supervisor {
     struct loop *loop;
     int signal_fd, dir_fd, run_fd;
     /* shared.c */
-    int ring_fd, wake_fd, prefix_fd, snapshot_fd, snapshot_reader_fd;
+    int ring_fd, wake_fd, prefix_fd, policy_fd, snapshot_fd, snapshot_reader_fd;
     int listen_fd, control_fd, store_fd, vault_fd, demo_fd;
     struct tls_files tls;
     size_t ring_bytes;

@@ -131,6 +131,20 @@ static int unlock(struct vault *v, struct client *c, const struct frame *f) {
     return rc == ERR_UNAUTHENTICATED ? end(c, rc, "wrong passphrase") : end_rc(c, rc);
 }
 
+static int secret(struct vault *v, struct client *c, const struct frame *f) {
+    struct buf tags;
+    buf_init(&tags, LIMIT_SECRET_TAG);
+    int rc = secret_tags(v, c->uid, f->p, f->len, &tags);
+    sodium_memzero((void *)(uintptr_t)f->p, f->len); /* as in unlock */
+    int sent = rc ? 0 : peer_send(c->peer, MSG_SECRET_TAGS, tags.p, tags.len, -1);
+    buf_wipe(&tags);
+    if (rc == ERR_SYNTAX || sent)
+        return rc ? rc : sent;
+    return rc == ERR_AGAIN ? end(c, rc, "too many questions: try again in a minute")
+           : rc == ERR_IO  ? end(c, rc, "the ledger cannot be written, so nothing is answered")
+                           : end_rc(c, rc);
+}
+
 static const char *replica_word(enum keys_replica_state s) {
     static const char *const words[] = {"behind", "current", "missing", "foreign", "newer"};
     return words[s];
@@ -220,6 +234,8 @@ static int take_frame(struct vault *v, struct client *c, const struct frame *f) 
         return end_rc(c, 0);
     case MSG_STATUS:
         return status(v, c);
+    case MSG_SECRET_TAG:
+        return secret(v, c, f);
     case MSG_OPEN_WHY:
         return why(c, f);
     case MSG_OPEN_CELL:

@@ -50,12 +50,14 @@ static int parse_question(struct keys_question *q, const uint8_t *p, size_t len)
 }
 
 static int lend(struct vault *v, const struct keys_loan *loan) {
-    uint8_t p[104];
+    uint8_t p[140];
     put_u32(p, loan->writer);
     put_u32(p + 4, loan->pepper_number);
     memcpy(p + 8, loan->pepper, 32);
     memcpy(p + 40, loan->mac, 32);
     keys_opening_public(v->keys, p + 72);
+    put_u32(p + 104, loan->fingerprint_number);
+    memcpy(p + 108, loan->fingerprint, 32);
     int rc = put_frame(&v->answers, MSG_WRITER, p, sizeof p);
     sodium_memzero(p, sizeof p);
     return rc;

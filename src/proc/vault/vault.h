@@ -8,6 +8,7 @@
  *   sealer.c    the sealer's questions, answered in rounds that share a transaction or an fsync
  *   clients.c   the command line's connections
  *   opening.c   one opening request: cells in, ledger, plaintext out
+ *   secret.c    the fingerprints of a value that is looked for
  *   states.c    locked and unlocked
  */
 #include <stdbool.h>
@@ -57,6 +58,9 @@ struct vault {
     size_t client_count, client_first; /* whose turn is first, by turns */
     size_t open_bytes;                 /* sealed cells that wait in all clients' requests */
 
+    unsigned asked; /* for fingerprints, since */
+    uint64_t asked_ns;
+
     bool joining;         /* since the unlock, until every subject has its lasting tag */
     unsigned wrong;       /* passphrases in a row */
     uint64_t patience_ns; /* no passphrase is tried before this */
@@ -93,6 +97,11 @@ int opening_begin(struct opening *o, uint32_t uid, const char *reason, size_t re
 /* Opens the next cell: *ret is the payload of OPENED (borrowed until the next call; wiped then).
  * ERR_NOTFOUND: that was the last. ERR_LOCKED: locked in between. */
 int opening_next(struct opening *o, const struct buf **ret);
+
+/* ---- secret.c ---- */
+/* Payload of SECRET_TAG; appends that of SECRET_TAGS. ERR_LOCKED; ERR_AGAIN: too often; ERR_IO: the
+ * ledger cannot be written. */
+int secret_tags(struct vault *v, uint32_t uid, const uint8_t *p, size_t len, struct buf *out);
 
 /* ---- states.c ---- */
 /* ERR_UNAUTHENTICATED: wrong; ERR_AGAIN: too soon after wrong ones. */

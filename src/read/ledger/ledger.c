@@ -85,6 +85,8 @@ static int take_entry(void *arg, const struct ledger_entry *e) {
         l->opening_count++;
         return 0;
     }
+    if (e->kind == LEDGER_ASKED)
+        return 0;
     ledger_get_batch(e->payload, &head, commitment);
     if (ledger_index_find(l->batches, head.sealer, head.number))
         return ERR_CORRUPT; /* two for one: never written by us */
@@ -336,4 +338,17 @@ int ledger_opened(struct ledger *l, const uint8_t opening_public[32], uint32_t u
     if (!rc)
         l->opening_count++;
     return rc;
+}
+
+/* ---- questions ---- */
+
+int ledger_asked(struct ledger *l, const uint8_t opening_public[32], uint32_t uid) {
+    uint8_t clear[4], sealed[sizeof clear + crypto_box_SEALBYTES];
+    put_u32(clear, uid);
+    if (crypto_box_seal(sealed, clear, sizeof clear, opening_public))
+        return ERR_CORRUPT; /* not a public key */
+    int rc = begin_entry(l, LEDGER_ASKED, sizeof sealed);
+    if (!rc)
+        rc = buf_append(&l->entry, sealed, sizeof sealed);
+    return rc ? rc : end_entry(l);
 }

@@ -21,7 +21,7 @@
 #define LEDGER_PAYLOAD_MAX (1u << 20)
 
 /* Numbers are part of the file. */
-enum ledger_kind { LEDGER_BATCH = 1, LEDGER_OPENED = 2, LEDGER_KIND_LAST = 2 };
+enum ledger_kind { LEDGER_BATCH = 1, LEDGER_OPENED = 2, LEDGER_ASKED = 3, LEDGER_KIND_LAST = 3 };
 
 struct ledger;
 
@@ -55,6 +55,9 @@ struct ledger_cell {
 int ledger_opened(struct ledger *l, const uint8_t opening_public[32], uint32_t uid,
                   const char *reason, size_t reason_len, const struct ledger_cell *cells,
                   uint32_t count);
+
+/* Who asked where a secret was seen: sealed to the opening key. The value is not noted. */
+int ledger_asked(struct ledger *l, const uint8_t opening_public[32], uint32_t uid);
 
 /* 0; ERR_FULL, ERR_IO: not durable, taken back. */
 int ledger_sync(struct ledger *l);

@@ -7,6 +7,7 @@
  */
 #include "read/query/remote.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,4 +390,40 @@ void remote_open(void *remote, const struct cell *cells, size_t n, struct opened
         if (ret[i].rc)
             buf_wipe(&ret[i].text);
     }
+}
+
+/* --- fingerprints --- */
+
+static int send_secret(struct remote *r, const uint8_t *value, size_t len, const uint8_t *wanted,
+                       size_t wanted_len) {
+    if (len > LIMIT_SECRET || wanted_len > LIMIT_SECRET_TAG - 2 - len)
+        return ERR_LIMIT;
+    uint8_t *head = sodium_malloc(2 + len);
+    if (!head)
+        return ERR_NOMEM;
+    put_u16(head, (uint16_t)len);
+    memcpy(head + 2, value, len);
+    int rc = peer_send2(r->vault, MSG_SECRET_TAG, head, 2 + len, wanted, wanted_len);
+    sodium_free(head);
+    return rc ? rc : peer_flush_wait(r->vault, SEND_MS);
+}
+
+int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const uint8_t *wanted,
+                       size_t wanted_len, struct buf *ret_tags) {
+    r->why[0] = 0;
+    int rc = reach(r, "vault", IPC_VAULT, &r->vault);
+    if (!rc)
+        rc = send_secret(r, value, len, wanted, wanted_len);
+    while (!rc) {
+        struct frame f;
+        rc = peer_recv_wait(r->vault, &f, ANSWER_MS);
+        if (!rc && (f.fd >= 0 || (f.msg != MSG_SECRET_TAGS && f.msg != MSG_END)))
+            rc = ERR_DENIED;
+        if (!rc && f.msg == MSG_END)
+            return end_of(r, &f);
+        if (!rc)
+            rc = buf_append(ret_tags, f.p, f.len);
+    }
+    hang_up(&r->vault);
+    return rc;
 }

@@ -27,6 +27,11 @@ int remote_query_whole(struct remote *r, const char *format, const char *sql, st
 /* A cells_open: fetches the cells' data keys, asks the vault, unpads and decompresses. */
 void remote_open(void *remote, const struct cell *cells, size_t n, struct opened *ret);
 
+/* The vault's fingerprints of a value, for a list of u32 key number | u8 n | n class: FINGERPRINT_TEXT
+ * characters each, zeros for a number that it does not know. ERR_LOCKED, ERR_AGAIN: too often. */
+int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const uint8_t *wanted,
+                       size_t wanted_len, struct buf *ret_tags);
+
 /* Lets the connections go until they are needed again: the store serves few clients at a time. */
 void remote_rest(struct remote *r);
 

@@ -35,6 +35,9 @@ static const struct {
      "(n INTEGER PRIMARY KEY, public BLOB NOT NULL, secret BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
     {"TABLE", "peppers", "(n INTEGER PRIMARY KEY, pepper BLOB, version INTEGER NOT NULL) STRICT"},
+    {"TABLE", "fingerprints",
+     "(n INTEGER PRIMARY KEY, key BLOB NOT NULL, lasting INTEGER NOT NULL,"
+     " version INTEGER NOT NULL) STRICT"},
     {"TABLE", "writers",
      "(n INTEGER PRIMARY KEY, sealer INTEGER NOT NULL, mac BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
@@ -52,6 +55,8 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_COMMIT] = "COMMIT",
     [KEYS_ROLLBACK] = "ROLLBACK",
     [KEYS_PEPPER_ADD] = "INSERT INTO peppers VALUES(NULL, ?, ?) RETURNING n",
+    [KEYS_FINGERPRINT_ADD] = "INSERT INTO fingerprints VALUES(NULL, ?, ?, ?) RETURNING n",
+    [KEYS_FINGERPRINT_GET] = "SELECT key FROM fingerprints WHERE n = ?",
     [KEYS_WRITER_ADD] = "INSERT INTO writers VALUES(NULL, ?, ?, ?) RETURNING n",
     [KEYS_WRITER_GET] = "SELECT mac FROM writers WHERE n = ?",
     [KEYS_SUBJECT_ADD] = "INSERT INTO subjects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -101,7 +106,7 @@ int keys_schema(struct keys *k, const char *name) {
     char sql[640];
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof schema / sizeof schema[0]; i++) {
-        snprintf(sql, sizeof sql, "CREATE %s %s.%s %s", schema[i].kind, name, schema[i].name,
+        snprintf(sql, sizeof sql, "CREATE %s IF NOT EXISTS %s.%s %s", schema[i].kind, name, schema[i].name,
                  schema[i].rest);
         rc = keys_exec(k, sql);
     }
@@ -308,10 +313,34 @@ static int count(struct keys *k) {
                          "SELECT max((SELECT max(version) FROM opening),"
                          " (SELECT max(version) FROM generations),"
                          " (SELECT max(version) FROM peppers),"
+                         " (SELECT coalesce(max(version), 0) FROM fingerprints),"
                          " (SELECT coalesce(max(version), 0) FROM writers),"
                          " (SELECT coalesce(max(version), 0) FROM subjects))",
                          &k->version);
     k->sure_version = k->version;
+    return rc;
+}
+
+/* A vault.db of before there were fingerprints lacks their table. */
+static int add_tables(struct keys *k) {
+    uint64_t there;
+    int rc = keys_number(k, "SELECT count(*) FROM sqlite_schema WHERE name = 'fingerprints'", &there);
+    return rc || there ? rc : keys_schema(k, "main");
+}
+
+/* The lasting fingerprint key is made when the vault first opens its folder: sealing it takes the
+ * public half only. */
+static int complete(struct keys *k) {
+    int rc = keys_fingerprint_find(k);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    rc = keys_begin(k);
+    if (!rc)
+        rc = keys_fingerprint_make(k);
+    if (!rc)
+        rc = keys_commit(k);
+    if (rc)
+        keys_rollback(k);
     return rc;
 }
 
@@ -320,9 +349,13 @@ int keys_open(const char *dir, struct keys **ret) {
     int rc = keys_open_file(dir, false, &k);
     if (rc)
         return rc;
-    rc = keys_load(k);
+    rc = add_tables(k);
+    if (!rc)
+        rc = keys_load(k);
     if (!rc)
         rc = count(k);
+    if (!rc)
+        rc = complete(k);
     k->counts.generation = k->generation;
     k->sure_counts = k->counts;
     if (rc) {

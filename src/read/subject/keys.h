@@ -5,8 +5,8 @@
  * one SQLite file, DIR/vault.db. doc/keys.md says what each is for and how long it lives.
  *
  * On disk every secret is sealed: the opening key's by the passphrase, all others to its public
- * half (subjects' to the generation's). Unlocked, the opening key, the generations' secrets and the
- * pepper are in guarded memory; keys_lock wipes them. What needs them says ERR_LOCKED.
+ * half (subjects' to the generation's). Unlocked, the opening key, the generations' secrets, the
+ * pepper and the fingerprint key are in guarded memory; keys_lock wipes them. What needs them says ERR_LOCKED.
  *
  * Changes are made between keys_begin and keys_commit; only after the commit may an answer leave.
  */
@@ -47,17 +47,22 @@ void keys_rollback(struct keys *k);
 /* ---- lending to a sealer ---- */
 
 struct keys_loan {
-    uint32_t writer, pepper_number;
+    uint32_t writer, pepper_number, fingerprint_number;
     uint8_t pepper[32];
     uint8_t mac[KEYS_SECRET_BYTES];
+    uint8_t fingerprint[KEYS_SECRET_BYTES];
 };
-/* A new writer's MAC key, and the pepper: the lasting one, or while locked a temporary one of this
- * process. The caller wipes *ret. */
+/* A new writer's MAC key, and pepper and fingerprint key: the lasting ones, or while locked
+ * temporary ones of this process. The caller wipes *ret. */
 int keys_lend(struct keys *k, uint64_t sealer, struct keys_loan *ret);
-/* The same writer's key again, with the lasting pepper. ERR_LOCKED. */
+/* The same writer's key again, with the lasting pepper and fingerprint key. ERR_LOCKED. */
 int keys_lend_again(struct keys *k, uint32_t writer, struct keys_loan *ret);
 /* A writer's MAC key. ERR_LOCKED, ERR_NOTFOUND, ERR_CORRUPT. */
 int keys_writer(struct keys *k, uint32_t writer, uint8_t ret_mac[KEYS_SECRET_BYTES]);
+
+/* A fingerprint key that was lent at any time. ERR_LOCKED, ERR_NOTFOUND, ERR_CORRUPT. The caller
+ * wipes. */
+int keys_fingerprint(struct keys *k, uint32_t number, uint8_t ret_key[KEYS_SECRET_BYTES]);
 
 /* ---- subjects ---- */
 

@@ -19,13 +19,15 @@ struct generation {
 struct keys_open {
     uint8_t opening[KEYS_SECRET_BYTES];
     uint8_t pepper[32];
+    uint8_t fingerprint[KEYS_SECRET_BYTES];
     struct generation generations[KEYS_GENERATIONS_MAX];
     size_t generation_count;
 };
 
-/* Locked: the pepper of this process, in guarded memory. */
+/* Locked: pepper and fingerprint key of this process, in guarded memory. */
 struct keys_temporary {
     uint8_t pepper[32];
+    uint8_t fingerprint[KEYS_SECRET_BYTES];
 };
 
 enum keys_statement {
@@ -33,6 +35,8 @@ enum keys_statement {
     KEYS_COMMIT,
     KEYS_ROLLBACK,
     KEYS_PEPPER_ADD,
+    KEYS_FINGERPRINT_ADD,
+    KEYS_FINGERPRINT_GET,
     KEYS_WRITER_ADD,
     KEYS_WRITER_GET,
     KEYS_SUBJECT_ADD,
@@ -61,6 +65,7 @@ struct keys {
     uint8_t generation_public[KEYS_PUBLIC_BYTES];
     uint32_t pepper_number; /* the lasting one's */
     uint32_t temporary_number;
+    uint32_t fingerprint_number, temporary_fingerprint; /* the lasting one's, the temporary one's */
     struct keys_open *open;           /* NULL: locked */
     struct keys_temporary *temporary; /* NULL: none was lent */
     struct keys_counts counts, sure_counts;
@@ -96,5 +101,11 @@ int keys_seal(uint8_t out[KEYS_BOX_SEALED_BYTES], const uint8_t secret[KEYS_SECR
               const uint8_t to[KEYS_PUBLIC_BYTES]);
 /* Opens what was sealed to the opening key. ERR_LOCKED, ERR_CORRUPT. */
 int keys_unseal(const struct keys *k, uint8_t *out, const uint8_t *sealed, size_t sealed_len);
+
+/* ---- lend.c ---- */
+/* The lasting fingerprint key's number. ERR_NOTFOUND: none was made yet; then make one, in a
+ * transaction of the caller. */
+int keys_fingerprint_find(struct keys *k);
+int keys_fingerprint_make(struct keys *k);
 
 #endif

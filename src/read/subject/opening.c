@@ -239,6 +239,21 @@ static int read_pepper(struct keys *k, struct keys_open *open) {
     return rc;
 }
 
+/* By the number that is known since the vault was opened. */
+static int read_fingerprint(struct keys *k, struct keys_open *open) {
+    uint8_t sealed[KEYS_BOX_SEALED_BYTES];
+    sqlite3_stmt *s;
+    int rc = keys_run(k, KEYS_FINGERPRINT_GET, &s, "n", (uint64_t)k->fingerprint_number);
+    if (rc)
+        return rc == ERR_NOTFOUND ? ERR_CORRUPT : rc;
+    rc = keys_column(s, 0, sealed, sizeof sealed);
+    keys_done(s);
+    if (!rc && crypto_box_seal_open(open->fingerprint, sealed, sizeof sealed, k->opening_public,
+                                    open->opening))
+        rc = ERR_CORRUPT;
+    return rc;
+}
+
 int keys_load(struct keys *k) {
     struct opening_row r;
     int rc = read_opening(k, &r);
@@ -272,6 +287,8 @@ int keys_unlock(struct keys *k, const void *passphrase, size_t len) {
         rc = read_generations(k, open);
     if (!rc)
         rc = read_pepper(k, open);
+    if (!rc)
+        rc = read_fingerprint(k, open);
     if (rc) {
         sodium_free(open);
         return rc;

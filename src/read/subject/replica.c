@@ -23,7 +23,7 @@
 #define SQL_BYTES 640
 #define PATH_BYTES 4096
 
-static const char *const tables[] = {"opening", "generations", "peppers", "writers", "subjects"};
+static const char *const tables[] = {"opening", "generations", "peppers", "fingerprints", "writers", "subjects"};
 #define TABLES (sizeof tables / sizeof tables[0])
 
 int keys_replica_add(struct keys *k, const char *dir) {
@@ -96,7 +96,13 @@ static int examine(struct keys *k, struct replica *r) {
              i, i);
     if (!rc)
         rc = keys_number(k, sql, &ours);
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM r%u.sqlite_schema WHERE name = 'fingerprints'", i);
     if (!rc)
+        rc = keys_number(k, sql, &count);
+    snprintf(name, sizeof name, "r%u", i);
+    if (!rc && ours && !count)
+        rc = keys_schema(k, name); /* a copy of before there were fingerprints */
+    if (!rc && ours)
         rc = version_of(k, i, &r->version);
     if (rc)
         return rc;

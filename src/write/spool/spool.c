@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "write/spool/spool_int.h"
 
-#define UNIT_ROWS 3           /* data key, turn, interaction */
+#define UNIT_ROWS (3 + LIMIT_FINDING_ROWS) /* data key, turn, interaction, findings */
 #define KEPT_BYTES (4u << 20) /* of the group's memory, between syncs */
 
 /* ---- the format ---- */

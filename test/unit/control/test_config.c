@@ -82,7 +82,7 @@ static void says_what_is_wrong(void **state) {
         {"quite_another: 1\n",
          "f.yaml:1:1: there is no field \"quite_another\"; the fields here are listen, console, "
          "behind_tls_proxy, sandbox, unencrypted_swap, upstream, providers, "
-         "routes, aliases, projects, keys, prices, log, tls, gateway, vault"},
+         "routes, aliases, projects, keys, prices, log, detect, tls, gateway, vault"},
         {"listen: a:1\nlisten: b:2\n", "f.yaml:2:1: \"listen\" stands here for the second time"},
         {"behind_tls_proxy: yes\n", "f.yaml:1:19: \"behind_tls_proxy\" must be false or true"},
         {"sandbox: off\n", "f.yaml:1:10: \"sandbox\" must be required or best-effort"},
@@ -96,6 +96,11 @@ static void says_what_is_wrong(void **state) {
          "f.yaml:1:21: \"max_body\" must be a number of bytes, KiB, MiB or GiB"},
         {"gateway: {ring_size: 99999999999GiB}\n",
          "f.yaml:1:22: \"ring_size\" must be between 16777216 and 68719476736"},
+        {"detect: {classes: {jwt: mask}}\n", "f.yaml:1:20: \"mask\" is not in this version"},
+        {"detect: {projects: {p: {classes: {jwt: hide}}}}\n",
+         "f.yaml:1:35: \"jwt\" must be fingerprint, seal or allow"},
+        {"detect: {classes: {'a b': seal}}\n",
+         "f.yaml:1:20: \"a b\" is no name for a class: letters, digits, '.', '_' and '-'"},
         {"upstream: {models: one}\n", "f.yaml:1:20: \"models\" must be a list: [one, two]"},
         {"upstream: {models: [[a]]}\n", "f.yaml:1:21: \"models\" must be a text"},
         {"upstream: 1\n", "f.yaml:1:11: \"upstream\" must have fields, as in \"name: value\""},

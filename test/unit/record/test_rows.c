@@ -112,6 +112,30 @@ static void interaction(void **state) {
     buf_wipe(&b);
 }
 
+static void finding(void **state) {
+    (void)state;
+    struct context c = golden_context();
+    struct finding_row r = {
+        .tenant = "acme",
+        .project = "support",
+        .key = "k1f3a",
+        .time_us = TIME_US,
+        .class = "github-token",
+        .rule = "github-fine-grained",
+        .place = "prompt",
+        .count = 3,
+        .fingerprint = "YQYL3GNXXOTIW3IXTXREJTBKLU",
+        .fingerprint_key = 2,
+    };
+    struct buf b;
+    memcpy(r.interaction, c.record, UUID_BYTES);
+    memcpy(r.subject, c.subject, UUID_BYTES);
+    buf_init(&b, 4096);
+    assert_int_equal(rows_encode_finding(&b, &r, &place), 0);
+    expect(&b, "finding");
+    buf_wipe(&b);
+}
+
 /* Labels take the places of the three empty columns, and nothing else moves. */
 static void labelled(void **state) {
     (void)state;
@@ -149,14 +173,15 @@ static void names(void **state) {
     assert_string_equal(rows_table_name(ROWS_DATA_KEYS), "data_keys");
     assert_string_equal(rows_table_name(ROWS_TURNS), "turns");
     assert_string_equal(rows_table_name(ROWS_INTERACTIONS), "interactions");
+    assert_string_equal(rows_table_name(ROWS_FINDINGS), "findings");
     assert_null(rows_table_name((enum rows_table)0));
     assert_null(rows_table_name((enum rows_table)(ROWS_TABLE_LAST + 1)));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(data_key), cmocka_unit_test(turn),  cmocka_unit_test(interaction),
-        cmocka_unit_test(labelled), cmocka_unit_test(names),
+        cmocka_unit_test(data_key), cmocka_unit_test(turn),    cmocka_unit_test(interaction),
+        cmocka_unit_test(labelled), cmocka_unit_test(finding), cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

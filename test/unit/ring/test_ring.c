@@ -115,6 +115,36 @@ static void life(void **state) {
     ring_unclaim(g);
 }
 
+/* Tries are in the file, not in the process, and do not pass to the slot's next exchange. */
+static void tries(void **state) {
+    (void)state;
+    struct ring_region *g;
+    struct ring_slot *out[1];
+    struct ring *other;
+    make(1 << 20, 1);
+    assert_int_equal(ring_claim(ring, &g), 0);
+    for (int round = 0; round < 300; round++) { /* every slot comes again */
+        struct ring_slot *s = admit(g, 5);
+        append(g, s, RING_REQUEST, "hello");
+        ring_close(g, s, RING_COMPLETE);
+        assert_int_equal(ring_collect(ring, out, 1), 1);
+        assert_int_equal(ring_tries(out[0]), 0);
+        ring_try(out[0]);
+        ring_try(out[0]);
+        assert_int_equal(ring_tries(out[0]), 2);
+        assert_int_equal(ring_map(fd, &other), 0); /* as the next sealer does */
+        assert_int_equal(ring_collect(other, out, 1), 1);
+        assert_int_equal(ring_tries(out[0]), 2);
+        if (round % 2)
+            ring_tried(out[0]);
+        assert_int_equal(ring_tries(out[0]), round % 2 ? 0 : 2);
+        expect(out[0], RING_REQUEST, "hello", 5);
+        ring_release(out[0]);
+        ring_unmap(other);
+    }
+    ring_unclaim(g);
+}
+
 static void arguments(void **state) {
     (void)state;
     int other;
@@ -750,6 +780,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels),
         cmocka_unit_test_teardown(life, unmake),
+        cmocka_unit_test_teardown(tries, unmake),
         cmocka_unit_test_teardown(arguments, unmake),
         cmocka_unit_test_teardown(full, unmake),
         cmocka_unit_test_teardown(ceilings, unmake),

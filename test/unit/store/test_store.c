@@ -144,6 +144,23 @@ static void make_sample(struct sample *s, uint64_t sealer, uint64_t number, uint
         MUST(!rows_encode_interaction(&row, &x, &place));
         add_row(s, ROWS_INTERACTIONS, &row);
         buf_clear(&row);
+        if (i % 5 == 0) {
+            struct finding_row f = {.tenant = "default",
+                                    .project = "shop",
+                                    .key = "k",
+                                    .time_us = us,
+                                    .class = "github-token",
+                                    .rule = "github-fine-grained",
+                                    .place = "tool",
+                                    .count = (uint32_t)i + 1,
+                                    .fingerprint = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                                    .fingerprint_key = 1};
+            memcpy(f.interaction, x.id, UUID_BYTES);
+            place.index = s->rows;
+            MUST(!rows_encode_finding(&row, &f, &place));
+            add_row(s, ROWS_FINDINGS, &row);
+            buf_clear(&row);
+        }
         frame(&s->file, 3, 0, end, 32);
     }
     put_u32(end, s->rows);
@@ -179,7 +196,8 @@ static uint64_t count(struct store *st, enum rows_table t, uint64_t sealer, uint
 static bool is_there_once(struct store *st, uint64_t sealer, uint64_t number) {
     return count(st, ROWS_DATA_KEYS, sealer, number) == EXCHANGES / 10 &&
            count(st, ROWS_TURNS, sealer, number) == EXCHANGES &&
-           count(st, ROWS_INTERACTIONS, sealer, number) == EXCHANGES;
+           count(st, ROWS_INTERACTIONS, sealer, number) == EXCHANGES &&
+           count(st, ROWS_FINDINGS, sealer, number) == EXCHANGES / 5;
 }
 
 /* ---- children ---- */

@@ -105,6 +105,37 @@ static void two_states(void **state) {
     keys_close(NULL);
 }
 
+/* One key for good, and one for each locked time, which is known after the unlock. */
+static void fingerprint_keys(void **state) {
+    struct keys *k = open_it(false);
+    struct keys_loan locked, second, unlocked, later;
+    uint8_t key[32];
+    (void)state;
+    lend(k, &locked);
+    lend(k, &second);
+    assert_int_equal(second.fingerprint_number, locked.fingerprint_number);
+    assert_memory_equal(second.fingerprint, locked.fingerprint, 32);
+    assert_int_equal(keys_fingerprint(k, locked.fingerprint_number, key), ERR_LOCKED);
+    assert_int_equal(keys_unlock(k, PASS, strlen(PASS)), 0);
+    assert_int_equal(keys_fingerprint(k, locked.fingerprint_number, key), 0);
+    assert_memory_equal(key, locked.fingerprint, 32);
+    lend(k, &unlocked);
+    assert_int_not_equal(unlocked.fingerprint_number, locked.fingerprint_number);
+    assert_int_equal(keys_fingerprint(k, unlocked.fingerprint_number, key), 0);
+    assert_memory_equal(key, unlocked.fingerprint, 32);
+    assert_int_equal(keys_fingerprint(k, 1000, key), ERR_NOTFOUND);
+    keys_lock(k);
+    lend(k, &later);
+    assert_int_not_equal(later.fingerprint_number, locked.fingerprint_number);
+    assert_memory_not_equal(later.fingerprint, locked.fingerprint, 32);
+    keys_close(k);
+    k = open_it(true); /* a restart changes nothing */
+    lend(k, &later);
+    assert_int_equal(later.fingerprint_number, unlocked.fingerprint_number);
+    assert_memory_equal(later.fingerprint, unlocked.fingerprint, 32);
+    keys_close(k);
+}
+
 static void rolled_back(void **state) {
     struct keys *k = open_it(false);
     struct keys_loan loan, next;
@@ -235,6 +266,18 @@ static int after(const char *sql) {
     return rc;
 }
 
+/* A vault.db of before there were fingerprints gets its key when it is opened. */
+static void fingerprints_come_later(void **state) {
+    struct keys *k;
+    struct keys_loan loan;
+    (void)state;
+    assert_int_equal(after("DROP TABLE fingerprints"), 0);
+    k = open_it(true);
+    lend(k, &loan);
+    assert_int_equal(loan.fingerprint_number, 1);
+    keys_close(k);
+}
+
 /* Rows that were swapped, or made by somebody without the opening key. */
 static void tampered(void **state) {
     (void)state;
@@ -302,6 +345,7 @@ static void copied(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(two_states), TEST(rolled_back),   TEST(joined), TEST(assigned),
+        TEST(fingerprint_keys), TEST(fingerprints_come_later),
         TEST(tampered),   TEST(of_the_future), TEST(copied),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,8 +38,8 @@ struct rig {
     struct peer *supervisor, *sealer;
     uint8_t token[32];
     /* what the vault lent */
-    uint32_t writer, pepper_number;
-    uint8_t pepper[32], mac[32], opening[32];
+    uint32_t writer, pepper_number, fingerprint_number;
+    uint8_t pepper[32], mac[32], opening[32], fingerprint[32];
 };
 
 static inline void path_of(const struct rig *r, char out[256], const char *name) {
@@ -180,12 +180,14 @@ static inline void sealer_silence(struct rig *r, int ms) {
 }
 
 static inline void take_writer(struct rig *r, const struct frame *f) {
-    assert_int_equal(f->len, 104);
+    assert_int_equal(f->len, 140);
     r->writer = get_u32(f->p);
     r->pepper_number = get_u32(f->p + 4);
     memcpy(r->pepper, f->p + 8, 32);
     memcpy(r->mac, f->p + 40, 32);
     memcpy(r->opening, f->p + 72, 32);
+    r->fingerprint_number = get_u32(f->p + 104);
+    memcpy(r->fingerprint, f->p + 108, 32);
 }
 
 static inline void sealer_connect(struct rig *r) {

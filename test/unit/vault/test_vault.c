@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include "read/subject/keys.h"
+#include "record/fingerprint.h"
 
 static struct rig rig;
 
@@ -265,6 +266,54 @@ static void supervisor_unlocks(void **state) {
     assert_true(status_becomes(&rig, "\"locked\":false"));
 }
 
+/* The answer to SECRET_TAG about "value": its END's code, the tags in `ret`. */
+static int secret_tags(const uint8_t *p, size_t len, char *ret, size_t *ret_len) {
+    struct peer *c = client_connect(&rig);
+    struct frame f;
+    int rc;
+    *ret_len = 0;
+    assert_int_equal(peer_send(c, MSG_SECRET_TAG, p, len, -1), 0);
+    client_frame(c, &f);
+    if (f.msg == MSG_SECRET_TAGS) {
+        memcpy(ret, f.p, f.len);
+        *ret_len = f.len;
+        client_frame(c, &f);
+    }
+    assert_int_equal(f.msg, MSG_END);
+    rc = (int)get_u32(f.p);
+    peer_free(c);
+    return rc;
+}
+
+static void secrets(void **state) {
+    (void)state;
+    static const uint8_t none[] = {0, 0};
+    uint8_t ask[64] = {5, 0, 'v', 'a', 'l', 'u', 'e'};
+    char right[FINGERPRINT_TEXT + 1], got[128];
+    size_t len;
+    sealer_connect(&rig);
+    put_u32(ask + 7, rig.fingerprint_number); /* a temporary key */
+    memcpy(ask + 11, "\x05" "class", 6);
+    put_u32(ask + 17, 999);
+    memcpy(ask + 21, "\x05" "class", 6);
+    assert_int_equal(secret_tags(ask, 27, got, &len), ERR_LOCKED);
+    assert_int_equal(len, 0);
+    fingerprint(right, rig.fingerprint, "class", "value", 5);
+    assert_int_equal(unlock(&rig), 0);
+    assert_int_equal(secret_tags(none, sizeof none, got, &len), ERR_USAGE);
+    assert_int_equal(secret_tags(ask, 27, got, &len), 0);
+    assert_int_equal(len, 2 * FINGERPRINT_TEXT);
+    assert_memory_equal(got, right, FINGERPRINT_TEXT);
+    for (size_t i = FINGERPRINT_TEXT; i < len; i++)
+        assert_int_equal(got[i], 0); /* never lent */
+    assert_true(status_has(&rig, "\"entries\":1"));
+    for (int i = 1; i < 10; i++)
+        assert_int_equal(secret_tags(ask, 27, got, &len), 0);
+    assert_int_equal(secret_tags(ask, 27, got, &len), ERR_AGAIN);
+    assert_int_equal(len, 0);
+    assert_true(status_has(&rig, "\"entries\":10"));
+}
+
 static void wrong_token(void **state) {
     struct peer *p;
     struct frame f;
@@ -415,7 +464,7 @@ int main(void) {
         TEST(init_refuses),       TEST(locked_serves), TEST(batches),        TEST(killed_between),
         TEST(killed_at_random),   TEST(unlock_joins),  TEST(wrong_tag),      TEST(wrong_passphrase),
         TEST(supervisor_unlocks), TEST(wrong_token),   TEST(damaged_ledger), TEST(replicas),
-        TEST(older_than_replica), TEST(malformed),
+        TEST(older_than_replica), TEST(malformed),      TEST(secrets),
     };
     signal(SIGPIPE, SIG_IGN);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

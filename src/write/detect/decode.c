@@ -1,0 +1,382 @@
+/*
+ * Views: what a reader sees behind the bytes. Escapes of JSON are resolved wherever they stand (no
+ * structure is parsed, so broken JSON and events of a stream are decoded as well), full-width and
+ * mathematical forms become ASCII as in NFKC, characters without width are dropped, and base64 that
+ * holds text is opened, one level. Each view keeps, in segments, which bytes of its source every byte
+ * came from; decoding a view again gives the next level.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "write/detect/detect_int.h"
+#include "write/detect/sift.h"
+
+#define AROUND 512 /* bytes before and after an escape that a partial view shows */
+#define RUN_MIN 24 /* shorter base64 holds no secret worth the search */
+#define RUN_MAX (256u << 10)
+#define BASE64 UINT32_MAX /* `wide` of a segment in which three bytes stand for four */
+
+void view_wipe(struct view *v) {
+    buf_wipe(&v->text);
+    free(v->segments);
+    *v = (struct view){.text.max = v->text.max};
+}
+
+static int segment(struct view *v, size_t raw, uint32_t wide) {
+    if (v->count == v->cap) {
+        size_t cap = v->cap ? v->cap * 2 : 256;
+        struct segment *more = realloc(v->segments, cap * sizeof *more);
+        if (!more)
+            return ERR_NOMEM;
+        v->segments = more;
+        v->cap = cap;
+    }
+    v->segments[v->count++] = (struct segment){(uint32_t)v->text.len, (uint32_t)raw, wide};
+    return 0;
+}
+
+static void begin(struct view *v) {
+    buf_clear(&v->text);
+    v->count = 0;
+}
+
+/* ---- one character ---- */
+
+/* ASCII of a compatibility character, 0 for one without width, -1 for all others. */
+static int fold(uint32_t c) {
+    if (c >= 0xff01 && c <= 0xff5e) {
+        uint32_t ascii = c - 0xfee0;
+        return is_alnum((uint8_t)ascii) || strchr("+-._@:=/\"'#%&$~*", (int)ascii) ? (int)ascii : -1;
+    }
+    if (c >= 0x1d7ce && c <= 0x1d7ff) /* mathematical digits, five styles */
+        return (int)('0' + (c - 0x1d7ce) % 10);
+    if (c >= 0x1d400 && c <= 0x1d6a3) { /* and letters, thirteen */
+        uint32_t letter = (c - 0x1d400) % 52;
+        return (int)(letter < 26 ? 'A' + letter : 'a' + letter - 26);
+    }
+    if (c >= 0x2460 && c <= 0x2468)
+        return (int)('1' + c - 0x2460);
+    if (c == 0x2070 || (c >= 0x2074 && c <= 0x2079))
+        return (int)('0' + c - 0x2070);
+    if (c >= 0x2080 && c <= 0x2089)
+        return (int)('0' + c - 0x2080);
+    if (c == 0xb9 || c == 0xb2 || c == 0xb3)
+        return c == 0xb9 ? '1' : (int)('0' + c - 0xb0);
+    if (c == 0x3000 || c == 0xa0 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f)
+        return ' ';
+    if (c == 0x2010 || c == 0x2011 || c == 0x2212)
+        return '-';
+    if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2060 && c <= 0x2064) || c == 0xfeff || c == 0xad ||
+        (c >= 0x202a && c <= 0x202e) || c == 0x180e)
+        return 0;
+    return -1;
+}
+
+/* A well-formed character of two to four bytes that fold may know; its length, or 0. */
+static size_t utf8(struct text t, size_t at, uint32_t *ret) {
+    uint8_t c = t.p[at];
+    size_t n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (t.len - at < n)
+        return 0;
+    uint32_t v = c & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if ((t.p[at + i] & 0xc0) != 0x80)
+            return 0;
+        v = v << 6 | (t.p[at + i] & 0x3f);
+    }
+    *ret = v;
+    return n;
+}
+
+static size_t put_utf8(uint8_t out[4], uint32_t c) {
+    if (c < 0x80) {
+        out[0] = (uint8_t)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (uint8_t)(0xc0 | c >> 6);
+        out[1] = (uint8_t)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | c >> 12);
+        out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | c >> 18);
+    out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+static bool hex4(struct text t, size_t at, uint32_t *ret) {
+    if (t.len < 4 || at > t.len - 4)
+        return false;
+    *ret = 0;
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t c = t.p[at + i], small = (uint8_t)(c | 0x20);
+        uint32_t v = 0;
+        if (is_digit(c))
+            v = (uint32_t)(c - '0');
+        else if (small >= 'a' && small <= 'f')
+            v = (uint32_t)(small - 'a' + 10);
+        else
+            return false;
+        *ret = *ret << 4 | v;
+    }
+    return true;
+}
+
+/* What is written at `at`: `*n` bytes of the source, `*m` in `out`. False: the byte itself. */
+static bool decode_one(struct text t, size_t at, uint8_t out[4], size_t *n, size_t *m) {
+    uint32_t c, low;
+    if (t.p[at] != '\\') {
+        *n = utf8(t, at, &c);
+        int ascii = *n ? fold(c) : -1;
+        out[0] = (uint8_t)ascii;
+        *m = ascii > 0;
+        return ascii >= 0;
+    }
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *known = at + 1 < t.len && t.p[at + 1] ? strchr(from, t.p[at + 1]) : NULL;
+    *n = 2;
+    *m = 1;
+    if (known) {
+        out[0] = (uint8_t)to[known - from];
+        return true;
+    }
+    if (at + 1 >= t.len || t.p[at + 1] != 'u' || !hex4(t, at + 2, &c))
+        return false;
+    *n = 6;
+    if (c >= 0xd800 && c < 0xdc00 && at + 8 <= t.len && t.p[at + 6] == '\\' && t.p[at + 7] == 'u' &&
+        hex4(t, at + 8, &low) && low >= 0xdc00 && low < 0xe000) {
+        c = 0x10000 + ((c - 0xd800) << 10 | (low - 0xdc00));
+        *n = 12;
+    }
+    int ascii = fold(c);
+    if (ascii >= 0) {
+        out[0] = (uint8_t)ascii;
+        *m = ascii > 0;
+    } else {
+        *m = put_utf8(out, c >= 0xd800 && c < 0xe000 ? 0xfffd : c);
+    }
+    return true;
+}
+
+/* ---- a whole text ---- */
+
+/* Where the next thing stands that may have to be decoded. Most first bytes of characters that may be
+ * folded are of others, and of these the second byte tells. */
+static bool is_special(struct text t, size_t at) {
+    uint8_t next = at + 1 < t.len ? t.p[at + 1] : 0;
+    switch (t.p[at]) {
+    case 0xe1:
+        return next == 0xa0;
+    case 0xe2: /* not the quotes and dashes of every text */
+        return next == 0x80 ? at + 2 < t.len && (t.p[at + 2] <= 0x91 || (t.p[at + 2] & 0xf8) == 0xa8)
+                            : next == 0x81 || next == 0x82 || next == 0x88 || next == 0x91;
+    case 0xe3:
+        return next == 0x80 && at + 2 < t.len && t.p[at + 2] == 0x80;
+    case 0xef:
+        return (next == 0xbc && at + 2 < t.len && t.p[at + 2] != 0x8c) || next == 0xbd || next == 0xbb;
+    case 0xf0:
+        return next == 0x9d;
+    case 0xc2:
+        return next == 0xa0 || next == 0xad || next == 0xb2 || next == 0xb3 || next == 0xb9;
+    default:
+        return t.p[at] == '\\';
+    }
+}
+
+/* `deep`: the text was decoded once, so that only backslashes are left. */
+static size_t next_special(struct text t, size_t at, bool deep) {
+    if (deep) {
+        const uint8_t *p = at < t.len ? memchr(t.p + at, '\\', t.len - at) : NULL;
+        return p ? (size_t)(p - t.p) : t.len;
+    }
+    for (; t.len - at >= SIFT_BLOCK && at < t.len; at += SIFT_BLOCK) {
+        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1) {
+            size_t here = at + (size_t)__builtin_ctzll(bits);
+            if (is_special(t, here))
+                return here;
+        }
+    }
+    while (at < t.len && !is_special(t, at))
+        at++;
+    return at;
+}
+
+/* Copies a range of the source to the view, with everything in it decoded. */
+struct copy {
+    struct view *v;
+    struct text t;
+    size_t plain; /* copied so far */
+    int rc;
+};
+
+static void copy_plain(struct copy *c, size_t to) {
+    if (!c->rc && to > c->plain)
+        c->rc = buf_append(&c->v->text, c->t.p + c->plain, to - c->plain);
+    c->plain = to;
+}
+
+static void copy_special(struct copy *c, size_t at) {
+    uint8_t out[4];
+    size_t n, m;
+    if (at < c->plain || !decode_one(c->t, at, out, &n, &m))
+        return;
+    copy_plain(c, at);
+    if (!c->rc)
+        c->rc = segment(c->v, at, (uint32_t)n);
+    if (!c->rc)
+        c->rc = buf_append(&c->v->text, out, m);
+    c->plain = at + n;
+    if (!c->rc)
+        c->rc = segment(c->v, c->plain, 0);
+}
+
+static int decode_range(struct view *v, struct text t, size_t from, size_t to, bool deep) {
+    struct copy c = {v, t, from, segment(v, from, 0)};
+    size_t at = from;
+    for (; !deep && to - at >= SIFT_BLOCK && at < to && !c.rc; at += SIFT_BLOCK)
+        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1)
+            if (is_special(t, at + (size_t)__builtin_ctzll(bits)))
+                copy_special(&c, at + (size_t)__builtin_ctzll(bits));
+    for (at = next_special(t, at, deep); at < to && !c.rc; at = next_special(t, at + 1, deep))
+        copy_special(&c, at);
+    copy_plain(&c, to > c.plain ? to : c.plain);
+    return c.rc;
+}
+
+/* Where a part that shows what stands around the escape in [at, to) ends. */
+static size_t part_end(struct text t, size_t to, bool deep) {
+    uint8_t out[4];
+    size_t n, m, next = next_special(t, to, deep);
+    while (next < t.len && next - to < 2 * AROUND) {
+        if (decode_one(t, next, out, &n, &m))
+            to = next + n;
+        else
+            n = 1;
+        next = next_special(t, next + n, deep);
+    }
+    return t.len - to > AROUND ? to + AROUND : t.len;
+}
+
+int view_decode(struct view *v, struct text t, bool parts, bool deep) {
+    static const uint8_t gap[4] = {0};
+    uint8_t out[4];
+    size_t n, m, done = 0;
+    int rc = 0;
+    begin(v);
+    for (size_t at = next_special(t, 0, deep); !rc && at < t.len; at = next_special(t, at, deep)) {
+        if (!decode_one(t, at, out, &n, &m)) {
+            at++;
+            continue;
+        }
+        if (!parts)
+            return decode_range(v, t, 0, t.len, deep);
+        size_t from = at > done + AROUND ? at - AROUND : done, to = part_end(t, at + n, deep);
+        if (v->text.len && from > done) {
+            rc = segment(v, from, 0);
+            if (!rc)
+                rc = buf_append(&v->text, gap, sizeof gap);
+        }
+        if (!rc)
+            rc = decode_range(v, t, from, to, deep);
+        at = done = to;
+    }
+    return rc;
+}
+
+static const struct segment *segment_of(const struct view *v, size_t at) {
+    size_t low = 0, high = v->count;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (v->segments[middle].view <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &v->segments[low];
+}
+
+void view_source(const struct view *v, size_t start, size_t end, size_t *ret_start, size_t *ret_end) {
+    const struct segment *a = segment_of(v, start), *b = segment_of(v, end - 1);
+    size_t first = start - a->view, last = end - 1 - b->view;
+    *ret_start = a->raw + (a->wide == BASE64 ? first * 4 / 3 : a->wide ? 0 : first);
+    *ret_end = b->raw + (b->wide == BASE64 ? (last * 4 + 6) / 3 : b->wide ? b->wide : last + 1);
+}
+
+/* ---- base64 ---- */
+
+static const uint8_t base64_value[256] = {
+#define V(c, n) [c] = (n) + 1
+    V('A', 0),  V('B', 1),  V('C', 2),  V('D', 3),  V('E', 4),  V('F', 5),  V('G', 6),  V('H', 7),
+    V('I', 8),  V('J', 9),  V('K', 10), V('L', 11), V('M', 12), V('N', 13), V('O', 14), V('P', 15),
+    V('Q', 16), V('R', 17), V('S', 18), V('T', 19), V('U', 20), V('V', 21), V('W', 22), V('X', 23),
+    V('Y', 24), V('Z', 25), V('a', 26), V('b', 27), V('c', 28), V('d', 29), V('e', 30), V('f', 31),
+    V('g', 32), V('h', 33), V('i', 34), V('j', 35), V('k', 36), V('l', 37), V('m', 38), V('n', 39),
+    V('o', 40), V('p', 41), V('q', 42), V('r', 43), V('s', 44), V('t', 45), V('u', 46), V('v', 47),
+    V('w', 48), V('x', 49), V('y', 50), V('z', 51), V('0', 52), V('1', 53), V('2', 54), V('3', 55),
+    V('4', 56), V('5', 57), V('6', 58), V('7', 59), V('8', 60), V('9', 61), V('+', 62), V('/', 63),
+    V('-', 62), V('_', 63),
+#undef V
+};
+
+long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len) {
+    uint32_t bits = 0;
+    size_t n = 0, held = 0;
+    while (len && p[len - 1] == '=')
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        uint8_t v = base64_value[p[i]];
+        if (!v)
+            return -1;
+        bits = bits << 6 | (uint32_t)(v - 1);
+        if ((held += 6) >= 8) {
+            if (n == size)
+                return -1;
+            held -= 8;
+            out[n++] = (uint8_t)(bits >> held);
+        }
+    }
+    return (long)n;
+}
+
+static bool is_text(const uint8_t *p, size_t len) {
+    size_t bad = 0;
+    for (size_t i = 0; i < len; i++)
+        bad += (p[i] < 0x20 && p[i] != '\n' && p[i] != '\r' && p[i] != '\t') || p[i] == 0x7f;
+    return bad * 16 <= len;
+}
+
+int view_base64(struct view *v, struct text t, const struct run *runs, size_t count) {
+    static const uint8_t gap[4] = {0};
+    uint8_t head[RUN_MIN];
+    int rc = 0;
+    begin(v);
+    for (size_t k = 0; !rc && k < count; k++) {
+        size_t at = runs[k].start, end = runs[k].end, len = end - at, high = 0;
+        if (len < RUN_MIN || len > RUN_MAX)
+            continue;
+        long n = check_base64(head, sizeof head, t.p + at, RUN_MIN);
+        for (long i = 0; i < n; i++)
+            high += head[i] >= 0x80;
+        if (n < 18 || high > 9 || !is_text(head, (size_t)n))
+            continue;
+        rc = buf_reserve(&v->text, len);
+        if (!rc)
+            rc = segment(v, at, BASE64);
+        if (rc)
+            break;
+        n = check_base64(v->text.p + v->text.len, len, t.p + at, len);
+        v->text.len += n > 0 ? (size_t)n : 0;
+        rc = segment(v, end - 1, 1);
+        if (!rc)
+            rc = buf_append(&v->text, gap, sizeof gap);
+    }
+    return rc;
+}

@@ -1,0 +1,404 @@
+/*
+ * The detector's life: rules are read, the first stage's database is compiled from all of them, and
+ * then nothing of it changes; any number of works may scan with it, one thread each. Compiling takes
+ * less than the time in which a program starts otherwise, so no compiled form is kept on disk.
+ *
+ * An input is scanned view after view: what was decoded from it, and what was decoded from that. Each
+ * view's findings are led back to the input's own offsets, and the union is what the caller gets.
+ */
+#include "write/detect/detect.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "write/detect/detect_int.h"
+
+extern const char detect_rules_builtin[], detect_rules_builtin_end[];
+
+/* ---- making ---- */
+
+static bool listed(const char *const *names, const struct rule *rule, bool *used) {
+    bool found = false;
+    for (size_t i = 0; names && names[i]; i++) {
+        if (strcmp(names[i], rule->id) == 0 || strcmp(names[i], rule->class) == 0)
+            found = used[i] = true;
+    }
+    return found;
+}
+
+/* Leaves out what is muted; rules keep their numbers, so a muted one is only not compiled. */
+static int mute(struct detect *d, const char *const *names, bool *gone, char *why, size_t why_size) {
+    size_t n = 0;
+    while (names && names[n])
+        n++;
+    bool *used = calloc(n + 1, 1);
+    if (!used)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < d->rules.count; i++)
+        gone[i] = listed(names, &d->rules.list[i], used);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n; i++) {
+        if (!used[i]) {
+            snprintf(why, why_size, "there is no rule or class %.60s", names[i]);
+            rc = ERR_NOTFOUND;
+        }
+    }
+    free(used);
+    return rc;
+}
+
+struct build {
+    const char **patterns;
+    unsigned *flags, *ids;
+    unsigned count, cap;
+    char **owned;
+};
+
+static int add(struct build *b, char *pattern, unsigned flags, unsigned id) {
+    if (b->count == b->cap) {
+        unsigned cap = b->cap ? b->cap * 2 : 256;
+        const char **patterns = realloc(b->patterns, cap * sizeof *patterns);
+        if (patterns)
+            b->patterns = patterns;
+        unsigned *f = realloc(b->flags, cap * sizeof *f), *ids = realloc(b->ids, cap * sizeof *ids);
+        if (f)
+            b->flags = f;
+        if (ids)
+            b->ids = ids;
+        char **owned = realloc(b->owned, cap * sizeof *owned);
+        if (owned)
+            b->owned = owned;
+        if (!patterns || !f || !ids || !owned) {
+            free(pattern);
+            return ERR_NOMEM;
+        }
+        b->cap = cap;
+    }
+    b->patterns[b->count] = b->owned[b->count] = pattern;
+    b->flags[b->count] = flags;
+    b->ids[b->count++] = id;
+    return pattern ? 0 : ERR_NOMEM;
+}
+
+/* "(?:a|b|c)" followed by `tail`. Keywords are plain text, spaces in them any one of " _-". */
+static char *either(char **words, size_t count, const char *tail) {
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    int rc = buf_append_str(&b, "(?:");
+    for (size_t i = 0; !rc && i < count; i++) {
+        if (i)
+            rc = buf_append_u8(&b, '|');
+        for (const char *s = words[i]; !rc && *s; s++)
+            rc = *s == ' ' ? buf_append_str(&b, "[ _.-]?")
+                           : buf_printf(&b, is_alnum((uint8_t)*s) ? "%c" : "\\%c", *s);
+    }
+    if (!rc)
+        rc = buf_printf(&b, ")%s%c", tail, 0);
+    char *out = rc ? NULL : strdup((const char *)b.p);
+    buf_wipe(&b);
+    return out;
+}
+
+/* A name that says so, what may still belong to the name, and the sign that a value follows. */
+#define ASSIGN_TAIL "[\\w.-]{0,24}[\"'`\\])]{0,3}[ \\t]{0,8}(?:[:=,|(>]|\\bis\\b|[ \\t][\"'])"
+
+static int add_rule(struct detect *d, struct build *b, size_t i) {
+    struct rule *rule = &d->rules.list[i];
+    const unsigned flags = HS_FLAG_DOTALL;
+    int rc = 0;
+    switch (rule->kind) {
+    case RULE_PATTERN:
+        if (rule->run) {
+            d->run_rules[d->run_rules_count++] = (uint16_t)i;
+            return 0;
+        }
+        return add(b, strdup(rule->find), flags | (rule->caseless ? HS_FLAG_CASELESS : 0), (unsigned)i);
+    case RULE_ASSIGN:
+    case RULE_PASSWORD:
+        return add(b, either(rule->keywords, rule->keywords_count, ASSIGN_TAIL),
+                   flags | HS_FLAG_CASELESS, (unsigned)i);
+    case RULE_VENDOR:
+        rc = d->names ? 0 : names_new(&d->names, rule);
+        d->by_kind[RULE_VENDOR] = (uint16_t)(i + 1);
+        return rc;
+    case RULE_PLACEHOLDER:
+        return add(b, strdup("\\[\\[secret:"), flags, (unsigned)i);
+    default:
+        d->by_kind[rule->kind] = (uint16_t)(i + 1);
+        return 0;
+    }
+}
+
+static int build(struct detect *d, const bool *gone, char *why, size_t why_size) {
+    struct build b = {0};
+    hs_compile_error_t *error = NULL;
+    int rc = 0;
+    d->run_rules = calloc(d->rules.count + 1, sizeof *d->run_rules);
+    if (!d->run_rules)
+        return ERR_NOMEM;
+    for (size_t i = 0; !rc && i < d->rules.count; i++)
+        if (!gone[i])
+            rc = add_rule(d, &b, i);
+    if (!rc && b.count &&
+        hs_compile_multi(b.patterns, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL, &d->db,
+                                &error) != HS_SUCCESS) {
+        unsigned n = error->expression >= 0 ? b.ids[error->expression] : 0;
+        snprintf(why, why_size, "rule %s: %.100s", d->rules.list[n].id, error->message);
+        hs_free_compile_error(error);
+        rc = ERR_SYNTAX;
+    }
+    for (unsigned i = 0; i < b.count; i++)
+        free(b.owned[i]);
+    free(b.patterns);
+    free(b.flags);
+    free(b.ids);
+    free(b.owned);
+    return rc;
+}
+
+int detect_new(struct detect **ret, const struct detect_options *options, char *why, size_t why_size) {
+    static const struct detect_options none;
+    const struct detect_options *o = options ? options : &none;
+    struct detect *d = calloc(1, sizeof *d);
+    bool *gone = NULL;
+    *ret = NULL;
+    snprintf(why, why_size, "out of memory");
+    if (!d)
+        return ERR_NOMEM;
+    int rc = rules_load(&d->rules, detect_rules_builtin,
+                        (size_t)(detect_rules_builtin_end - detect_rules_builtin), why, why_size);
+    if (!rc && o->rules)
+        rc = rules_load(&d->rules, o->rules, o->rules_len, why, why_size);
+    gone = calloc(d->rules.count + 1, sizeof *gone);
+    if (!rc && !gone)
+        rc = ERR_NOMEM;
+    if (!rc)
+        rc = mute(d, o->mute, gone, why, why_size);
+    if (!rc)
+        rc = build(d, gone, why, why_size);
+    free(gone);
+    if (rc)
+        detect_free(d);
+    else
+        *ret = d;
+    return rc;
+}
+
+void detect_free(struct detect *d) {
+    if (!d)
+        return;
+    hs_free_database(d->db);
+    names_free(d->names);
+    free(d->run_rules);
+    rules_done(&d->rules);
+    free(d);
+}
+
+int detect_work_new(struct detect_work **ret, const struct detect *d) {
+    struct detect_work *w = calloc(1, sizeof *w);
+    *ret = NULL;
+    if (!w)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < DETECT_LEVELS; i++)
+        buf_init(&w->views[i].text, DETECT_INPUT);
+    buf_init(&w->base64.text, DETECT_INPUT);
+    w->done = calloc(d->rules.count + 1, sizeof *w->done);
+    w->match = pcre2_match_data_create(4, NULL);
+    w->context = pcre2_match_context_create(NULL);
+    if (!w->done || !w->match || !w->context ||
+        (d->db && hs_alloc_scratch(d->db, &w->scratch) != HS_SUCCESS)) {
+        detect_work_free(w);
+        return ERR_NOMEM;
+    }
+    pcre2_set_match_limit(w->context, 100000);
+    pcre2_set_heap_limit(w->context, 1024);
+    *ret = w;
+    return 0;
+}
+
+void detect_work_free(struct detect_work *w) {
+    if (!w)
+        return;
+    for (size_t i = 0; i < DETECT_LEVELS; i++)
+        view_wipe(&w->views[i]);
+    view_wipe(&w->base64);
+    pcre2_match_data_free(w->match);
+    pcre2_match_context_free(w->context);
+    hs_free_scratch(w->scratch);
+    free(w->hits);
+    free(w->done);
+    free(w->runs);
+    detect_findings_done(&w->found);
+    free(w);
+}
+
+/* ---- findings ---- */
+
+static int push(struct detect_findings *list, struct detect_finding f) {
+    if (list->count == DETECT_FINDINGS)
+        return ERR_LIMIT;
+    if (list->count == list->cap) {
+        size_t cap = list->cap ? list->cap * 2 : 64;
+        struct detect_finding *more = realloc(list->items, cap * sizeof *more);
+        if (!more)
+            return ERR_NOMEM;
+        list->items = more;
+        list->cap = cap;
+    }
+    list->items[list->count++] = f;
+    return 0;
+}
+
+void work_found(struct detect_work *w, size_t rule, size_t start, size_t end, uint8_t check) {
+    struct detect_finding f = {start, end, (uint16_t)rule, check};
+    int rc = push(&w->found, f);
+    if (rc)
+        w->failed = rc;
+}
+
+void detect_findings_done(struct detect_findings *list) {
+    free(list->items);
+    *list = (struct detect_findings){0};
+}
+
+/* Which of two findings of the same bytes is told: what is known best. */
+static unsigned rank(const struct detect *d, const struct detect_finding *f) {
+    static const uint8_t ranks[RULE_KINDS] = {[RULE_PATTERN] = 9, [RULE_ASSIGN] = 4,
+                                              [RULE_PASSWORD] = 3, [RULE_VENDOR] = 5,
+                                              [RULE_PLACEHOLDER] = 255, [RULE_CN_ID] = 8,
+                                              [RULE_CARD] = 7, [RULE_IBAN] = 8, [RULE_CN_MOBILE] = 6,
+                                              [RULE_PHONE] = 5, [RULE_WALLET] = 8, [RULE_EMAIL] = 2,
+                                              [RULE_IP] = 1};
+    const struct rule *rule = &d->rules.list[f->rule];
+    return (rule->rank ? rule->rank : ranks[rule->kind]) * 4u + (f->check == DETECT_CHECKED);
+}
+
+static int by_start(const void *a, const void *b) {
+    const struct detect_finding *x = a, *y = b;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return x->end > y->end ? -1 : x->end < y->end;
+}
+
+/* Overlapping findings become one: all of their bytes, under the best name. A placeholder takes what
+ * overlaps it along, and is no finding. */
+static void settle(const struct detect *d, struct detect_findings *list) {
+    size_t out = 0;
+    qsort(list->items, list->count, sizeof *list->items, by_start);
+    for (size_t i = 0; i < list->count; i++) {
+        struct detect_finding f = list->items[i], *last = out ? &list->items[out - 1] : NULL;
+        if (!last || f.start >= last->end) {
+            list->items[out++] = f;
+            continue;
+        }
+        unsigned a = rank(d, &f), b = rank(d, last);
+        if (a > b || (a == b && f.rule < last->rule)) {
+            last->rule = f.rule;
+            last->check = f.check;
+        }
+        if (f.end > last->end && d->rules.list[last->rule].kind != RULE_PLACEHOLDER)
+            last->end = f.end;
+    }
+    list->count = 0;
+    for (size_t i = 0; i < out; i++)
+        if (d->rules.list[list->items[i].rule].kind != RULE_PLACEHOLDER)
+            list->items[list->count++] = list->items[i];
+}
+
+/* ---- scanning ---- */
+
+/* The findings of view `at` (-1: the input itself) in the input's offsets. */
+static int collect(struct detect_work *w, int at, struct detect_findings *list) {
+    int rc = w->failed;
+    for (size_t i = 0; !rc && i < w->found.count; i++) {
+        struct detect_finding f = w->found.items[i];
+        for (int v = at; v >= 0; v--)
+            view_source(&w->views[v], f.start, f.end, &f.start, &f.end);
+        rc = push(list, f);
+    }
+    return rc;
+}
+
+static int scan_text(const struct detect *d, struct detect_work *w, struct text t) {
+    w->found.count = 0;
+    w->failed = 0;
+    int rc = scan_view(d, w, t);
+    return rc ? rc : w->failed;
+}
+
+/* One level of base64 in a view, led back to the view's offsets. */
+static int scan_base64(const struct detect *d, struct detect_work *w, struct text t, int at,
+                       struct detect_findings *list) {
+    int rc = view_base64(&w->base64, t, w->runs, w->runs_count);
+    if (rc || !w->base64.text.len)
+        return rc;
+    rc = scan_text(d, w, (struct text){w->base64.text.p, w->base64.text.len});
+    for (size_t i = 0; !rc && i < w->found.count; i++) {
+        struct detect_finding *f = &w->found.items[i];
+        view_source(&w->base64, f->start, f->end, &f->start, &f->end);
+    }
+    return rc ? rc : collect(w, at, list);
+}
+
+static int scan_level(const struct detect *d, struct detect_work *w, struct text t, int at,
+                      struct detect_findings *list) {
+    int rc = scan_text(d, w, t);
+    if (!rc)
+        rc = collect(w, at, list);
+    return rc ? rc : scan_base64(d, w, t, at, list);
+}
+
+int detect_scan(const struct detect *d, struct detect_work *w, const void *p, size_t len,
+                enum detect_form form, struct detect_findings *list) {
+    struct text t = {p, len};
+    int rc = 0;
+    list->count = 0;
+    if (len > DETECT_INPUT / 2)
+        return ERR_LIMIT;
+    for (int level = 0; !rc && level < DETECT_LEVELS; level++) {
+        /* Below the first level of JSON only what stands around escapes is new. */
+        rc = view_decode(&w->views[level], t, form == DETECT_TEXT || level > 0, level > 0);
+        bool more = w->views[level].text.len > 0;
+        if (!rc && level == 0 && (form == DETECT_TEXT || !more))
+            rc = scan_level(d, w, t, -1, list);
+        if (rc || !more)
+            break;
+        t = (struct text){w->views[level].text.p, w->views[level].text.len};
+        rc = scan_level(d, w, t, level, list);
+    }
+    if (!rc)
+        settle(d, list);
+    for (int level = 0; level < DETECT_LEVELS; level++)
+        buf_clear(&w->views[level].text);
+    buf_clear(&w->base64.text);
+    if (rc)
+        list->count = 0;
+    return rc;
+}
+
+size_t detect_rules(const struct detect *d) {
+    return d->rules.count;
+}
+
+struct detect_rule_info detect_rule(const struct detect *d, size_t rule) {
+    const struct rule *r = &d->rules.list[rule];
+    return (struct detect_rule_info){r->id, r->class, r->personal, r->bits};
+}
+
+const char *detect_example(const struct detect *d, size_t rule, size_t index, bool *ret_match) {
+    const struct rule *r = &d->rules.list[rule];
+    if (index >= r->examples_count)
+        return NULL;
+    *ret_match = r->example_match[index];
+    return r->examples[index];
+}
+
+size_t detect_regex_only(const struct detect *d, struct detect_work *w, const void *p, size_t len) {
+    w->hits_count = 0;
+    if (d->db)
+        hs_scan(d->db, p, (unsigned)len, 0, w->scratch, scan_on_match, w);
+    return w->hits_count;
+}

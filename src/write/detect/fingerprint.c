@@ -1,0 +1,148 @@
+/*
+ * Placeholders: what stands in the stored copy in place of a secret. The same secret of one tenant has
+ * the same tag, so leaks can be counted and looked up; without the key a tag says nothing, and it is not
+ * reversible with it. Keys are the caller's; only hash states pass through here, and they are wiped.
+ */
+#include <sodium.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "write/detect/detect_int.h"
+
+static void base32(char out[static DETECT_TAG_TEXT + 1], const uint8_t in[static 16]) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    uint32_t bits = 0;
+    unsigned held = 0, n = 0;
+    for (size_t i = 0; i < 16; i++) {
+        bits = bits << 8 | in[i];
+        for (held += 8; held >= 5; held -= 5)
+            out[n++] = alphabet[bits >> (held - 5) & 31];
+    }
+    out[n++] = alphabet[bits << (5 - held) & 31];
+    out[n] = 0;
+}
+
+/* Numbers are written with and without separators; the tag is of the digits. */
+static bool is_number(const uint8_t *p, size_t len) {
+    bool any = false;
+    for (size_t i = 0; i < len; i++) {
+        if (!is_digit(p[i]) && !strchr(" -+().Xx", p[i] ? p[i] : 'a'))
+            return false;
+        any = any || is_digit(p[i]);
+    }
+    return any;
+}
+
+void detect_tag(char out[static DETECT_TAG_TEXT + 1], const struct detect_key *key, const char *class,
+                const void *value, size_t len) {
+    crypto_auth_hmacsha256_state state;
+    uint8_t mac[crypto_auth_hmacsha256_BYTES];
+    const uint8_t *p = value;
+    crypto_auth_hmacsha256_init(&state, key->key, DETECT_KEY_BYTES);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)"v1", 2);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)class, strlen(class) + 1);
+    if (is_number(p, len)) {
+        for (size_t i = 0; i < len; i++)
+            if (is_digit(p[i]) || (p[i] | 0x20) == 'x')
+                crypto_auth_hmacsha256_update(&state, is_digit(p[i]) ? p + i : (const uint8_t *)"X", 1);
+    } else {
+        crypto_auth_hmacsha256_update(&state, p, len);
+    }
+    crypto_auth_hmacsha256_final(&state, mac);
+    base32(out, mac);
+    sodium_memzero(&state, sizeof state);
+    sodium_memzero(mac, sizeof mac);
+}
+
+/* Where a finding stands in JSON: inside of a string or not. Walks on from the last place. */
+struct place {
+    size_t at;
+    bool inside;
+};
+
+static void walk(struct place *s, const uint8_t *p, size_t to) {
+    while (s->at < to) {
+        if (s->inside && p[s->at] == '\\')
+            s->at++;
+        else if (p[s->at] == '"')
+            s->inside = !s->inside;
+        s->at++;
+    }
+}
+
+/* What is hashed is what a reader sees: escapes and folded forms are decoded as for the scan. */
+static int seen(struct detect_work *w, struct text t, struct text *ret) {
+    struct text now = t;
+    for (int level = 0; level < DETECT_LEVELS; level++) {
+        int rc = view_decode(&w->views[level], now, false, level > 0);
+        if (rc)
+            return rc;
+        if (!w->views[level].text.len)
+            break;
+        now = (struct text){w->views[level].text.p, w->views[level].text.len};
+    }
+    *ret = now;
+    return 0;
+}
+
+static int put(struct buf *out, struct detect_work *w, struct detect_rule_info rule, struct text value,
+               const struct detect_key *key, bool quoted) {
+    char tag[DETECT_TAG_TEXT + 1];
+    struct text plain;
+    int rc = seen(w, value, &plain);
+    if (rc)
+        return rc;
+    detect_tag(tag, key, rule.class, plain.p, plain.len);
+    return buf_printf(out, "%s[[secret:%s:k%u:%s]]%s", quoted ? "\"" : "", rule.class, key->id, tag,
+                      quoted ? "\"" : "");
+}
+
+/* A value ends where its string ends, and a bare one covers its whole literal. */
+static void fit(struct place *s, const uint8_t *p, size_t len, size_t *start, size_t *end) {
+    walk(s, p, *start);
+    if (s->inside) {
+        for (size_t i = *start; i < *end; i++) {
+            if (p[i] == '\\')
+                i++;
+            else if (p[i] == '"')
+                *end = i;
+        }
+        return;
+    }
+    while (*start > 0 && (is_alnum(p[*start - 1]) || strchr("+-.", p[*start - 1])))
+        --*start;
+    while (*end < len && (is_alnum(p[*end]) || strchr("+-.", p[*end])))
+        ++*end;
+}
+
+int detect_replace(struct buf *out, const struct detect *d, struct detect_work *w, const void *input,
+                   size_t len, enum detect_form form, const struct detect_findings *list,
+                   const struct detect_key *key, bool (*wanted)(struct detect_rule_info, void *arg),
+                   void *arg) {
+    const uint8_t *p = input;
+    struct place place = {0};
+    size_t done = 0;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < list->count; i++) {
+        struct detect_rule_info rule = detect_rule(d, list->items[i].rule);
+        size_t start = list->items[i].start, end = list->items[i].end;
+        if (wanted && !wanted(rule, arg))
+            continue;
+        if (form == DETECT_JSON)
+            fit(&place, p, len, &start, &end);
+        if (start < done)
+            start = done;
+        if (start >= end)
+            continue;
+        rc = buf_append(out, p + done, start - done);
+        if (!rc)
+            rc = put(out, w, rule, (struct text){p + start, end - start}, key,
+                     form == DETECT_JSON && !place.inside);
+        done = end;
+    }
+    if (!rc)
+        rc = buf_append(out, p + done, len - done);
+    for (int level = 0; level < DETECT_LEVELS; level++)
+        buf_clear(&w->views[level].text);
+    return rc;
+}

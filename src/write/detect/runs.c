@@ -1,0 +1,353 @@
+/*
+ * Runs: stretches of letters, digits and the signs of base64 that are longer than words are. Text has
+ * few of them and secrets are made of them, so what has no good literal to look for starts here: forms
+ * without one (rules with `run`), wallets, and keys of services that only a name nearby tells.
+ *
+ * A service's key is: its name, a word like "key" or a sign of assignment, and at most a few words later
+ * something random. Hundreds of names in the first stage would halve its speed; here they cost nothing
+ * until a random value stands there. Names are found by the three letters that they begin with.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "write/detect/detect_int.h"
+#include "write/detect/sift.h"
+
+#define RUN_RULE_MAX 8192 /* a JWT's header and body are runs; images are longer */
+#define VALUE_MAX 4096    /* bytes of a service's key */
+#define REACH 110         /* from a service's name to its key */
+#define WORDS 5           /* other words between them */
+#define BUCKETS 4096
+
+/* ---- the names ---- */
+
+static uint8_t lower(uint8_t c) {
+    return is_upper(c) ? (uint8_t)(c | 0x20) : c;
+}
+
+static unsigned bucket_of(const uint8_t *p) {
+    return (lower(p[0]) * 961u + lower(p[1]) * 31u + lower(p[2])) % BUCKETS;
+}
+
+struct names {
+    const char **list; /* sorted by bucket, longer ones first */
+    uint16_t first[BUCKETS + 1];
+};
+
+static const char *plain(const char *name) {
+    return name[0] == '~' ? name + 1 : name;
+}
+
+static int by_bucket(const void *a, const void *b) {
+    const char *x = plain(*(const char *const *)a), *y = plain(*(const char *const *)b);
+    unsigned bx = bucket_of((const uint8_t *)x), by = bucket_of((const uint8_t *)y);
+    if (bx != by)
+        return bx < by ? -1 : 1;
+    return strlen(x) > strlen(y) ? -1 : strlen(x) < strlen(y);
+}
+
+int names_new(struct names **ret, const struct rule *rule) {
+    struct names *n = calloc(1, sizeof *n);
+    if (!n || !(n->list = calloc(rule->keywords_count + 1, sizeof *n->list))) {
+        free(n);
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < rule->keywords_count; i++)
+        n->list[i] = rule->keywords[i];
+    qsort(n->list, rule->keywords_count, sizeof *n->list, by_bucket);
+    size_t at = 0;
+    for (unsigned b = 0; b <= BUCKETS; b++) {
+        while (at < rule->keywords_count && bucket_of((const uint8_t *)plain(n->list[at])) < b)
+            at++;
+        n->first[b] = (uint16_t)at;
+    }
+    n->first[BUCKETS] = (uint16_t)rule->keywords_count;
+    *ret = n;
+    return 0;
+}
+
+void names_free(struct names *n) {
+    if (n)
+        free(n->list);
+    free(n);
+}
+
+static bool starts_word(const uint8_t *p, size_t len, const char *word) {
+    for (size_t i = 0; word[i]; i++)
+        if (i >= len || lower(p[i]) != (uint8_t)word[i])
+            return false;
+    return true;
+}
+
+/* The longest name that stands at `p`; NULL: none. */
+static const char *name_at(const struct names *n, const uint8_t *p, size_t len) {
+    if (len < 3)
+        return NULL;
+    unsigned b = bucket_of(p);
+    for (size_t i = n->first[b]; i < n->first[b + 1]; i++)
+        if (starts_word(p, len, plain(n->list[i])))
+            return n->list[i];
+    return NULL;
+}
+
+/* ---- what stands between a name and a value ---- */
+
+/* The first ten say that something is secret; the others only go along with them. */
+static const char *const key_words[] = {"secret", "private", "access",  "token", "api",     "key",
+                                        "auth",   "pat",     "password", "pass", "client",  "app",
+                                        "license", "bearer", "service", "account", "oauth", "project",
+                                        "user",   "live",    "test",    "id",    "basic",   "code"};
+#define SAYING 10
+
+static bool is_token_char(uint8_t c) {
+    static const bool signs[256] = {['_'] = true, ['-'] = true, ['.'] = true, ['+'] = true, ['/'] = true,
+                                    ['='] = true, ['~'] = true, ['%'] = true, ['!'] = true, ['@'] = true};
+    return is_alnum(c) || signs[c];
+}
+
+struct between {
+    bool said, sign;
+    size_t words;
+};
+
+static bool starts_key_word(const uint8_t *p, size_t len) {
+    for (size_t k = 0; k < SAYING; k++)
+        if (starts_word(p, len, key_words[k]))
+            return true;
+    return false;
+}
+
+/* How much of the beginning is words like "secret" and signs between them. */
+static size_t skip_key_words(const uint8_t *p, size_t len, struct between *b) {
+    size_t at = 0;
+    while (at < len && at < 4 && is_digit(p[at]))
+        at++; /* of the name: "name123_key" */
+    if (at == len || is_digit(p[at]) || !is_alpha(p[at]) || !starts_key_word(p + at, len - at))
+        at = 0;
+    for (bool more = true; more;) {
+        more = false;
+        while (at < len && strchr("_-=.:", p[at])) {
+            b->sign = b->sign || p[at] == '=' || p[at] == ':';
+            at++;
+        }
+        for (size_t k = 0; !more && k < sizeof key_words / sizeof key_words[0]; k++) {
+            size_t n = strlen(key_words[k]);
+            /* Only a whole word: small letters after it that are no further such word are the value. */
+            if (starts_word(p + at, len - at, key_words[k]) &&
+                (k < SAYING || at + n == len || !is_alnum(p[at + n]) || is_upper(p[at + n]))) {
+                at += n;
+                b->said = b->said || k < SAYING;
+                more = true;
+            }
+        }
+    }
+    return at;
+}
+
+/* Reads on from a name's end to the value at `value`; false when too much is between them. */
+static bool read_between(struct text t, size_t at, size_t value, struct between *b) {
+    *b = (struct between){0};
+    while (at < value) {
+        uint8_t c = t.p[at];
+        if (!is_token_char(c) || c == '=') {
+            b->sign = b->sign || c == ':' || c == '=';
+            at++;
+            continue;
+        }
+        size_t from = at;
+        while (at < value && is_token_char(t.p[at]) && t.p[at] != '=')
+            at++;
+        size_t skipped = skip_key_words(t.p + from, at - from, b);
+        if (skipped < at - from && ++b->words > WORDS)
+            return false;
+    }
+    return true;
+}
+
+/* ---- a service's key ---- */
+
+/* Paths, hosts and file names have signs that keys have as well. */
+static bool is_address(const uint8_t *p, size_t len) {
+    size_t ending = 0;
+    while (ending < len && ending < 5 && is_lower(p[len - 1 - ending]))
+        ending++;
+    if (ending && ending < 5 && ending < len && p[len - 1 - ending] == '.')
+        return true;
+    return p[0] == '/' || p[0] == '.' || memmem(p, len, "//", 2) || memmem(p, len, ".com", 4) ||
+           memchr(p, '@', len) || memmem(p, len, ".io", 3);
+}
+
+/* The nearest name before `value`, if what stands between them makes the value its key. */
+static bool is_named(const struct names *names, struct text t, size_t value, size_t len) {
+    struct between b;
+    size_t low = value > REACH ? value - REACH : 0;
+    for (size_t at = value; at-- > low;) {
+        bool start = is_alpha(t.p[at]) &&
+                     (at == 0 || !is_alpha(t.p[at - 1]) || (is_upper(t.p[at]) && is_lower(t.p[at - 1])));
+        const char *name = start ? name_at(names, t.p + at, value - at) : NULL;
+        if (!name)
+            continue;
+        size_t end = at + strlen(plain(name));
+        bool common = name[0] == '~';
+        bool inside = end < value && is_lower(t.p[end]) && is_lower(t.p[end - 1]) &&
+                      !skip_key_words(t.p + end, value - end, &b);
+        if (!read_between(t, end, value, &b))
+            return false;
+        if (inside && (common || b.words > 0))
+            continue; /* "floating", "columns" */
+        bool told = b.words == 0 ? b.said || b.sign || !common
+                                 : b.said || (!common && (b.sign || (b.words == 1 && value - end < 5)));
+        bool clear = b.words == 0 && (b.said || (b.sign && !common));
+        if (told && (clear ? value_is_likely : value_is_random)(t.p + value, len))
+            return true;
+    }
+    return false;
+}
+
+/* The token around a run, without the words like "secret" that are glued to its front. */
+static void find_service_key(const struct detect *d, struct detect_work *w, struct text t, size_t start,
+                             size_t end) {
+    struct between b = {0};
+    if (!value_is_likely(t.p + start, end - start))
+        return;
+    size_t low = start > 256 ? start - 256 : 0, high = t.len - end > VALUE_MAX ? end + VALUE_MAX : t.len;
+    while (start > low && is_token_char(t.p[start - 1]))
+        start--;
+    while (end < high && is_token_char(t.p[end]))
+        end++;
+    /* NAME=VALUE is one stretch; the value begins after the sign. */
+    const uint8_t *equals = memchr(t.p + start, '=', end - start);
+    if (equals && equals + 3 < t.p + end && is_alnum(equals[1]) &&
+        !value_is_likely(t.p + start, (size_t)(equals - t.p) - start))
+        start = (size_t)(equals - t.p) + 1;
+    while (end > start && strchr(".!,", t.p[end - 1]))
+        end--;
+    /* name_secret-VALUE as well: try behind the last word that says so. */
+    size_t value = start;
+    const char *name = name_at(d->names, t.p + start, end - start);
+    size_t behind = name ? start + strlen(plain(name)) : start;
+    if (behind > start && behind + 8 < end)
+        value = behind + skip_key_words(t.p + behind, end - behind, &b);
+    for (size_t at = start; at + 8 < end; at++) {
+        if (at > start && is_alpha(t.p[at - 1]) && !(is_upper(t.p[at]) && is_lower(t.p[at - 1])))
+            continue;
+        b = (struct between){0};
+        size_t skipped = skip_key_words(t.p + at, end - at, &b);
+        if (skipped && b.said)
+            value = at + skipped;
+        if (at - start > 64)
+            break;
+    }
+    /* Words like "key" may stand in the value itself by chance: then it is tried whole. */
+    for (size_t tries = 0; tries < 2; tries++, value = start) {
+        size_t len = end - value;
+        if (end > value && len >= 10 && len <= VALUE_MAX && !is_address(t.p + value, len) &&
+            !value_is_placeholder(t.p + value, len) && is_named(d->names, t, value, len)) {
+            work_found(w, d->by_kind[RULE_VENDOR] - 1u, value, end, DETECT_UNCHECKED);
+            return;
+        }
+        if (value == start)
+            return;
+    }
+}
+
+/* ---- all runs ---- */
+
+static void try_rules(const struct detect *d, struct detect_work *w, struct text t, size_t start) {
+    for (size_t i = 0; i < d->run_rules_count; i++) {
+        const struct rule *rule = &d->rules.list[d->run_rules[i]];
+        if (!rule->starts || rule->starts[t.p[start] / 8] >> (t.p[start] % 8) & 1)
+            pattern_confirm(d, w, t, d->run_rules[i], start);
+    }
+}
+
+static bool note_run(struct detect_work *w, size_t start, size_t end) {
+    if (w->runs_count == w->runs_cap) {
+        size_t cap = w->runs_cap ? w->runs_cap * 2 : 256;
+        struct run *more = realloc(w->runs, cap * sizeof *more);
+        if (!more) {
+            w->failed = ERR_NOMEM;
+            return false;
+        }
+        w->runs = more;
+        w->runs_cap = cap;
+    }
+    w->runs[w->runs_count++] = (struct run){(uint32_t)start, (uint32_t)end};
+    return true;
+}
+
+/* The runs that end in a block; *open is where the one began that reaches into it (SIZE_MAX: none). */
+static void block_runs(struct detect_work *w, uint64_t bits, size_t at, size_t *open) {
+    size_t i = 0;
+    if (*open != SIZE_MAX) {
+        i = ~bits ? (size_t)__builtin_ctzll(~bits) : SIFT_BLOCK;
+        if (i == SIFT_BLOCK)
+            return;
+        if (at + i - *open >= RUN_SHORT)
+            note_run(w, *open, at + i);
+        *open = SIZE_MAX;
+    }
+    bits &= i < SIFT_BLOCK ? ~(uint64_t)0 << i : 0;
+    /* A bit stays where RUN_SHORT of them begin. */
+    uint64_t starts = bits & bits >> 1;
+    starts &= starts >> 2;
+    starts &= starts >> 4; /* eight of them */
+    starts &= starts >> (RUN_SHORT - 8);
+    while (starts) {
+        size_t start = (size_t)__builtin_ctzll(starts);
+        uint64_t gaps = ~bits >> start << start;
+        if (!gaps)
+            break; /* it reaches the block's end */
+        size_t end = (size_t)__builtin_ctzll(gaps);
+        note_run(w, at + start, at + end);
+        starts = starts >> end << end;
+    }
+    if (bits >> (SIFT_BLOCK - 1))
+        *open = at + SIFT_BLOCK - (~bits ? (size_t)__builtin_clzll(~bits) : SIFT_BLOCK);
+}
+
+static bool has_bits(uint64_t bits, int n) {
+    while (--n > 0 && bits)
+        bits &= bits - 1;
+    return bits != 0;
+}
+
+void runs_find(const struct detect *d, struct detect_work *w, struct text t) {
+    struct person person = {d, w, t, 0};
+    size_t open = SIZE_MAX;
+    uint8_t last[SIFT_BLOCK] = {0};
+    bool before = false;
+    w->runs_count = 0;
+    for (size_t at = 0; at < t.len && !w->failed; at += SIFT_BLOCK) {
+        size_t len = t.len - at < SIFT_BLOCK ? t.len - at : SIFT_BLOCK;
+        if (len < SIFT_BLOCK)
+            memcpy(last, t.p + at, len);
+        struct sift s = sift_block(len < SIFT_BLOCK ? last : t.p + at);
+        block_runs(w, s.run, at, &open);
+        bool worth = has_bits(s.digits, 5) || s.signs || len < SIFT_BLOCK ||
+                     (has_bits(s.digits, 2) && has_bits(s.colons, 3));
+        /* A number may have begun in the block before. */
+        if (worth)
+            personal_look(&person, at > 24 && !before ? at - 24 : at, at + len);
+        before = worth;
+    }
+    if (open != SIZE_MAX && t.len - open >= RUN_SHORT)
+        note_run(w, open, t.len);
+    explicit_bzero(last, sizeof last);
+}
+
+void runs_scan(const struct detect *d, struct detect_work *w, struct text t) {
+    bool vendor = d->by_kind[RULE_VENDOR] != 0, wallet = d->by_kind[RULE_WALLET] != 0;
+    for (size_t i = 0; i < w->runs_count && !w->failed; i++) {
+        size_t at = w->runs[i].start, end = w->runs[i].end, len = end - at;
+        if (len > RUN_RULE_MAX)
+            continue;
+        if (len >= 24)
+            try_rules(d, w, t, at);
+        if (wallet && len >= 26 && len <= 35 && strchr("13T", t.p[at]) && check_base58(t.p + at, len))
+            work_found(w, d->by_kind[RULE_WALLET] - 1u, at, end, DETECT_CHECKED);
+        if (vendor)
+            find_service_key(d, w, t, at, end);
+    }
+}

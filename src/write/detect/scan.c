@@ -1,0 +1,161 @@
+/*
+ * One view: the first stage (all rules in one database, ends of matches only), then for each place where
+ * it fired the second stage, which finds the value and judges it; then what no expression finds well.
+ *
+ * The first stage does not know where matches begin (asking it costs five times the speed), so the
+ * second looks back from the end, no further than the rule says.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "write/detect/detect_int.h"
+
+#define HITS_MAX (1u << 22)
+
+int scan_on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                  void *arg) {
+    struct detect_work *w = arg;
+    (void)from;
+    (void)flags;
+    if (w->hits_count == w->hits_cap) {
+        size_t cap = w->hits_cap ? w->hits_cap * 2 : 1024;
+        struct hit *more = cap > HITS_MAX ? NULL : realloc(w->hits, cap * sizeof *more);
+        if (!more) {
+            w->failed = ERR_LIMIT;
+            return 1;
+        }
+        w->hits = more;
+        w->hits_cap = cap;
+    }
+    w->hits[w->hits_count++] = (struct hit){id, (uint32_t)to};
+    return 0;
+}
+
+/* Do letters or digits stand around [start, end), as if it were a part of something longer? */
+static bool is_part(struct text t, size_t start, size_t end) {
+    return (start > 0 && is_alnum(t.p[start]) && is_alnum(t.p[start - 1])) ||
+           (end < t.len && is_alnum(t.p[end - 1]) && is_alnum(t.p[end]));
+}
+
+static bool accept(const struct rule *rule, struct text t, size_t start, size_t end, uint8_t *check) {
+    const uint8_t *p = t.p + start;
+    size_t len = end - start;
+    *check = DETECT_UNCHECKED;
+    if (rule->entropy && value_entropy(p, len) < rule->entropy)
+        return false;
+    switch (rule->check) {
+    case CHECK_GITHUB:
+        *check = check_github(p, len) ? DETECT_CHECKED : DETECT_CHECK_FAILED;
+        return !value_is_placeholder(p, len);
+    case CHECK_JWT:
+        *check = DETECT_CHECKED;
+        return check_jwt(p, len);
+    case CHECK_RANDOM:
+        return value_is_random(p, len) && !value_is_placeholder(p, len);
+    case CHECK_LIKELY:
+        return value_is_likely(p, len) && !value_is_placeholder(p, len);
+    case CHECK_WEAK:
+        return value_is_weak(p, len);
+    case CHECK_SECRET:
+        return value_is_password(p, len, true);
+    case CHECK_BASIC:
+        return check_basic(p, len);
+    case CHECK_WALLET:
+        *check = DETECT_CHECKED;
+        return check_bech32(p, len);
+    case CHECK_MNEMONIC:
+        return check_mnemonic(p, len);
+    case CHECK_NONE:
+        break;
+    }
+    return !rule->entropy || !value_is_placeholder(p, len);
+}
+
+/* The second stage's expression on `t` from `start` on; its match is in w->match. */
+static bool matches(struct detect_work *w, const struct rule *rule, struct text t, size_t start,
+                    uint32_t options, size_t hit) {
+    size_t stop = t.len - hit > rule->after ? hit + rule->after : t.len;
+    int n = pcre2_match(rule->code, t.p, stop, start, options, w->match, w->context);
+    if (n == PCRE2_ERROR_MATCHLIMIT || n == PCRE2_ERROR_HEAPLIMIT)
+        w->failed = ERR_LIMIT;
+    return n > 0;
+}
+
+/* The match that ends where the first stage fired, or later. */
+static bool locate(struct detect_work *w, const struct rule *rule, struct text t, size_t from,
+                   size_t hit) {
+    const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
+    if (!rule->literal_len) {
+        for (size_t at = from; at < hit && matches(w, rule, t, at, 0, hit); at = v[1] > at ? v[1] : at + 1)
+            if (v[1] >= hit)
+                return true;
+        return false;
+    }
+    for (size_t at = hit - rule->literal_len + 1; at-- > from;) {
+        if (t.p[at] == (uint8_t)rule->literal[0] &&
+            memcmp(t.p + at, rule->literal, rule->literal_len) == 0 &&
+            matches(w, rule, t, at, PCRE2_ANCHORED, hit) && v[1] >= hit)
+            return true;
+    }
+    return false;
+}
+
+void pattern_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t index,
+                     size_t hit) {
+    const struct rule *rule = &d->rules.list[index];
+    size_t from = hit > rule->before ? hit - rule->before : 0;
+    uint8_t check;
+    if (from < w->done[index])
+        from = w->done[index];
+    if (rule->run ? !matches(w, rule, t, hit, PCRE2_ANCHORED, hit)
+                  : hit < from + rule->literal_len || !locate(w, rule, t, from, hit))
+        return;
+    const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
+    size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
+    if (start == PCRE2_UNSET || start >= end || (!rule->glued && is_part(t, start, end)) ||
+        !accept(rule, t, start, end, &check))
+        return;
+    w->done[index] = (uint32_t)end;
+    work_found(w, index, start, end, check);
+}
+
+/* "[[secret:CLASS:kID:TAG]]" exactly: anything else that begins so is scanned like other text. */
+static void placeholder_confirm(struct detect_work *w, size_t rule, struct text t, size_t at) {
+    size_t start = at - strlen("[[secret:"), id, tag;
+    while (at < t.len && (is_lower(t.p[at]) || is_digit(t.p[at]) || t.p[at] == '-'))
+        at++;
+    if (at + 2 >= t.len || t.p[at] != ':' || t.p[at + 1] != 'k')
+        return;
+    for (id = at += 2; at < t.len && is_digit(t.p[at]);)
+        at++;
+    if (at == id || at - id > 10 || at >= t.len || t.p[at] != ':')
+        return;
+    for (tag = ++at; at < t.len && (is_upper(t.p[at]) || (t.p[at] >= '2' && t.p[at] <= '7'));)
+        at++;
+    if (at - tag == DETECT_TAG_TEXT && at + 2 <= t.len && t.p[at] == ']' && t.p[at + 1] == ']')
+        work_found(w, rule, start, at + 2, DETECT_UNCHECKED);
+}
+
+int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
+    w->hits_count = 0;
+    memset(w->done, 0, d->rules.count * sizeof *w->done);
+    if (d->db && hs_scan(d->db, (const char *)t.p, (unsigned)t.len, 0, w->scratch, scan_on_match, w) !=
+                     HS_SUCCESS)
+        return w->failed ? w->failed : ERR_INTERNAL;
+    for (size_t i = 0; i < w->hits_count && !w->failed; i++) {
+        struct hit hit = w->hits[i];
+        enum rule_kind kind = d->rules.list[hit.id].kind;
+        if (kind == RULE_PATTERN)
+            pattern_confirm(d, w, t, hit.id, hit.end);
+        else if (kind == RULE_PLACEHOLDER)
+            placeholder_confirm(w, hit.id, t, hit.end);
+        else
+            assign_confirm(d, w, t, hit.id, hit.end);
+    }
+    if (!w->failed)
+        runs_find(d, w, t);
+    if (!w->failed)
+        runs_scan(d, w, t);
+    return w->failed;
+}

@@ -1,0 +1,239 @@
+/*
+ * Does a value look like a secret? Random texts mix digits and letters, or cases, in ways that words do
+ * not; names, paths, versions and code are made of words. No dictionary: parts of a value between
+ * signs are judged by their make-up alone.
+ */
+#include <string.h>
+
+#include "write/detect/detect_int.h"
+
+#define VALUE_MAX 4096
+
+/* log2(x) in 1/256, linear between powers of two: at most 0.09 bit too low. */
+static uint32_t log2_256(uint32_t x) {
+    uint32_t whole = 31u - (uint32_t)__builtin_clz(x);
+    return whole * 256 + ((x - (1u << whole)) * 256 >> whole);
+}
+
+uint32_t value_entropy(const uint8_t *p, size_t len) {
+    uint16_t counts[256] = {0};
+    uint64_t sum = 0;
+    if (len > VALUE_MAX)
+        len = VALUE_MAX;
+    for (size_t i = 0; i < len; i++)
+        counts[p[i]]++;
+    for (size_t i = 0; i < len; i++) {
+        uint32_t c = counts[p[i]];
+        if (c)
+            sum += (uint64_t)c * log2_256(c);
+        counts[p[i]] = 0;
+    }
+    return len ? log2_256((uint32_t)len) - (uint32_t)(sum / len) : 0;
+}
+
+static uint8_t lower(uint8_t c) {
+    return is_upper(c) ? (uint8_t)(c | 0x20) : c;
+}
+
+static bool has_word(const uint8_t *p, size_t len, const char *word) {
+    size_t n = strlen(word);
+    for (size_t i = 0; i + n <= len; i++) {
+        size_t k = 0;
+        while (k < n && lower(p[i + k]) == (uint8_t)word[k])
+            k++;
+        if (k == n)
+            return true;
+    }
+    return false;
+}
+
+static bool ends_with(const uint8_t *p, size_t len, const char *word) {
+    size_t n = strlen(word);
+    return len >= n && has_word(p + len - n, n, word);
+}
+
+static size_t distinct(const uint8_t *p, size_t len) {
+    bool seen[256] = {false};
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        n += !seen[p[i]];
+        seen[p[i]] = true;
+    }
+    return n;
+}
+
+bool value_is_placeholder(const uint8_t *p, size_t len) {
+    static const char *const words[] = {"xxxx",     "placeholder", "changeme", "change_me", "change-me",
+                                        "your_",    "your-",       "<your",    "yourapi",   "yourkey",
+                                        "yoursecret", "yourtoken", "yourpass", "redacted", "****",      "....",
+                                        "insert_",  "replace_",    "replaceme", "_here",    "-here",
+                                        "${",       "{{",          "%s",       "00000000",  "____"};
+    if (ends_with(p, len, "example") || ends_with(p, len, "examplekey"))
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (has_word(p, len, words[i]))
+            return true;
+    return distinct(p, len) < 4;
+}
+
+/* One part between signs: letters that can be read, a number, or a word with a short number. */
+static bool is_wordy(const uint8_t *p, size_t len) {
+    size_t digits = 0, vowels = 0, letters = 0, run = 0, run_max = 0, changes = 0, humps = 0,
+           hump = 0, hump_max = 0, shouts = 0;
+    for (size_t i = 0; i < len; i++) {
+        changes += i > 0 && is_digit(p[i]) != is_digit(p[i - 1]);
+        if (is_digit(p[i])) {
+            digits++;
+            continue;
+        }
+        uint8_t c = lower(p[i]);
+        letters++;
+        bool begins = i > 0 && is_upper(p[i]) && !is_upper(p[i - 1]);
+        humps += begins;
+        hump = begins ? 1 : hump + 1;
+        /* "ABCdefGHI": words have one capital, or are an abbreviation once. */
+        shouts += i > 2 && is_lower(p[i]) && is_upper(p[i - 1]) && is_upper(p[i - 2]) && is_upper(p[i - 3]);
+        if (hump > hump_max)
+            hump_max = hump;
+        if (c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u' || c == 'y') {
+            vowels++;
+            run = 0;
+        } else if (++run > run_max) {
+            run_max = run;
+        }
+    }
+    if (!letters)
+        return len < 9;
+    if (letters < 4 && digits < 4)
+        return changes < 2;
+    if (digits > 4 || changes > 1)
+        return false;
+    return vowels * 6 >= letters && run_max < 6 && hump_max < 20 && shouts < 2 &&
+           letters > humps * 5;
+}
+
+static bool is_uuid(const uint8_t *p, size_t len) {
+    if (len != 36)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? p[i] != '-' : !is_alnum(p[i]))
+            return false;
+    }
+    return distinct(p, len) > 4;
+}
+
+static bool is_sign(uint8_t c) {
+    static const bool signs[256] = {['+'] = true, ['/'] = true, ['='] = true, ['_'] = true, ['.'] = true,
+                                    ['-'] = true, ['~'] = true, [':'] = true, ['%'] = true, ['!'] = true,
+                                    ['@'] = true, ['#'] = true, ['$'] = true, ['^'] = true, ['&'] = true,
+                                    ['*'] = true, ['?'] = true, [','] = true};
+    return signs[c];
+}
+
+/* How a value divides: bytes of readable parts and of others, and what characters there are. */
+struct make_up {
+    size_t digits, letters, upper, odd, plain;
+    size_t parts, mixed; /* mixed: of letters and digits */
+};
+
+static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
+    size_t part = 0;
+    *m = (struct make_up){0};
+    for (size_t i = 0; i <= len; i++) {
+        if (i < len && is_alnum(p[i])) {
+            m->digits += is_digit(p[i]);
+            m->letters += is_alpha(p[i]);
+            m->upper += is_upper(p[i]);
+            continue;
+        }
+        if (i < len && !is_sign(p[i]))
+            return false;
+        bool mixed = false;
+        for (size_t k = part + 1; k < i; k++)
+            mixed = mixed || is_digit(p[k]) != is_digit(p[k - 1]);
+        m->mixed += mixed;
+        m->parts++;
+        if (i > part && is_wordy(p + part, i - part))
+            m->plain += i - part;
+        else
+            m->odd += i - part;
+        part = i + 1;
+    }
+    return true;
+}
+
+bool value_is_random(const uint8_t *p, size_t len) {
+    struct make_up m;
+    if (len < 8 || len > VALUE_MAX)
+        return false;
+    if (is_uuid(p, len))
+        return true;
+    if (distinct(p, len) * 5 < (len < 40 ? len : 40) || !take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
+        return false;
+    /* Without digits: half of the letters are capitals, as names in code never have them; or a long
+     * single stretch that cannot be read. */
+    if (!m.digits && m.upper * 3 < m.letters)
+        return m.upper == 0 && m.parts == 1 && len >= 24 && value_entropy(p, len) > 3 * 256;
+    if (m.letters < 2 || (!m.digits && (m.upper * 4 > m.letters * 3 || len < 16)))
+        return false;
+    return value_entropy(p, len) >= (len < 16 ? 26 : 28) * 256u / 10;
+}
+
+bool value_is_likely(const uint8_t *p, size_t len) {
+    struct make_up m;
+    if (value_is_random(p, len))
+        return true;
+    if (len < 8 || len > VALUE_MAX || !take_apart(p, len, &m) || value_entropy(p, len) < 7 * 256 / 4)
+        return false;
+    if (m.digits && m.letters)
+        return m.mixed > 1 || (m.parts > 3 && m.digits > 9) || (m.odd * 2 >= m.plain && m.odd > 4);
+    return m.digits ? m.digits >= 16 : m.odd >= 20;
+}
+
+bool value_is_weak(const uint8_t *p, size_t len) {
+    static const char *const not_those[] = {"${", "{{", "://", "env.", "getenv", "config.", "userid", "required",
+                                            "string", "optional", "%(", "()", "-set", "null", "undefined"};
+    if (len < 4 || len > 128 || strchr("$<{%&([/\\", p[0]) || strchr(":(", p[len - 1]) ||
+        (p[len - 1] == '@' && is_wordy(p, len - 1)) ||
+        value_is_placeholder(p, len))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (p[i] < ' ' || p[i] == '"' || p[i] == '<' || p[i] == '>')
+            return false;
+    for (size_t i = 0; i < sizeof not_those / sizeof not_those[0]; i++)
+        if (has_word(p, len, not_those[i]))
+            return false;
+    return !(len < 11 && has_word(p, len, "passw"));
+}
+
+/* "thisismypassword", but not "confirmpassword", which is a field's name. */
+static bool is_own_words(const uint8_t *p, size_t len) {
+    static const char *const fields[] = {"confirm", "forgot", "current", "change", "reset", "new",
+                                         "old",     "enter",  "your",    "edit",   "repeat", "invalid",
+                                         "wrong",   "user",   "incorrect", "missing", "update", "verify"};
+    for (size_t i = 0; i < len; i++)
+        if (!is_lower(p[i]))
+            return false;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (has_word(p, len, fields[i]))
+            return false;
+    return len >= 12;
+}
+
+bool value_is_password(const uint8_t *p, size_t len, bool quoted) {
+    size_t digits = 0, letters = 0, signs = 0;
+    if (len < 6 || !value_is_weak(p, len) || memchr(p, ' ', len))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        digits += is_digit(p[i]);
+        letters += is_alpha(p[i]);
+        signs += strchr("!@#$%^&*?~+", p[i]) != NULL;
+    }
+    if (has_word(p, len, "passw") && !(quoted && digits + signs > 1))
+        return quoted && is_own_words(p, len);
+    bool word = !signs && digits < 2 && is_wordy(p, len);
+    if (!quoted)
+        return len >= 8 && letters && digits && !word && !strchr(".-", p[0]) && !has_word(p, len, "()");
+    return letters > 1 && (digits || (signs && p[0] != '#' && p[0] != '@')) && !word;
+}
