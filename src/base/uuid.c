@@ -27,14 +27,15 @@ void uuid_v4_stamp(uint8_t id[UUID_BYTES]) {
 }
 
 void uuid_format(char out[UUID_TEXT + 1], const uint8_t id[UUID_BYTES]) {
-    char hex[2 * UUID_BYTES + 1];
-    hex_encode(hex, id, UUID_BYTES);
-    for (int i = 0, o = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            out[o++] = '-';
-        out[o++] = hex[i];
+    static const char digit[] = "0123456789abcdef";
+    char *o = out;
+    for (int i = 0; i < UUID_BYTES; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *o++ = '-';
+        *o++ = digit[id[i] >> 4];
+        *o++ = digit[id[i] & 15];
     }
-    out[UUID_TEXT] = 0;
+    *o = 0;
 }
 
 bool uuid_parse(uint8_t id[UUID_BYTES], const char *text, unsigned len) {

@@ -42,7 +42,7 @@ int snapshot_map_file(int fd, int prot, struct snapshot **ret) {
 }
 
 int snapshot_map(int fd, const struct snapshot **ret) {
-    struct snapshot *s;
+    struct snapshot *s = NULL;
     int rc = snapshot_map_file(fd, PROT_READ, &s);
     if (!rc)
         *ret = s;
@@ -192,9 +192,13 @@ static int look_key(const uint8_t *area, const void *ask, void *out) {
     ret->expires_us = k.expires_us;
     ret->entry = k.entry;
     ret->limits = k.limits;
+    ret->any_model = k.models.count == 0;
+    ret->no_tags = true;
     if (project_of(area, &k, &p)) {
         ret->project_entry = p.entry;
         ret->project_limits = p.limits;
+        ret->any_model = ret->any_model && p.models.count == 0;
+        ret->no_tags = p.tags.count == 0;
     }
     return 0;
 }
@@ -255,6 +259,8 @@ int snapshot_may_use(const struct snapshot *s, const struct snapshot_key *key, c
                      size_t len) {
     if (len == 0 || len >= LIMIT_MODEL)
         return ERR_DENIED;
+    if (key->any_model)
+        return 0;
     return look(s, look_use, &(struct use){key, {model, len}}, NULL);
 }
 
@@ -287,6 +293,9 @@ static int look_tags(const uint8_t *area, const void *ask, void *out) {
 
 int snapshot_project_tags(const struct snapshot *s, const struct snapshot_key *key,
                           struct snapshot_source ret[LIMIT_TAGS], uint32_t *ret_count) {
+    *ret_count = 0;
+    if (key->no_tags)
+        return 0;
     return look(s, look_tags, key, &(struct tags){ret, ret_count});
 }
 

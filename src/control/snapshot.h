@@ -51,6 +51,7 @@ struct snapshot_key {
     struct limits_set limits;
     uint32_t project_entry; /* read only: filled from the project */
     struct limits_set project_limits;
+    bool any_model, no_tags; /* read only: there is nothing to look up of that kind */
 };
 
 struct snapshot_provider {

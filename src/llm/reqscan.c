@@ -254,21 +254,29 @@ static int hex_digit(uint8_t c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+#ifdef __SSE2__
+static inline __m128i stops(__m128i v) {
+    /* signed: bytes from 0x80 on are negative, so "less than blank" finds them as well */
+    return _mm_or_si128(
+        _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))),
+        _mm_cmplt_epi8(v, _mm_set1_epi8(' ')));
+}
+#endif
+
 /* The first byte in [p, e) that is a quote, a backslash, a control character or not ASCII. */
 static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *e) {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
-                  blank = _mm_set1_epi8(' ');
-    for (; e - p >= 32; p += 32) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(p + 16));
-        /* signed: bytes from 0x80 on are negative, so "less than blank" finds them as well */
-        __m128i stop = _mm_cmplt_epi8(_mm_min_epu8(v, w), blank);
-        stop = _mm_or_si128(stop, _mm_cmplt_epi8(_mm_max_epu8(v, w), blank));
-        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(w, quote)));
-        stop = _mm_or_si128(stop, _mm_or_si128(_mm_cmpeq_epi8(v, slash), _mm_cmpeq_epi8(w, slash)));
-        if (_mm_movemask_epi8(stop))
+    for (; e - p >= 64; p += 64) {
+        const __m128i *v = (const void *)p;
+        __m128i ab = _mm_or_si128(stops(_mm_loadu_si128(v)), stops(_mm_loadu_si128(v + 1)));
+        __m128i cd = _mm_or_si128(stops(_mm_loadu_si128(v + 2)), stops(_mm_loadu_si128(v + 3)));
+        if (_mm_movemask_epi8(_mm_or_si128(ab, cd)))
             break;
+    }
+    for (; e - p >= 16; p += 16) {
+        int mask = _mm_movemask_epi8(stops(_mm_loadu_si128((const __m128i *)(const void *)p)));
+        if (mask)
+            return p + __builtin_ctz((unsigned)mask);
     }
 #else
     for (; e - p >= 8; p += 8) {
