@@ -1,57 +1,17 @@
 /*
  * Placeholders: what stands in the stored copy in place of a secret. The same secret of one tenant has
  * the same tag, so leaks can be counted and looked up; without the key a tag says nothing, and it is not
- * reversible with it. Keys are the caller's; only hash states pass through here, and they are wiped.
+ * reversible with it (record/fingerprint.h). Keys are the caller's.
  */
-#include <sodium.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "record/fingerprint.h"
 #include "write/detect/detect_int.h"
-
-static void base32(char out[static DETECT_TAG_TEXT + 1], const uint8_t in[static 16]) {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    uint32_t bits = 0;
-    unsigned held = 0, n = 0;
-    for (size_t i = 0; i < 16; i++) {
-        bits = bits << 8 | in[i];
-        for (held += 8; held >= 5; held -= 5)
-            out[n++] = alphabet[bits >> (held - 5) & 31];
-    }
-    out[n++] = alphabet[bits << (5 - held) & 31];
-    out[n] = 0;
-}
-
-/* Numbers are written with and without separators; the tag is of the digits. */
-static bool is_number(const uint8_t *p, size_t len) {
-    bool any = false;
-    for (size_t i = 0; i < len; i++) {
-        if (!is_digit(p[i]) && !strchr(" -+().Xx", p[i] ? p[i] : 'a'))
-            return false;
-        any = any || is_digit(p[i]);
-    }
-    return any;
-}
 
 void detect_tag(char out[static DETECT_TAG_TEXT + 1], const struct detect_key *key, const char *class,
                 const void *value, size_t len) {
-    crypto_auth_hmacsha256_state state;
-    uint8_t mac[crypto_auth_hmacsha256_BYTES];
-    const uint8_t *p = value;
-    crypto_auth_hmacsha256_init(&state, key->key, DETECT_KEY_BYTES);
-    crypto_auth_hmacsha256_update(&state, (const uint8_t *)"v1", 2);
-    crypto_auth_hmacsha256_update(&state, (const uint8_t *)class, strlen(class) + 1);
-    if (is_number(p, len)) {
-        for (size_t i = 0; i < len; i++)
-            if (is_digit(p[i]) || (p[i] | 0x20) == 'x')
-                crypto_auth_hmacsha256_update(&state, is_digit(p[i]) ? p + i : (const uint8_t *)"X", 1);
-    } else {
-        crypto_auth_hmacsha256_update(&state, p, len);
-    }
-    crypto_auth_hmacsha256_final(&state, mac);
-    base32(out, mac);
-    sodium_memzero(&state, sizeof state);
-    sodium_memzero(mac, sizeof mac);
+    fingerprint(out, key->key, class, value, len);
 }
 
 /* Where a finding stands in JSON: inside of a string or not. Walks on from the last place. */
