@@ -3,7 +3,7 @@
 /*
  * The one table of messages between programs: number, who sends, who receives, largest size. A
  * message on the wrong edge, or larger than its row says, ends the peer. Payload layouts are packed
- * little-endian, written and read with base/bytes.h; each is described at its row. doc/wire.md.
+ * little-endian, written and read with base/bytes.h; each is described at its row.
  *
  * Frame on the socket (SOCK_STREAM): u32 payload length | u16 message | u16 version = 1 | payload.
  * A descriptor rides on the frame's first byte (SCM_RIGHTS).

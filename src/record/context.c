@@ -6,13 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-
-static uint8_t *put_string(uint8_t *p, const char *s) {
-    size_t n = strnlen(s, LIMIT_NAME - 1);
-    *p++ = (uint8_t)n;
-    memcpy(p, s, n);
-    return p + n;
-}
+#include "record/text.h"
 
 static uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n) {
     memcpy(p, from, n);
@@ -22,8 +16,8 @@ static uint8_t *put_bytes(uint8_t *p, const uint8_t *from, size_t n) {
 size_t context_encode(uint8_t out[CONTEXT_MAX], const struct context *c) {
     uint8_t *p = out;
     *p++ = CONTEXT_VERSION;
-    p = put_string(p, c->tenant);
-    p = put_string(p, c->project);
+    p = text_put(p, c->tenant);
+    p = text_put(p, c->project);
     p = put_bytes(p, c->subject, UUID_BYTES);
     p = put_bytes(p, c->record, UUID_BYTES);
     *p++ = c->field;
@@ -32,7 +26,7 @@ size_t context_encode(uint8_t out[CONTEXT_MAX], const struct context *c) {
     p = put_bytes(p, c->parent, UUID_BYTES);
     p = put_bytes(p, c->parent_hash, CONTEXT_HASH_BYTES);
     put_u32(p, c->kept);
-    p = put_string(p + 4, c->dialect);
+    p = text_put(p + 4, c->dialect);
     return (size_t)(p - out);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "record/text.h"
 
 static const char row_label[] = "safehouse data key row 1";
 static const char id_label[] = "safehouse data key 1";
@@ -13,18 +14,11 @@ static const char ratchet_context[crypto_kdf_CONTEXTBYTES + 1] = "shratch1";
 
 #define LABEL_BYTES (sizeof row_label - 1)
 
-static uint8_t *put_string(uint8_t *p, const char *s) {
-    size_t n = strnlen(s, LIMIT_NAME - 1);
-    *p++ = (uint8_t)n;
-    memcpy(p, s, n);
-    return p + n;
-}
-
 size_t data_key_maced(uint8_t out[DATA_KEY_MACED_MAX], const struct data_key_row *row) {
     uint8_t *p = out;
     memcpy(p, row_label, LABEL_BYTES);
-    p = put_string(p + LABEL_BYTES, row->tenant);
-    p = put_string(p, row->project);
+    p = text_put(p + LABEL_BYTES, row->tenant);
+    p = text_put(p, row->project);
     memcpy(p, row->subject, UUID_BYTES);
     p += UUID_BYTES;
     put_u64(p, row->created_us);
@@ -44,19 +38,11 @@ size_t data_key_row_encode(uint8_t out[DATA_KEY_ROW_MAX], const struct data_key_
     return n + DATA_KEY_MAC_BYTES;
 }
 
-static const uint8_t *take_string(const uint8_t *p, const uint8_t *end, char out[LIMIT_NAME]) {
-    if (!p || p == end || *p >= LIMIT_NAME || end - p - 1 < *p || memchr(p + 1, 0, *p))
-        return NULL;
-    memcpy(out, p + 1, *p);
-    out[*p] = 0;
-    return p + 1 + *p;
-}
-
 int data_key_row_decode(struct data_key_row *ret, const uint8_t *p, size_t len) {
     const uint8_t *end = p + len;
     struct data_key_row r = {0};
-    p = take_string(p, end, r.tenant);
-    p = take_string(p, end, r.project);
+    p = text_take(p, end, r.tenant);
+    p = text_take(p, end, r.project);
     const ptrdiff_t rest =
         UUID_BYTES + 8 + DATA_KEY_ID_BYTES + 4 + DATA_KEY_WRAPPED_BYTES + DATA_KEY_MAC_BYTES;
     if (!p || end - p != rest)

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "record/text.h"
 
 /* After a part that is too long or does not fit, p is NULL and stays so. */
 static uint8_t *put_string(uint8_t *p, const uint8_t *end, const char *s) {
@@ -35,19 +36,11 @@ size_t subject_encode_name(uint8_t *out, size_t size, const char *tenant, const 
     return (size_t)(p + 3 + len - out);
 }
 
-static const uint8_t *take_string(const uint8_t *p, const uint8_t *end, char out[LIMIT_NAME]) {
-    if (!p || p == end || *p >= LIMIT_NAME || end - p - 1 < *p || memchr(p + 1, 0, *p))
-        return NULL;
-    memcpy(out, p + 1, *p);
-    out[*p] = 0;
-    return p + 1 + *p;
-}
-
 int subject_decode_name(struct subject_name *ret, const uint8_t *p, size_t len) {
     const uint8_t *end = p + len;
     struct subject_name s = {0};
-    p = take_string(p, end, s.tenant);
-    p = take_string(p, end, s.project);
+    p = text_take(p, end, s.tenant);
+    p = text_take(p, end, s.project);
     if (!p || end - p < 3 || !kind_known(p[0]))
         return ERR_SYNTAX;
     size_t n = get_u16(p + 1);
