@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/memfile.h"
 #include "control/slots.h"
 
 #define HEALTH_MAGIC 0x31746c6873736873ull /* "shsshlt1" */
@@ -109,13 +110,9 @@ unsigned health_reap(struct health *h) {
 int health_create(struct health **ret) {
     uint64_t head[2] = {HEALTH_MAGIC, sizeof(struct file)};
     struct supervisor *own = calloc(1, sizeof *own);
-    int fd = memfd_create("safehouse-health", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int rc = !own ? ERR_NOMEM : fd < 0 ? err_from_errno(errno) : 0;
-    if (!rc && (ftruncate(fd, (off_t)sizeof(struct file)) ||
-                fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)))
-        rc = err_from_errno(errno);
-    if (!rc && pwrite(fd, head, sizeof head, 0) != sizeof head)
-        rc = ERR_IO;
+    int fd = -1;
+    int rc = own ? memfile_new("safehouse-health", sizeof(struct file), head, sizeof head, &fd)
+                 : ERR_NOMEM;
     if (!rc)
         rc = health_map(fd, ret);
     if (rc) {

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/memfile.h"
 #include "control/limits_int.h"
 
 #define BUCKETS (1u << 18) /* three times the entries */
@@ -285,21 +286,9 @@ static int open_usage(const char *path, int *ret_fd, struct limits_opened *how) 
 }
 
 static int make_live(int *ret_fd) {
-    uint64_t head[2] = {LIMITS_MAGIC, sizeof(struct limits_live_file)};
-    int fd = memfd_create("safehouse-limits", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return err_from_errno(errno);
-    int rc = ftruncate(fd, (off_t)sizeof(struct limits_live_file)) ? err_from_errno(errno) : 0;
-    if (!rc && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
-        rc = err_from_errno(errno);
-    if (!rc && pwrite(fd, head, sizeof head, 0) != sizeof head)
-        rc = ERR_IO;
-    if (rc) {
-        close(fd);
-        return rc;
-    }
-    *ret_fd = fd;
-    return 0;
+    const uint64_t head[2] = {LIMITS_MAGIC, sizeof(struct limits_live_file)};
+    return memfile_new("safehouse-limits", sizeof(struct limits_live_file), head, sizeof head,
+                       ret_fd);
 }
 
 int limits_open(const char *path, uint64_t now_us, struct limits **ret,

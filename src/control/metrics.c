@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/memfile.h"
 
 #define MS UINT64_C(1000000) /* in ns */
 #define NONE UINT64_MAX
@@ -229,13 +230,8 @@ int metrics_create(struct metrics **ret) {
     randombytes_buf(head.hash_key, sizeof head.hash_key);
     for (size_t i = 0; i < 3; i++)
         head.hash_key[i] |= 1; /* multipliers */
-    int fd = memfd_create("safehouse-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int rc = fd < 0 ? err_from_errno(errno) : 0;
-    if (!rc && (ftruncate(fd, (off_t)sizeof(struct metrics_file)) ||
-                fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)))
-        rc = err_from_errno(errno);
-    if (!rc && pwrite(fd, &head, sizeof head, 0) != sizeof head)
-        rc = ERR_IO;
+    int fd = -1;
+    int rc = memfile_new("safehouse-metrics", sizeof(struct metrics_file), &head, sizeof head, &fd);
     if (!rc)
         rc = metrics_map(fd, NULL, ret);
     if (rc) {

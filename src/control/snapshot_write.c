@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/memfile.h"
 #include "control/pattern.h"
 #include "control/snapshot_int.h"
 
@@ -31,21 +32,8 @@ struct builder {
 };
 
 int snapshot_create(int *ret_fd) {
-    uint64_t head[2] = {SNAPSHOT_MAGIC, sizeof(struct snapshot)};
-    int fd = memfd_create("safehouse-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return err_from_errno(errno);
-    int rc = ftruncate(fd, (off_t)sizeof(struct snapshot)) ? err_from_errno(errno) : 0;
-    if (!rc && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
-        rc = err_from_errno(errno);
-    if (!rc && pwrite(fd, head, sizeof head, 0) != sizeof head)
-        rc = ERR_IO;
-    if (rc) {
-        close(fd);
-        return rc;
-    }
-    *ret_fd = fd;
-    return 0;
+    const uint64_t head[2] = {SNAPSHOT_MAGIC, sizeof(struct snapshot)};
+    return memfile_new("safehouse-snapshot", sizeof(struct snapshot), head, sizeof head, ret_fd);
 }
 
 int snapshot_reader_fd(int fd, int *ret_fd) {

@@ -16,8 +16,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#include "base/memfile.h"
 
 static size_t round_up(size_t v, size_t to) {
     return (v + to - 1) / to * to;
@@ -46,17 +45,7 @@ int ring_create(size_t bytes, unsigned regions, int *ret_fd) {
     int rc = ring_geometry(&g, bytes, regions);
     if (rc)
         return rc;
-    int fd = memfd_create("safehouse-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return err_from_errno(errno);
-    if (ftruncate(fd, (off_t)bytes) || pwrite(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
-        fcntl(fd, F_ADD_SEALS, SEALS)) {
-        rc = err_from_errno(errno);
-        close(fd);
-        return rc;
-    }
-    *ret_fd = fd;
-    return 0;
+    return memfile_new("safehouse-ring", bytes, &head, sizeof head, ret_fd);
 }
 
 /* Plaintext stays out of cores, of children that did not ask for it, and, where the limit allows,
