@@ -3,7 +3,9 @@
  * Runs in safehouse-store's main thread.
  *
  * The whole file is read and checked before the first row goes anywhere: frames, their order, the
- * dense indexes' number, what the end frame says. Then each table gets its rows as one block. After
+ * dense indexes' number, what the end frame says. Then each table gets its rows as one block, and
+ * `leaves` one row: with it, verify can name the row of a batch that is not as it was, and check the
+ * rest of a batch of which retention has dropped a table. After
  * an attempt whose answer got lost, the rows are counted: a table that has them all is skipped. The
  * engine's deduplication stands behind that, and completes a block of which a part (rows of another
  * month) is there already.
@@ -12,6 +14,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -32,11 +35,17 @@
 
 enum frame_kind { FRAME_ROW = 1, FRAME_END, FRAME_EXCHANGE, FRAME_ASSIGNMENT };
 
+#define LEAVES_MAX (LIMIT_BATCH_ROWS + 3)
+#define TABLES (ROWS_TABLE_LAST + 2) /* numbers of them, STORE_LEAVES included */
+
 struct batch {
     struct buf file;
-    struct store_piece *rows[ROWS_TABLE_LAST + 1];
-    size_t count[ROWS_TABLE_LAST + 1], room[ROWS_TABLE_LAST + 1];
+    struct store_piece *rows[TABLES];
+    size_t count[TABLES], room[TABLES];
     uint32_t total;
+    uint64_t time_us; /* of the earliest row */
+    struct buf tables, months, leaves; /* a number, a number, a hash for each row, in their order */
+    struct buf leaf_row;
     bool ended;
 };
 
@@ -62,9 +71,83 @@ static bool check_is_right(const uint8_t *p, size_t len) {
     return memcmp(full, p + len, CHECK_BYTES) == 0;
 }
 
-static int add_row(struct batch *b, uint8_t table, const uint8_t *p, size_t len) {
-    if (table < ROWS_DATA_KEYS || table > ROWS_TABLE_LAST || b->total == LIMIT_BATCH_ROWS + 3)
+/* ---- leaves ---- */
+
+static size_t put_leb(uint8_t out[10], uint64_t v) {
+    size_t n = 0;
+    for (; v > 0x7f; v >>= 7)
+        out[n++] = (uint8_t)((v & 0x7f) | 0x80);
+    out[n++] = (uint8_t)v;
+    return n;
+}
+
+/* Every table's rows begin with tenant and project, short strings both, and the time. */
+static int row_time(const uint8_t *p, size_t len, uint64_t *ret_us) {
+    for (int i = 0; i < 2; i++) {
+        if (len < 1 || *p >= LIMIT_NAME || len - 1 < *p)
+            return ERR_CORRUPT;
+        len -= 1 + (size_t)*p;
+        p += 1 + *p;
+    }
+    if (len < 8)
         return ERR_CORRUPT;
+    *ret_us = get_u64(p);
+    return 0;
+}
+
+/* As toYYYYMM: which partition the row goes to. */
+static uint32_t month_of(uint64_t us) {
+    const time_t s = (time_t)(us / 1000000);
+    struct tm t;
+    return gmtime_r(&s, &t) ? (uint32_t)(t.tm_year + 1900) * 100 + (uint32_t)t.tm_mon + 1 : 0;
+}
+
+static int add_leaf(struct batch *b, uint8_t table, const uint8_t *row, size_t len) {
+    uint8_t month[4], leaf[BATCH_HASH_BYTES];
+    uint64_t us;
+    int rc = row_time(row, len, &us);
+    if (rc)
+        return rc;
+    if (b->total == 0 || us < b->time_us)
+        b->time_us = us;
+    put_u32(month, month_of(us));
+    batch_leaf(leaf, table, row, len);
+    rc = buf_append_u8(&b->tables, table);
+    if (!rc)
+        rc = buf_append(&b->months, month, sizeof month);
+    return rc ? rc : buf_append(&b->leaves, leaf, sizeof leaf);
+}
+
+/* The row of `leaves`: time, sealer, batch and three arrays. */
+static int make_leaf_row(struct batch *b, uint64_t sealer, uint64_t number) {
+    uint8_t fixed[24], n[10];
+    const size_t digits = put_leb(n, b->total);
+    const struct buf *arrays[] = {&b->tables, &b->months, &b->leaves};
+    put_u64(fixed, b->time_us);
+    put_u64(fixed + 8, sealer);
+    put_u64(fixed + 16, number);
+    int rc = buf_append(&b->leaf_row, fixed, sizeof fixed);
+    for (size_t i = 0; !rc && i < 3; i++) {
+        rc = buf_append(&b->leaf_row, n, digits);
+        if (!rc)
+            rc = buf_append(&b->leaf_row, arrays[i]->p, arrays[i]->len);
+    }
+    b->rows[STORE_LEAVES] = rc ? NULL : malloc(sizeof(struct store_piece));
+    if (!b->rows[STORE_LEAVES])
+        return rc ? rc : ERR_NOMEM;
+    *b->rows[STORE_LEAVES] = (struct store_piece){b->leaf_row.p, b->leaf_row.len};
+    b->count[STORE_LEAVES] = 1;
+    return 0;
+}
+
+/* ---- the file ---- */
+
+static int add_row(struct batch *b, uint8_t table, const uint8_t *p, size_t len) {
+    if (table < ROWS_DATA_KEYS || table > ROWS_TABLE_LAST || b->total == LEAVES_MAX)
+        return ERR_CORRUPT;
+    int rc = add_leaf(b, table, p, len);
+    if (rc)
+        return rc;
     if (b->count[table] == b->room[table]) {
         size_t room = b->room[table] ? 2 * b->room[table] : 256;
         struct store_piece *rows = realloc(b->rows[table], room * sizeof *rows);
@@ -149,18 +232,28 @@ int store_insert_file(struct store *s, int fd, uint64_t sealer, uint64_t batch, 
                       bool again) {
     struct batch b = {0};
     buf_init(&b.file, FILE_MAX);
+    buf_init(&b.tables, LEAVES_MAX);
+    buf_init(&b.months, 4 * LEAVES_MAX);
+    buf_init(&b.leaves, BATCH_HASH_BYTES * LEAVES_MAX);
+    buf_init(&b.leaf_row, (BATCH_HASH_BYTES + 8) * LEAVES_MAX);
     int rc = read_file(fd, &b.file);
     if (!rc)
         rc = parse(&b, sealer, batch);
     if (!rc && b.total != rows)
         rc = ERR_CORRUPT;
+    if (!rc && rows)
+        rc = make_leaf_row(&b, sealer, batch);
     again = again || !follows(s, sealer, batch);
-    for (int t = ROWS_DATA_KEYS; !rc && t <= ROWS_TABLE_LAST; t++)
+    for (int t = ROWS_DATA_KEYS; !rc && t < TABLES; t++)
         rc = insert_table(s, (enum rows_table)t, &b, sealer, batch, again);
     if (!rc)
         remember(s, sealer, batch);
-    for (int t = ROWS_DATA_KEYS; t <= ROWS_TABLE_LAST; t++)
+    for (int t = ROWS_DATA_KEYS; t < TABLES; t++)
         free(b.rows[t]);
+    buf_wipe(&b.tables);
+    buf_wipe(&b.months);
+    buf_wipe(&b.leaves);
+    buf_wipe(&b.leaf_row);
     buf_wipe(&b.file);
     return rc;
 }

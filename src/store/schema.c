@@ -70,6 +70,11 @@ static const char *const statements[] = {
     " interaction" ID ", key" NAME ", subject" ID ", class" NAME ", rule" NAME ", place" NAME ","
     " count UInt32" BYTES ", fingerprint String" BYTES ", fingerprint_key UInt32" BYTES ", " PLACE ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, project, time)" SETTINGS,
+    /* In no order of time: a batch is looked up by its number. */
+    "CREATE TABLE IF NOT EXISTS leaves (time" TIME NEAR ", sealer UInt64" BYTES ", batch UInt64" NEAR ","
+    " tables Array(UInt8)" BYTES ", months Array(UInt32)" BYTES ","
+    " leaves Array(FixedString(32)) CODEC(NONE))"
+    " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (sealer, batch)" SETTINGS,
     NULL,
 };
 
@@ -78,6 +83,8 @@ const char *schema_statement(unsigned i) {
 }
 
 const char *schema_insert_columns(enum rows_table t) {
+    if (t == STORE_LEAVES)
+        return "(time, sealer, batch, tables, months, leaves)";
     switch (t) {
     case ROWS_DATA_KEYS:
         return "(tenant, project, time, id, subject, writer, wrapped, mac, sealer, batch, index)";

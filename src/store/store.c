@@ -103,12 +103,16 @@ void store_close(struct store *s) {
     free(s);
 }
 
+const char *store_table_name(enum rows_table t) {
+    return t == STORE_LEAVES ? "leaves" : rows_table_name(t);
+}
+
 int store_count(struct store *s, enum rows_table t, uint64_t sealer, uint64_t batch,
                 uint64_t *ret) {
     char sql[256];
     int n = snprintf(sql, sizeof sql,
                      "SELECT count() FROM %s WHERE sealer = %" PRIu64 " AND batch = %" PRIu64,
-                     rows_table_name(t), sealer, batch);
+                     store_table_name(t), sealer, batch);
     chdb_result *r = chdb_query_n(*s->conn, sql, (size_t)n, "RowBinary", 9);
     int rc = ERR_IO;
     if (r && !chdb_result_error(r) && chdb_result_length(r) == sizeof *ret) {
@@ -125,8 +129,8 @@ int store_insert(struct store *s, enum rows_table t, uint64_t sealer, uint64_t b
     int len = snprintf(sql, sizeof sql,
                        "INSERT INTO %s %s SETTINGS insert_deduplication_token = '%" PRIu64
                        ":%" PRIu64 ":%s'",
-                       rows_table_name(t), schema_insert_columns(t), sealer, batch,
-                       rows_table_name(t));
+                       store_table_name(t), schema_insert_columns(t), sealer, batch,
+                       store_table_name(t));
     CHECK(len > 0 && (size_t)len < sizeof sql);
     chdb_insert_stream in = chdb_stream_insert_n(*s->conn, sql, (size_t)len, "RowBinary", 9);
     int rc = chdb_stream_insert_error(in) ? ERR_IO : 0;

@@ -18,6 +18,11 @@
 struct store;
 struct store_reader;
 
+/* Beside the tables of rows there is one of their leaves, a row a batch (doc/batch.md). */
+#define STORE_LEAVES ((enum rows_table)(ROWS_TABLE_LAST + 1))
+/* Of a table of rows, or of that one; NULL: there is no such table. */
+const char *store_table_name(enum rows_table t);
+
 /* Starts the engine on the folder (an absolute path; made by the caller) and creates what is missing
  * of the tables. After it the process has threads, and /proc as its working folder. ERR_IO: the engine
  * did not start or refused the tables. */

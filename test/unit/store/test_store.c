@@ -197,7 +197,8 @@ static bool is_there_once(struct store *st, uint64_t sealer, uint64_t number) {
     return count(st, ROWS_DATA_KEYS, sealer, number) == EXCHANGES / 10 &&
            count(st, ROWS_TURNS, sealer, number) == EXCHANGES &&
            count(st, ROWS_INTERACTIONS, sealer, number) == EXCHANGES &&
-           count(st, ROWS_FINDINGS, sealer, number) == EXCHANGES / 5;
+           count(st, ROWS_FINDINGS, sealer, number) == EXCHANGES / 5 &&
+           count(st, STORE_LEAVES, sealer, number) == 1;
 }
 
 /* ---- children ---- */
