@@ -38,7 +38,7 @@ UNIT_supervisor := base ipc ipc/dial record ring control write/detect write/dete
 UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
 UNIT_sealer  := base record ring llm/json.c llm/reqscan.c write/detect write/detect/rules.S proc/sealer/findings.c proc/sealer/policy.c
 UNIT_store   := base record store
-UNIT_detect  := base record write/detect write/detect/rules.S
+UNIT_detect  := base record llm write/turn write/detect write/detect/rules.S
 UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 

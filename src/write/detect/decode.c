@@ -346,35 +346,67 @@ long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len) {
     return (long)n;
 }
 
+static size_t encoded_end(struct text t, size_t at) {
+    while (at < t.len && base64_value[t.p[at]])
+        at++;
+    return at;
+}
+
+/* Where a next line of the same base64 begins, after the line [at, end); 0: there is none. */
+static size_t next_line(struct text t, size_t at, size_t end) {
+    if ((end - at) % 4)
+        return 0;
+    size_t next = end + (end < t.len && t.p[end] == '\r');
+    return next + 1 < t.len && t.p[next] == '\n' && base64_value[t.p[next + 1]] ? next + 1 : 0;
+}
+
+/* ASCII of any kind, or whole characters of UTF-8 (the last one may be cut off). */
 static bool is_text(const uint8_t *p, size_t len) {
     size_t bad = 0;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         bad += (p[i] < 0x20 && p[i] != '\n' && p[i] != '\r' && p[i] != '\t') || p[i] == 0x7f;
+        size_t more = p[i] >= 0xf0 ? 3 : p[i] >= 0xe0 ? 2 : p[i] >= 0x80 ? 1 : 0;
+        bad += more && (p[i] < 0xc2 || p[i] > 0xf4);
+        for (; more && i + 1 < len; more--)
+            bad += (p[++i] & 0xc0) != 0x80;
+    }
     return bad * 16 <= len;
+}
+
+/* Decodes the line [at, end) to the view's end. */
+static int open_line(struct view *v, struct text t, size_t at, size_t end) {
+    int rc = buf_reserve(&v->text, end - at);
+    if (!rc)
+        rc = segment(v, at, BASE64);
+    if (rc)
+        return rc;
+    long n = check_base64(v->text.p + v->text.len, end - at, t.p + at, end - at);
+    v->text.len += n > 0 ? (size_t)n : 0;
+    return 0;
 }
 
 int view_base64(struct view *v, struct text t, const struct run *runs, size_t count) {
     static const uint8_t gap[4] = {0};
     uint8_t head[RUN_MIN];
+    size_t done = 0;
     int rc = 0;
     begin(v);
     for (size_t k = 0; !rc && k < count; k++) {
-        size_t at = runs[k].start, end = runs[k].end, len = end - at, high = 0;
-        if (len < RUN_MIN || len > RUN_MAX)
+        size_t at = runs[k].start, end = runs[k].end, first = at;
+        if (at < done || end - at < RUN_MIN || end - at > RUN_MAX)
             continue;
         long n = check_base64(head, sizeof head, t.p + at, RUN_MIN);
-        for (long i = 0; i < n; i++)
-            high += head[i] >= 0x80;
-        if (n < 18 || high > 9 || !is_text(head, (size_t)n))
+        if (n < 18 || !is_text(head, (size_t)n))
             continue;
-        rc = buf_reserve(&v->text, len);
+        rc = open_line(v, t, at, end);
+        for (size_t next; !rc && (next = next_line(t, at, end)) && next - first < RUN_MAX;) {
+            at = next;
+            end = encoded_end(t, at);
+            rc = end - at > RUN_MAX ? 0 : open_line(v, t, at, end);
+        }
+        done = end;
         if (!rc)
-            rc = segment(v, at, BASE64);
-        if (rc)
-            break;
-        n = check_base64(v->text.p + v->text.len, len, t.p + at, len);
-        v->text.len += n > 0 ? (size_t)n : 0;
-        rc = segment(v, end - 1, 1);
+            rc = segment(v, end - 1, 1);
         if (!rc)
             rc = buf_append(&v->text, gap, sizeof gap);
     }

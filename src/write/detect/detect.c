@@ -205,6 +205,7 @@ int detect_work_new(struct detect_work **ret, const struct detect *d) {
     for (size_t i = 0; i < DETECT_LEVELS; i++)
         buf_init(&w->views[i].text, DETECT_INPUT);
     buf_init(&w->base64.text, DETECT_INPUT);
+    buf_init(&w->unescaped.text, DETECT_INPUT);
     w->done = calloc(d->rules.count + 1, sizeof *w->done);
     w->match = pcre2_match_data_create(4, NULL);
     w->context = pcre2_match_context_create(NULL);
@@ -225,6 +226,7 @@ void detect_work_free(struct detect_work *w) {
     for (size_t i = 0; i < DETECT_LEVELS; i++)
         view_wipe(&w->views[i]);
     view_wipe(&w->base64);
+    view_wipe(&w->unescaped);
     pcre2_match_data_free(w->match);
     pcre2_match_context_free(w->context);
     hs_free_scratch(w->scratch);
@@ -329,17 +331,31 @@ static int scan_text(const struct detect *d, struct detect_work *w, struct text 
     return rc ? rc : w->failed;
 }
 
-/* One level of base64 in a view, led back to the view's offsets. */
+static void lead_back(struct detect_work *w, const struct view *v) {
+    for (size_t i = 0; i < w->found.count; i++) {
+        struct detect_finding *f = &w->found.items[i];
+        view_source(v, f->start, f->end, &f->start, &f->end);
+    }
+}
+
+/* One level of base64 in a view, led back to the view's offsets. What is in it may be JSON. */
 static int scan_base64(const struct detect *d, struct detect_work *w, struct text t, int at,
                        struct detect_findings *list) {
     int rc = view_base64(&w->base64, t, w->runs, w->runs_count);
     if (rc || !w->base64.text.len)
         return rc;
-    rc = scan_text(d, w, (struct text){w->base64.text.p, w->base64.text.len});
-    for (size_t i = 0; !rc && i < w->found.count; i++) {
-        struct detect_finding *f = &w->found.items[i];
-        view_source(&w->base64, f->start, f->end, &f->start, &f->end);
-    }
+    struct text opened = {w->base64.text.p, w->base64.text.len};
+    rc = scan_text(d, w, opened);
+    lead_back(w, &w->base64);
+    if (!rc)
+        rc = collect(w, at, list);
+    if (!rc)
+        rc = view_decode(&w->unescaped, opened, true, false);
+    if (rc || !w->unescaped.text.len)
+        return rc;
+    rc = scan_text(d, w, (struct text){w->unescaped.text.p, w->unescaped.text.len});
+    lead_back(w, &w->unescaped);
+    lead_back(w, &w->base64);
     return rc ? rc : collect(w, at, list);
 }
 
@@ -374,6 +390,7 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
     for (int level = 0; level < DETECT_LEVELS; level++)
         buf_clear(&w->views[level].text);
     buf_clear(&w->base64.text);
+    buf_clear(&w->unescaped.text);
     if (rc)
         list->count = 0;
     return rc;

@@ -114,7 +114,8 @@ struct detect_work {
     struct run *runs; /* of the view at hand, RUN_SHORT bytes and more */
     size_t runs_count, runs_cap;
     struct detect_findings found; /* of the view at hand */
-    struct view views[DETECT_LEVELS], base64;
+    struct view views[DETECT_LEVELS];
+    struct view base64, unescaped; /* unescaped: what has escapes in base64 */
     int failed;
 };
 
@@ -161,6 +162,8 @@ void personal_look(struct person *s, size_t from, size_t to);
 /* ---- values (value.c) ---- */
 uint32_t value_entropy(const uint8_t *p, size_t len); /* 1/256 bit a byte */
 bool value_is_placeholder(const uint8_t *p, size_t len);
+/* The least of it: is a part of the value nothing but x, zeros, dots or stars? */
+bool value_is_filler(const uint8_t *p, size_t len);
 bool value_is_random(const uint8_t *p, size_t len);
 /* The same with less asked, for where the surroundings say clearly that a secret stands there. */
 bool value_is_likely(const uint8_t *p, size_t len);

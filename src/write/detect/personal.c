@@ -197,8 +197,7 @@ static bool find_ip4(struct person *s, size_t start) {
         return false;
     /* Nobody's: unspecified, loopback, broadcast and multicast; and what is rather a version. */
     if (octets[0] == 0 || octets[0] == 127 || octets[0] >= 224 ||
-        (octets[0] < 10 && octets[1] < 10 && octets[2] < 10 && octets[3] < 10 &&
-         (octets[0] != octets[1] || octets[1] != octets[2])))
+        (octets[0] < 10 && octets[1] < 10 && octets[2] < 10 && octets[3] < 10))
         return false;
     found(s, RULE_IP, start, i, DETECT_UNCHECKED);
     return true;
@@ -208,26 +207,32 @@ static bool is_hex(uint8_t c) {
     return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
 }
 
-/* The address around a colon: eight groups, or fewer with one "::". */
+#define IP6_MAX 39
+
+/* The address around a colon: eight groups, or fewer with one "::". Returns where to look on. */
 static size_t find_ip6(struct person *s, size_t colon) {
     size_t start = colon, i, groups = 0, gaps = 0, digits = 0, all = 0;
-    while (start > s->done && (is_hex(s->t.p[start - 1]) || s->t.p[start - 1] == ':'))
+    size_t low = colon > IP6_MAX ? colon - IP6_MAX : 0; /* also before what was looked at already */
+    while (start > low && (is_hex(s->t.p[start - 1]) || s->t.p[start - 1] == ':'))
         start--;
-    for (i = start; i < s->t.len && (is_hex(s->t.p[i]) || s->t.p[i] == ':'); i++) {
+    if (start < colon && s->t.p[start] == ':' && s->t.p[start + 1] != ':')
+        start++; /* of what stands before: "ip:2001:..." */
+    for (i = start; i < s->t.len && i - start <= IP6_MAX && (is_hex(s->t.p[i]) || s->t.p[i] == ':'); i++) {
         if (s->t.p[i] != ':') {
             groups += digits == 0;
             all++;
             if (++digits > 4)
-                return i;
+                return colon + 1;
         } else {
             gaps += digits == 0 && i > start;
             digits = 0;
         }
     }
     bool whole = groups == 8 && gaps == 0, short_form = gaps == 1 && groups >= 3 && groups < 8;
-    if ((whole || short_form) && all >= 8 && s->t.p[i - 1] != ':' && !is_word(at(s->t, i)) &&
-        !(start && is_word(s->t.p[start - 1])))
-        found(s, RULE_IP, start, i, DETECT_UNCHECKED);
+    if ((!whole && !short_form) || all < 8 || s->t.p[i - 1] == ':' || is_word(at(s->t, i)) ||
+        (start && is_word(s->t.p[start - 1])))
+        return colon + 1;
+    found(s, RULE_IP, start, i, DETECT_UNCHECKED);
     return i;
 }
 

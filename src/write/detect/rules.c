@@ -138,6 +138,9 @@ static int read_field(struct reader *r, struct rule *rule, const char *name, con
     } else if (strcmp(name, "bits") == 0) {
         rc = read_number(r, n, 100000, &number);
         rule->bits = (unsigned)number;
+    } else if (strcmp(name, "rank") == 0) {
+        rc = read_number(r, n, 20, &number);
+        rule->rank = (unsigned)number;
     } else if (strcmp(name, "entropy") == 0) { /* tenths of a bit a character */
         rc = read_number(r, n, 80, &number);
         rule->entropy = (uint32_t)(number * 256 / 10);

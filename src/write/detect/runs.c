@@ -307,17 +307,21 @@ static void block_runs(struct detect_work *w, uint64_t bits, size_t at, size_t *
         *open = at + SIFT_BLOCK - (~bits ? (size_t)__builtin_clzll(~bits) : SIFT_BLOCK);
 }
 
-static bool has_bits(uint64_t bits, int n) {
-    while (--n > 0 && bits)
+#define TAIL 40 /* bytes of the block before, in which a number or an address may have begun */
+
+static bool has_bits(uint64_t bits, uint64_t before, int n) {
+    for (before >>= SIFT_BLOCK - TAIL; bits && n > 0; n--)
         bits &= bits - 1;
-    return bits != 0;
+    for (; before && n > 0; n--)
+        before &= before - 1;
+    return n == 0;
 }
 
 void runs_find(const struct detect *d, struct detect_work *w, struct text t) {
     struct person person = {d, w, t, 0};
     size_t open = SIZE_MAX;
     uint8_t last[SIFT_BLOCK] = {0};
-    bool before = false;
+    struct sift before = {0};
     w->runs_count = 0;
     for (size_t at = 0; at < t.len && !w->failed; at += SIFT_BLOCK) {
         size_t len = t.len - at < SIFT_BLOCK ? t.len - at : SIFT_BLOCK;
@@ -325,12 +329,11 @@ void runs_find(const struct detect *d, struct detect_work *w, struct text t) {
             memcpy(last, t.p + at, len);
         struct sift s = sift_block(len < SIFT_BLOCK ? last : t.p + at);
         block_runs(w, s.run, at, &open);
-        bool worth = has_bits(s.digits, 5) || s.signs || len < SIFT_BLOCK ||
-                     (has_bits(s.digits, 2) && has_bits(s.colons, 3));
-        /* A number may have begun in the block before. */
+        bool worth = s.signs || len < SIFT_BLOCK || has_bits(s.digits, before.digits, 5) ||
+                     (has_bits(s.digits, before.digits, 2) && has_bits(s.colons, before.colons, 3));
         if (worth)
-            personal_look(&person, at > 24 && !before ? at - 24 : at, at + len);
-        before = worth;
+            personal_look(&person, at > TAIL ? at - TAIL : 0, at + len);
+        before = s;
     }
     if (open != SIZE_MAX && t.len - open >= RUN_SHORT)
         note_run(w, open, t.len);

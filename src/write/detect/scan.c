@@ -12,6 +12,7 @@
 #include "write/detect/detect_int.h"
 
 #define HITS_MAX (1u << 22)
+#define FILLER_MAX 256 /* in a longer value "xxxxx" may stand by chance */
 
 int scan_on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
                   void *arg) {
@@ -69,7 +70,9 @@ static bool accept(const struct rule *rule, struct text t, size_t start, size_t 
     case CHECK_NONE:
         break;
     }
-    return !rule->entropy || !value_is_placeholder(p, len);
+    if (rule->entropy)
+        return !value_is_placeholder(p, len);
+    return len > FILLER_MAX || !value_is_filler(p, len);
 }
 
 /* The second stage's expression on `t` from `start` on; its match is in w->match. */

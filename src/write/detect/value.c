@@ -62,6 +62,14 @@ static size_t distinct(const uint8_t *p, size_t len) {
     return n;
 }
 
+bool value_is_filler(const uint8_t *p, size_t len) {
+    static const char *const words[] = {"xxxxx", "*****", ".....", "0000000000"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (has_word(p, len, words[i]))
+            return true;
+    return false;
+}
+
 bool value_is_placeholder(const uint8_t *p, size_t len) {
     static const char *const words[] = {"xxxx",     "placeholder", "changeme", "change_me", "change-me",
                                         "your_",    "your-",       "<your",    "yourapi",   "yourkey",
@@ -204,7 +212,7 @@ bool value_is_weak(const uint8_t *p, size_t len) {
     for (size_t i = 0; i < sizeof not_those / sizeof not_those[0]; i++)
         if (has_word(p, len, not_those[i]))
             return false;
-    return !(len < 11 && has_word(p, len, "passw"));
+    return !(len < 10 && has_word(p, len, "passw"));
 }
 
 /* "thisismypassword", but not "confirmpassword", which is a field's name. */
