@@ -201,7 +201,7 @@ static void seal(struct bench *b, const char *request, const char *answer,
                                    &b->envelope, &key, &fresh));
     add_rows(b, &ctx, &key, fresh);
     envelope_hash(hash, b->envelope.p, b->envelope.len);
-    MUST("learning", turn_learn(b->prefix, &match, &answered, ctx.conversation, id, hash));
+    MUST("learning", turn_learn(b->prefix, &match, &answered, ctx.subject, ctx.conversation, id, hash));
     turn_done(&match);
     llm_answer_done(&answered);
     llm_request_done(&asked);

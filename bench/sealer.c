@@ -274,7 +274,7 @@ static void seal(struct bench *b, const struct exchange *e, const struct person 
                                    &b->envelope, &key, &fresh));
     add_rows(b, &ctx, &answered, &key, fresh);
     envelope_hash(hash, b->envelope.p, b->envelope.len);
-    must("learning", turn_learn(b->prefix, &match, &answered, ctx.conversation, ctx.record, hash));
+    must("learning", turn_learn(b->prefix, &match, &answered, ctx.subject, ctx.conversation, ctx.record, hash));
     b->turn_bytes += (double)b->turn.len;
     turn_done(&match);
     llm_answer_done(&answered);

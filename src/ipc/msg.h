@@ -37,7 +37,7 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
        opening key of: string tenant | string project | u8 kind (1 named by the request, 2 the API \
        key) | u16 len | name) */                                                                   \
     X(MSG_SUBJECT,      12, IPC_SEALER,     IPC_VAULT,      2048)                                  \
-    /* vault -> sealer: 32 tag | 16 subject id | 32 public key */                                  \
+    /* vault -> sealer: 32 tag | 16 subject id | 32 public key; zeros: the id was erased */                                  \
     X(MSG_SUBJECT_IS,   13, IPC_VAULT,      IPC_SEALER,     80)                                    \
     /* sealer -> vault: u16 how many pre-made pairs are wanted (<= 256) */                         \
     X(MSG_POOL,         14, IPC_SEALER,     IPC_VAULT,      2)                                     \
@@ -51,6 +51,11 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_BATCH_IS,     17, IPC_SEALER,     IPC_VAULT,      116)                                   \
     /* vault -> sealer: u64 number: it is on disk */                                               \
     X(MSG_BATCH_NOTED,  18, IPC_VAULT,      IPC_SEALER,     8)                                     \
+    /* vault -> sealer: u32 number | n x 16 subject id: these are being erased, or are: no data key of    \
+       theirs is used any more, nothing is known of them. After the assignments that it has not been    \
+       answered the sealer says FORGOTTEN */                                                            \
+    X(MSG_FORGET,       19, IPC_VAULT,      IPC_SEALER,     LIMIT_FRAME)                           \
+    X(MSG_FORGOTTEN,    22, IPC_SEALER,     IPC_VAULT,      4)                                     \
     /* sealer -> store, with the batch's spool file as a read-only fd:                             \
        u64 sealer | u64 number | u32 rows | u8 again (1 = an earlier answer is unknown) */         \
     X(MSG_INSERT,       20, IPC_SEALER,     IPC_STORE,      21)                                    \

@@ -381,7 +381,8 @@ static int learn(struct sealer *s, struct exchange_work *w) {
     if (!w->talk)
         return 0;
     envelope_hash(hash, w->envelope.p, w->envelope.len);
-    return turn_learn(s->prefix, &w->match, &w->answered, w->ctx.conversation, w->ctx.record, hash);
+    return turn_learn(s->prefix, &w->match, &w->answered, w->subject.id, w->ctx.conversation,
+                      w->ctx.record, hash);
 }
 
 static int add_turn(struct sealer *s, struct exchange_work *w) {
@@ -448,6 +449,11 @@ int exchange_seal(struct sealer *s, struct ring_slot *slot) {
     findings_end(s->findings);
     wipe_work(w);
     return rc;
+}
+
+void exchange_forget(struct sealer *s, const uint8_t subject[UUID_BYTES]) {
+    sealing_forget_subject(s->sealing, subject);
+    prefix_forget(s->prefix, subject);
 }
 
 int exchange_writer(struct sealer *s) {

@@ -128,6 +128,8 @@ static int from_vault(struct sealer *s, const struct frame *f) {
     case MSG_SUBJECT_IS:
     case MSG_POOL_IS:
         return subjects_message(s, f);
+    case MSG_FORGET:
+        return subjects_forget(s, f);
     case MSG_BATCH_NOTED:
         if (f->len != 8)
             return ERR_SYNTAX;

@@ -76,6 +76,8 @@ int sealer_send(struct sealer *s, struct peer *p, enum ipc_msg msg, const void *
 int exchange_init(struct exchange_work **ret);
 /* The vault lent other keys: the data keys in use end. */
 int exchange_writer(struct sealer *s);
+/* A subject is erased: its data keys end, and what is known of its histories goes. */
+void exchange_forget(struct sealer *s, const uint8_t subject[UUID_BYTES]);
 /*
  * Adds the slot's rows to the spool as one unit. ERR_AGAIN: its subject is not known yet. Other
  * errors are worth another try later; the slot stays as it is. Leaves no plaintext in memory.
@@ -123,6 +125,8 @@ int subjects_get(struct sealer *s, const char *tenant, const char *project, uint
 int subjects_message(struct sealer *s, const struct frame *f); /* SUBJECT_IS, POOL_IS */
 /* The pepper changed: what was known is known no more (the pool stays). */
 void subjects_reset(struct subjects *u);
+/* u32 number | n x 16 id: nothing is known of these any more, in the whole process. ERR_SYNTAX. */
+int subjects_forget(struct sealer *s, const struct frame *f);
 /* A vault is there: ask again, and fill the pool. */
 void subjects_connected(struct sealer *s);
 /* Any question without an answer? */

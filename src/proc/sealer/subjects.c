@@ -187,13 +187,27 @@ int subjects_message(struct sealer *s, const struct frame *f) {
         return ERR_SYNTAX;
     memcpy(&subject, f->p + TAG_BYTES, sizeof subject);
     struct question *q = question_of(u, f->p);
-    if (q) {
+    if (q && !sodium_is_zero(subject.public_key, sizeof subject.public_key)) {
         learn(u, f->p, &subject);
         close_question(u, q);
         s->again = true;
     }
     spool_answered(s->spool, subject.id, f->p);
     return 0;
+}
+
+int subjects_forget(struct sealer *s, const struct frame *f) {
+    struct subjects *u = s->subjects;
+    if (f->len < 4 || (f->len - 4) % UUID_BYTES)
+        return ERR_SYNTAX;
+    for (size_t at = 4; at < f->len; at += UUID_BYTES) {
+        for (size_t i = 0; i < BUCKETS * WAYS; i++)
+            if (u->known[i].used && !memcmp(u->known[i].subject.id, f->p + at, UUID_BYTES))
+                sodium_memzero(&u->known[i], sizeof u->known[i]);
+        exchange_forget(s, f->p + at);
+    }
+    ship(s); /* assignments that wait go first */
+    return sealer_send(s, s->vault, MSG_FORGOTTEN, f->p, 4, -1);
 }
 
 void subjects_reset(struct subjects *u) {

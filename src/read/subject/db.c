@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "read/subject/keys_int.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define PATH_BYTES 4096
 
 static const struct {
@@ -44,10 +44,23 @@ static const struct {
     {"TABLE", "subjects",
      "(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, public BLOB NOT NULL, secret BLOB,"
      " generation INTEGER NOT NULL, pepper INTEGER, tag BLOB, name BLOB, state INTEGER NOT NULL,"
+     " version INTEGER NOT NULL, created INTEGER NOT NULL DEFAULT 0) STRICT"},
+    {"TABLE", "holds",
+     "(n INTEGER PRIMARY KEY, tag BLOB, reason BLOB, since INTEGER NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
+    {"TABLE", "erasures",
+     "(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time INTEGER NOT NULL,"
+     " generation INTEGER NOT NULL, version INTEGER NOT NULL) STRICT"},
+    {"TABLE", "checkpoints",
+     "(n INTEGER PRIMARY KEY CHECK (n = 1), size INTEGER NOT NULL, hash BLOB NOT NULL,"
+     " version INTEGER NOT NULL) STRICT"},
+    /* Not in replicas: what is about to be erased. */
+    {"TABLE", "intents", "(n INTEGER PRIMARY KEY, erasure BLOB NOT NULL, id BLOB NOT NULL) STRICT"},
     {"INDEX", "subjects_tag", "ON subjects(pepper, tag) WHERE tag IS NOT NULL"},
     {"INDEX", "subjects_pending", "ON subjects(n) WHERE state = 1"},
     {"INDEX", "subjects_version", "ON subjects(version)"},
+    {"INDEX", "subjects_erased", "ON subjects(id) WHERE state = 3"},
+    {"INDEX", "holds_tag", "ON holds(tag) WHERE tag IS NOT NULL"},
 };
 
 static const char *const statements[KEYS_STATEMENTS] = {
@@ -59,7 +72,7 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_FINGERPRINT_GET] = "SELECT key FROM fingerprints WHERE n = ?",
     [KEYS_WRITER_ADD] = "INSERT INTO writers VALUES(NULL, ?, ?, ?) RETURNING n",
     [KEYS_WRITER_GET] = "SELECT mac FROM writers WHERE n = ?",
-    [KEYS_SUBJECT_ADD] = "INSERT INTO subjects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [KEYS_SUBJECT_ADD] = "INSERT INTO subjects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [KEYS_SUBJECT_BY_TAG] = "SELECT id, public FROM subjects WHERE pepper = ? AND tag = ?"
                             " ORDER BY n LIMIT 1",
     [KEYS_SUBJECT_BY_ID] = "SELECT public, secret, generation, state, tag, name FROM subjects"
@@ -68,6 +81,24 @@ static const char *const statements[KEYS_STATEMENTS] = {
                           " version = ? WHERE id = ?",
     [KEYS_SUBJECT_PENDING] = "SELECT id, name, pepper, tag FROM subjects WHERE state = 1 ORDER BY n"
                              " LIMIT 1",
+    [KEYS_SUBJECT_OF_TAG] = "SELECT id, created FROM subjects WHERE pepper = ? AND tag = ?"
+                            " ORDER BY n",
+    [KEYS_SUBJECT_ERASE] = "UPDATE subjects SET public = zeroblob(32), secret = NULL, pepper = NULL,"
+                           " tag = NULL, name = NULL, created = 0, state = 3, version = ?"
+                           " WHERE id = ?",
+    [KEYS_INTENT_ADD] = "INSERT INTO intents SELECT NULL, ?, id FROM subjects WHERE pepper = ?"
+                        " AND tag = ?",
+    [KEYS_INTENT_NEXT] = "SELECT erasure FROM intents LIMIT 1",
+    [KEYS_INTENT_IDS] = "SELECT id FROM intents WHERE erasure = ? ORDER BY n",
+    [KEYS_INTENT_DROP] = "DELETE FROM intents WHERE erasure = ?",
+    [KEYS_ERASURE_ADD] = "INSERT INTO erasures VALUES(NULL, ?, ?, ?, ?)",
+    [KEYS_ERASURE_GET] = "SELECT n FROM erasures WHERE id = ?",
+    [KEYS_HOLD_ADD] = "INSERT INTO holds VALUES(NULL, ?, ?, ?, ?)",
+    [KEYS_HOLD_GET] = "SELECT reason, since FROM holds WHERE tag = ?",
+    [KEYS_HOLD_END] = "UPDATE holds SET tag = NULL, reason = NULL, version = ? WHERE tag = ?",
+    [KEYS_HELD] = "SELECT s.id FROM holds h JOIN subjects s ON s.pepper = ? AND s.tag = h.tag"
+                  " WHERE h.tag IS NOT NULL",
+    [KEYS_CHECKPOINT_SET] = "INSERT OR REPLACE INTO checkpoints VALUES(1, ?, ?, ?)",
 };
 
 int keys_translate(int code) {
@@ -104,7 +135,12 @@ int keys_exec(struct keys *k, const char *sql) {
 
 int keys_schema(struct keys *k, const char *name) {
     char sql[640];
-    int rc = 0;
+    uint64_t version = 0;
+    snprintf(sql, sizeof sql, "PRAGMA %s.user_version", name);
+    int rc = keys_number(k, sql, &version);
+    snprintf(sql, sizeof sql, "ALTER TABLE %s.subjects ADD COLUMN created INTEGER NOT NULL DEFAULT 0", name);
+    if (!rc && version == 1)
+        rc = keys_exec(k, sql);
     for (size_t i = 0; !rc && i < sizeof schema / sizeof schema[0]; i++) {
         snprintf(sql, sizeof sql, "CREATE %s IF NOT EXISTS %s.%s %s", schema[i].kind, name, schema[i].name,
                  schema[i].rest);
@@ -226,28 +262,45 @@ static int configure(struct keys *k) {
 static int check_version(struct keys *k) {
     uint64_t version = 0;
     int rc = keys_number(k, "PRAGMA user_version", &version);
-    if (!rc && version != SCHEMA_VERSION)
-        rc = version > SCHEMA_VERSION ? ERR_VERSION : ERR_CORRUPT;
+    if (!rc && (version == 0 || version > SCHEMA_VERSION))
+        rc = version ? ERR_VERSION : ERR_CORRUPT;
     return rc;
+}
+
+int keys_connect(struct keys *k) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/" KEYS_FILE, k->dir);
+    int rc = keys_translate(
+        sqlite3_open_v2(path, &k->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+    return rc ? rc : configure(k);
+}
+
+void keys_disconnect(struct keys *k) {
+    for (int i = 0; i < KEYS_STATEMENTS; i++) {
+        sqlite3_finalize(k->statements[i]);
+        k->statements[i] = NULL;
+    }
+    sqlite3_close(k->sql);
+    k->sql = NULL;
 }
 
 int keys_open_file(const char *dir, bool create, struct keys **ret) {
     char path[PATH_BYTES];
-    int n = snprintf(path, sizeof path, "%s/" KEYS_FILE, dir);
+    int n = snprintf(path, sizeof path, "%s/" KEYS_FILE_OLD "-journal", dir);
     if (n < 0 || (size_t)n >= sizeof path)
         return ERR_LIMIT;
+    snprintf(path, sizeof path, "%s/" KEYS_FILE, dir);
     /* SQLite would make the file with the umask's mode, and follow a link. */
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0), 0600);
     if (fd < 0)
         return err_from_errno(errno);
     close(fd);
     struct keys *k = calloc(1, sizeof *k);
-    if (!k)
+    if (!k || !(k->dir = strdup(dir))) {
+        free(k);
         return ERR_NOMEM;
-    int rc = keys_translate(
-        sqlite3_open_v2(path, &k->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
-    if (!rc)
-        rc = configure(k);
+    }
+    int rc = keys_connect(k);
     if (!rc && !create)
         rc = check_version(k);
     if (rc) {
@@ -258,8 +311,7 @@ int keys_open_file(const char *dir, bool create, struct keys **ret) {
     return 0;
 }
 
-/* SQLite syncs the folder for its journal's sake; the new file's entry is not to depend on that. */
-static int sync_folder(const char *dir) {
+int keys_sync_folder(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_from_errno(errno);
@@ -290,7 +342,7 @@ int keys_create(const char *dir, const void *passphrase, size_t len) {
         rc = keys_commit(k);
     keys_close(k);
     if (!rc)
-        rc = sync_folder(dir);
+        rc = keys_sync_folder(dir);
     if (rc)
         remove_file(dir);
     return rc;
@@ -309,23 +361,46 @@ static int count(struct keys *k) {
     if (!rc)
         rc = keys_number(k, "SELECT count(*) FROM subjects WHERE state = 2", &c->unreadable);
     if (!rc)
+        rc = keys_number(k, "SELECT count(*) FROM holds WHERE tag IS NOT NULL", &c->holds);
+    if (!rc)
+        rc = keys_number(k, "SELECT count(*) FROM erasures", &c->erasures);
+    if (!rc)
         rc = keys_number(k,
                          "SELECT max((SELECT max(version) FROM opening),"
                          " (SELECT max(version) FROM generations),"
                          " (SELECT max(version) FROM peppers),"
                          " (SELECT coalesce(max(version), 0) FROM fingerprints),"
                          " (SELECT coalesce(max(version), 0) FROM writers),"
+                         " (SELECT coalesce(max(version), 0) FROM holds),"
+                         " (SELECT coalesce(max(version), 0) FROM erasures),"
+                         " (SELECT coalesce(max(version), 0) FROM checkpoints),"
                          " (SELECT coalesce(max(version), 0) FROM subjects))",
                          &k->version);
     k->sure_version = k->version;
     return rc;
 }
 
-/* A vault.db of before there were fingerprints lacks their table. */
+bool keys_outdated(struct keys *k, const char *name) {
+    char sql[160];
+    uint64_t version, there;
+    snprintf(sql, sizeof sql, "PRAGMA %s.user_version", name);
+    if (keys_number(k, sql, &version) == 0 && version < SCHEMA_VERSION)
+        return true;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s.sqlite_schema WHERE name = 'fingerprints'", name);
+    return keys_number(k, sql, &there) == 0 && !there;
+}
+
+/* A vault.db of an earlier version lacks tables. */
 static int add_tables(struct keys *k) {
-    uint64_t there;
-    int rc = keys_number(k, "SELECT count(*) FROM sqlite_schema WHERE name = 'fingerprints'", &there);
-    return rc || there ? rc : keys_schema(k, "main");
+    if (!keys_outdated(k, "main"))
+        return 0;
+    int rc = keys_begin(k);
+    if (!rc)
+        rc = keys_schema(k, "main");
+    if (!rc)
+        return keys_commit(k);
+    keys_rollback(k);
+    return rc;
 }
 
 /* The lasting fingerprint key is made when the vault first opens its folder: sealing it takes the
@@ -349,7 +424,9 @@ int keys_open(const char *dir, struct keys **ret) {
     int rc = keys_open_file(dir, false, &k);
     if (rc)
         return rc;
-    rc = add_tables(k);
+    rc = keys_tidy(dir); /* with the lock held */
+    if (!rc)
+        rc = add_tables(k);
     if (!rc)
         rc = keys_load(k);
     if (!rc)
@@ -370,9 +447,8 @@ void keys_close(struct keys *k) {
     if (!k)
         return;
     keys_lock(k);
-    for (int i = 0; i < KEYS_STATEMENTS; i++)
-        sqlite3_finalize(k->statements[i]);
-    sqlite3_close(k->sql);
+    keys_disconnect(k);
+    free(k->dir);
     for (size_t i = 0; i < k->replica_count; i++)
         free(k->replicas[i].dir);
     free(k);

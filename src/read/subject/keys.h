@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/uuid.h"
 #include "record/subject.h"
 
@@ -94,12 +95,69 @@ int keys_subject_secret(struct keys *k, const uint8_t id[UUID_BYTES],
                         uint8_t ret_public[KEYS_PUBLIC_BYTES],
                         uint8_t ret_secret[KEYS_SECRET_BYTES]);
 
+/* ---- one person: find, hold, erase ---- */
+
+/* The ids of one person, a row of KEYS_ID_ROW bytes each: 16 id | u64 when it was made (µs, 0: not
+ * known); the oldest first. `tag` is the person's, under the lasting pepper. */
+#define KEYS_ID_ROW (UUID_BYTES + 8)
+struct keys_person {
+    uint8_t tag[KEYS_TAG_BYTES];
+    struct buf ids;         /* the caller's, to be buf_wiped */
+    uint64_t held_since_us; /* 0: not held */
+    char reason[LIMIT_REASON + 1];
+};
+/* By the encoded name (record/subject.h). ERR_LOCKED; ERR_SYNTAX; ERR_NOTFOUND; ERR_AGAIN: subjects
+ * are still without their lasting tag, so ids may be missing. */
+int keys_person(struct keys *k, const uint8_t *name, size_t len, struct keys_person *ret);
+
+/* A person who is held is not erased, and what is about him outlives retention. In a transaction of
+ * the caller. ERR_EXISTS: is held already. */
+int keys_hold(struct keys *k, const struct keys_person *p, const char *reason, size_t len,
+              uint64_t now_us);
+int keys_release(struct keys *k, const struct keys_person *p); /* ERR_NOTFOUND: is not held */
+/* Appends the ids of everybody who is held, UUID_BYTES each. Locked, too. */
+int keys_held(struct keys *k, struct buf *out);
+
+/*
+ * An erasure has three steps, and the ledger's entry comes before the last: keys_erase_intend, durable;
+ * the entry, durable; keys_erase_finish. What was intended and not finished is found at the next
+ * start (keys_erase_unfinished): with its entry it is finished, without one it is called off.
+ */
+#define KEYS_ERASURE_BYTES 16
+int keys_erase_intend(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES],
+                      const struct keys_person *p);
+/* In a transaction of the caller. Locked, too. Appends the ids to `ids`, UUID_BYTES each. */
+int keys_erase_finish(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES], uint64_t time_us,
+                      struct buf *ids);
+int keys_erase_call_off(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]);
+/* ERR_NOTFOUND: nothing is. */
+int keys_erase_unfinished(struct keys *k, uint8_t ret_erasure[KEYS_ERASURE_BYTES]);
+/* Was it finished here? ERR_NOTFOUND: this vault.db is older than it. */
+int keys_erasure(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]);
+
+/*
+ * Generations. After an erasure the secrets of all others are sealed anew, to a new generation key, in
+ * a new file; the old file and its key are destroyed. keys_renew_due: an erasure waits for that, the
+ * oldest since *ret_since_us. keys_renew does a piece outside of a transaction: ERR_AGAIN: come again;
+ * 0: done. ERR_LOCKED.
+ */
+bool keys_renew_due(struct keys *k, uint64_t *ret_since_us);
+int keys_renew(struct keys *k);
+
+/* The ledger's newest size and head hash, as it is known outside of it: kept here and in the replicas.
+ * In a transaction of the caller. */
+int keys_checkpoint_set(struct keys *k, uint64_t size, const uint8_t hash[32]);
+/* The i-th that is known: 0 is vault.db's own, 1... the replicas'. ERR_NOTFOUND: there are no more;
+ * ERR_AGAIN: this one is not there now. */
+int keys_checkpoint(struct keys *k, size_t i, uint64_t *ret_size, uint8_t ret_hash[32]);
+
 struct keys_counts {
     uint64_t subjects;   /* ids that are somebody's */
     uint64_t pool;       /* pairs that are nobody's yet */
     uint64_t pending;    /* of subjects: the lasting tag is not known yet */
     uint64_t unreadable; /* of subjects: the name does not open */
     uint32_t generation;
+    uint64_t holds, erasures;
 };
 void keys_counts(const struct keys *k, struct keys_counts *ret);
 
@@ -119,5 +177,7 @@ enum keys_replica_state keys_replica_state(const struct keys *k, size_t i);
 /* A bounded piece of copying, outside of a transaction. Returns in how many ms to come again, at
  * the latest when something was committed; -1: only then. `now_ns` is monotonic time. */
 int keys_replica_step(struct keys *k, uint64_t now_ns);
+/* Looks at all of them now, whatever the time. */
+void keys_replica_look(struct keys *k, uint64_t now_ns);
 
 #endif

@@ -6,6 +6,8 @@
 #include "read/subject/keys.h"
 
 #define KEYS_FILE "vault.db"
+#define KEYS_FILE_NEXT "vault.db.next" /* a new generation, being built */
+#define KEYS_FILE_OLD "vault.db.old"   /* the one before, being destroyed */
 #define KEYS_GENERATIONS_MAX 8
 #define KEYS_BOX_SEALED_BYTES (KEYS_SECRET_BYTES + 48) /* crypto_box_seal of one secret */
 
@@ -22,6 +24,7 @@ struct keys_open {
     uint8_t fingerprint[KEYS_SECRET_BYTES];
     struct generation generations[KEYS_GENERATIONS_MAX];
     size_t generation_count;
+    struct generation next; /* while it is built */
 };
 
 /* Locked: pepper and fingerprint key of this process, in guarded memory. */
@@ -44,6 +47,19 @@ enum keys_statement {
     KEYS_SUBJECT_BY_ID,
     KEYS_SUBJECT_NAME,
     KEYS_SUBJECT_PENDING,
+    KEYS_SUBJECT_OF_TAG,
+    KEYS_SUBJECT_ERASE,
+    KEYS_INTENT_ADD,
+    KEYS_INTENT_NEXT,
+    KEYS_INTENT_IDS,
+    KEYS_INTENT_DROP,
+    KEYS_ERASURE_ADD,
+    KEYS_ERASURE_GET,
+    KEYS_HOLD_ADD,
+    KEYS_HOLD_GET,
+    KEYS_HOLD_END,
+    KEYS_HELD,
+    KEYS_CHECKPOINT_SET,
     KEYS_STATEMENTS
 };
 
@@ -54,9 +70,13 @@ struct replica {
     uint64_t version;   /* that it has */
     uint64_t looked_ns; /* when, last; 0: never */
     bool more;          /* the last piece was not all */
+    bool renewing;      /* what is attached is its next file, of our generation */
+    uint64_t size;      /* of the ledger, as its checkpoint says */
+    uint8_t hash[32];
 };
 
 struct keys {
+    char *dir;
     sqlite3 *sql;
     sqlite3_stmt *statements[KEYS_STATEMENTS];
     uint64_t version, sure_version; /* last change's number, last committed one's */
@@ -69,6 +89,8 @@ struct keys {
     struct keys_open *open;           /* NULL: locked */
     struct keys_temporary *temporary; /* NULL: none was lent */
     struct keys_counts counts, sure_counts;
+    bool renewing;          /* the next generation's file is attached as "next" */
+    uint64_t renewed;       /* the version up to which subjects are in it */
     struct replica replicas[KEYS_REPLICAS_MAX];
     size_t replica_count;
 };
@@ -76,8 +98,15 @@ struct keys {
 /* ---- db.c ---- */
 int keys_translate(int sqlite_code);
 int keys_exec(struct keys *k, const char *sql);
-/* Creates the tables in the database `name` ("main", "r0", ...). */
+/* Creates the tables in the database `name` ("main", "r0", ...), or those that it lacks. */
 int keys_schema(struct keys *k, const char *name);
+/* Was it made by an earlier version? */
+bool keys_outdated(struct keys *k, const char *name);
+/* The connection to k->dir's file, ended and begun again. */
+int keys_connect(struct keys *k);
+void keys_disconnect(struct keys *k);
+/* SQLite syncs a folder for its journal's sake; a new file's entry is not to depend on that. */
+int keys_sync_folder(const char *dir);
 int keys_open_file(const char *dir, bool create, struct keys **ret);
 /*
  * Runs a statement with its parameters in order: "n" uint64_t, "b" const uint8_t * and size_t (NULL
@@ -92,6 +121,8 @@ int keys_column(sqlite3_stmt *s, int column, uint8_t *out, size_t len);
 int keys_number(struct keys *k, const char *sql, uint64_t *ret);
 
 /* ---- opening.c ---- */
+/* After another file has taken vault.db's place: what it says, in the state that we are in. */
+int keys_reload(struct keys *k);
 /* The rows that are there before anything else: opening key, generation, pepper. */
 int keys_make(struct keys *k, const void *passphrase, size_t len);
 /* Reads the public ones of them. */
@@ -101,6 +132,36 @@ int keys_seal(uint8_t out[KEYS_BOX_SEALED_BYTES], const uint8_t secret[KEYS_SECR
               const uint8_t to[KEYS_PUBLIC_BYTES]);
 /* Opens what was sealed to the opening key. ERR_LOCKED, ERR_CORRUPT. */
 int keys_unseal(const struct keys *k, uint8_t *out, const uint8_t *sealed, size_t sealed_len);
+
+/* ---- subjects.c ---- */
+/* The lasting tag of an encoded name. ERR_LOCKED, ERR_SYNTAX. */
+int keys_tag(const struct keys *k, const uint8_t *name, size_t len, uint8_t ret[KEYS_TAG_BYTES]);
+/* Opens a subject's secret with the generation that its row names. ERR_CORRUPT. */
+int keys_open_secret(const struct keys *k, uint32_t generation,
+                     const uint8_t sealed[KEYS_BOX_SEALED_BYTES],
+                     uint8_t ret_secret[KEYS_SECRET_BYTES]);
+
+/* ---- renew.c ---- */
+/* The next generation is not built after all. */
+void keys_renew_stop(struct keys *k);
+
+/* ---- files.c ---- */
+/* Takes away what a vault that died left of a change of generations. */
+int keys_tidy(const char *dir);
+/* Overwrites, truncates, unlinks. 0 also if there is none. */
+int keys_destroy_file(const char *dir, const char *name);
+/* An empty file of our own, whatever was there. */
+int keys_fresh_file(const char *dir, const char *name);
+/* The next file takes the place of vault.db, which is destroyed. Nothing has either open. */
+int keys_swap(const char *dir);
+
+/* ---- replica.c ---- */
+/* Every table that replicas have, in the order in which they are copied; NULL-ended. */
+extern const char *const keys_tables[];
+/* The checkpoint in the database `name`. ERR_AGAIN: it has none. */
+int keys_checkpoint_of(struct keys *k, const char *name, uint64_t *ret_size, uint8_t ret_hash[32]);
+/* Lets all of them go, to be looked at anew. */
+void keys_replicas_rest(struct keys *k);
 
 /* ---- lend.c ---- */
 /* The lasting fingerprint key's number. ERR_NOTFOUND: none was made yet; then make one, in a

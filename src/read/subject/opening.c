@@ -194,6 +194,8 @@ static int read_generations(struct keys *k, struct keys_open *open) {
         k->sql, "SELECT n, public, secret FROM generations ORDER BY n", -1, &s, NULL));
     int code = SQLITE_DONE;
     k->generation = 0;
+    if (open)
+        open->generation_count = 0;
     while (!rc && (code = sqlite3_step(s)) == SQLITE_ROW) {
         k->generation = (uint32_t)sqlite3_column_int64(s, 0);
         rc = keys_column(s, 1, k->generation_public, KEYS_PUBLIC_BYTES);
@@ -264,6 +266,18 @@ int keys_load(struct keys *k) {
     return rc ? rc : read_pepper(k, NULL);
 }
 
+int keys_reload(struct keys *k) {
+    if (k->open) {
+        sodium_memzero(k->open->generations, sizeof k->open->generations);
+        sodium_memzero(&k->open->next, sizeof k->open->next);
+    }
+    int rc = read_generations(k, k->open);
+    k->counts.generation = k->generation;
+    k->sure_counts = k->counts;
+    k->sure_version = k->version;
+    return rc;
+}
+
 /* ---- the two states ---- */
 
 bool keys_locked(const struct keys *k) {
@@ -299,6 +313,8 @@ int keys_unlock(struct keys *k, const void *passphrase, size_t len) {
 }
 
 void keys_lock(struct keys *k) {
+    if (k->renewing)
+        keys_renew_stop(k);
     sodium_free(k->open);
     sodium_free(k->temporary);
     k->open = NULL;

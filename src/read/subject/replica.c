@@ -6,6 +6,9 @@
  * in transactions of its own: a replica whose disk fails cannot fail a change of the vault. A
  * replica that belongs to another installation, or that knows more than vault.db does (then an old
  * vault.db was put back), is left alone.
+ *
+ * A replica of an older generation is not brought up to date but made anew beside itself, and
+ * swapped, as vault.db was: its old file is destroyed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +26,8 @@
 #define SQL_BYTES 640
 #define PATH_BYTES 4096
 
-static const char *const tables[] = {"opening", "generations", "peppers", "fingerprints", "writers", "subjects"};
-#define TABLES (sizeof tables / sizeof tables[0])
+const char *const keys_tables[] = {"opening",  "generations", "peppers",     "fingerprints", "writers",
+                                   "holds",    "erasures",    "checkpoints", "subjects",     NULL};
 
 int keys_replica_add(struct keys *k, const char *dir) {
     if (k->replica_count == KEYS_REPLICAS_MAX || strlen(dir) + sizeof "/" KEYS_FILE > PATH_BYTES)
@@ -57,7 +60,34 @@ static void detach(struct keys *k, struct replica *r) {
         return;
     snprintf(sql, sizeof sql, "DETACH r%u", index_of(k, r));
     keys_exec(k, sql);
-    r->attached = false;
+    r->attached = r->renewing = false;
+}
+
+void keys_replicas_rest(struct keys *k) {
+    for (size_t i = 0; i < k->replica_count; i++) {
+        struct replica *r = &k->replicas[i];
+        detach(k, r);
+        r->looked_ns = 0;
+        r->more = false;
+        if (r->state == KEYS_REPLICA_CURRENT)
+            r->state = KEYS_REPLICA_BEHIND;
+    }
+}
+
+int keys_checkpoint_of(struct keys *k, const char *name, uint64_t *ret_size, uint8_t ret_hash[32]) {
+    char sql[96];
+    sqlite3_stmt *s = NULL;
+    snprintf(sql, sizeof sql, "SELECT size, hash FROM %s.checkpoints", name);
+    int rc = keys_translate(sqlite3_prepare_v2(k->sql, sql, -1, &s, NULL));
+    int code = rc ? SQLITE_DONE : sqlite3_step(s);
+    if (!rc && code != SQLITE_ROW)
+        rc = code == SQLITE_DONE ? ERR_AGAIN : keys_translate(code);
+    if (!rc)
+        *ret_size = (uint64_t)sqlite3_column_int64(s, 0);
+    if (!rc)
+        rc = keys_column(s, 1, ret_hash, 32);
+    sqlite3_finalize(s);
+    return rc;
 }
 
 /* The highest version that the replica knows, over all tables. */
@@ -66,8 +96,8 @@ static int version_of(struct keys *k, unsigned i, uint64_t *ret) {
     char sql[SQL_BYTES];
     int rc = 0;
     *ret = 0;
-    for (size_t t = 0; !rc && t < TABLES; t++) {
-        snprintf(sql, sizeof sql, "SELECT coalesce(max(version), 0) FROM r%u.%s", i, tables[t]);
+    for (size_t t = 0; !rc && keys_tables[t]; t++) {
+        snprintf(sql, sizeof sql, "SELECT coalesce(max(version), 0) FROM r%u.%s", i, keys_tables[t]);
         rc = keys_number(k, sql, &one);
         if (!rc && one > *ret)
             *ret = one;
@@ -76,12 +106,13 @@ static int version_of(struct keys *k, unsigned i, uint64_t *ret) {
 }
 
 /* Ours, and not ahead of us? An empty database becomes ours. */
-static int examine(struct keys *k, struct replica *r) {
+static int examine(struct keys *k, struct replica *r, uint64_t *ret_generation) {
     const unsigned i = index_of(k, r);
     char sql[SQL_BYTES], name[8];
     uint64_t count, ours;
     snprintf(sql, sizeof sql, "SELECT count(*) FROM r%u.sqlite_schema", i);
     int rc = keys_number(k, sql, &count);
+    *ret_generation = 0;
     if (!rc && count == 0) {
         snprintf(name, sizeof name, "r%u", i);
         rc = keys_exec(k, "BEGIN");
@@ -96,14 +127,16 @@ static int examine(struct keys *k, struct replica *r) {
              i, i);
     if (!rc)
         rc = keys_number(k, sql, &ours);
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM r%u.sqlite_schema WHERE name = 'fingerprints'", i);
-    if (!rc)
-        rc = keys_number(k, sql, &count);
     snprintf(name, sizeof name, "r%u", i);
-    if (!rc && ours && !count)
-        rc = keys_schema(k, name); /* a copy of before there were fingerprints */
+    if (!rc && ours && keys_outdated(k, name)) /* a copy by an earlier version */
+        rc = keys_schema(k, name);
     if (!rc && ours)
         rc = version_of(k, i, &r->version);
+    if (!rc && ours && (rc = keys_checkpoint_of(k, name, &r->size, r->hash)) == ERR_AGAIN)
+        rc = 0;
+    snprintf(sql, sizeof sql, "SELECT coalesce(max(n), 0) FROM r%u.generations", i);
+    if (!rc)
+        rc = keys_number(k, sql, ret_generation);
     if (rc)
         return rc;
     r->state = !ours                          ? KEYS_REPLICA_FOREIGN
@@ -123,25 +156,62 @@ static int make_file(const struct replica *r) {
     return 0;
 }
 
-static int attach(struct keys *k, struct replica *r) {
+static int attach_file(struct keys *k, struct replica *r, const char *file, const char *mode) {
     const unsigned i = index_of(k, r);
     char sql[SQL_BYTES];
-    int rc = make_file(r);
-    char *text = rc ? NULL : sqlite3_mprintf("ATTACH '%q/" KEYS_FILE "' AS r%u", r->dir, i);
-    if (!rc)
-        rc = text ? keys_exec(k, text) : ERR_NOMEM;
+    char *text = sqlite3_mprintf("ATTACH '%q/%s' AS r%u", r->dir, file, i);
+    int rc = text ? keys_exec(k, text) : ERR_NOMEM;
     sqlite3_free(text);
     if (rc)
         return rc;
     r->attached = true;
-    r->state = KEYS_REPLICA_BEHIND;
-    r->version = 0;
     snprintf(sql, sizeof sql,
-             "PRAGMA r%u.journal_mode = TRUNCATE; PRAGMA r%u.synchronous = FULL;"
+             "PRAGMA r%u.journal_mode = %s; PRAGMA r%u.synchronous = FULL;"
              "PRAGMA r%u.secure_delete = ON; PRAGMA r%u.mmap_size = 0",
-             i, i, i, i);
-    rc = keys_exec(k, sql);
-    return rc ? rc : examine(k, r);
+             i, mode, i, i, i);
+    return keys_exec(k, sql);
+}
+
+/* In place of one of an older generation a whole new one; without a journal, for one that is not
+ * whole is thrown away. */
+static int begin_anew(struct keys *k, struct replica *r) {
+    char name[8];
+    detach(k, r);
+    int rc = keys_fresh_file(r->dir, KEYS_FILE_NEXT);
+    if (!rc)
+        rc = attach_file(k, r, KEYS_FILE_NEXT, "OFF");
+    if (rc)
+        return rc;
+    r->renewing = true;
+    r->version = 0;
+    snprintf(name, sizeof name, "r%u", index_of(k, r));
+    rc = keys_exec(k, "BEGIN");
+    if (!rc)
+        rc = keys_schema(k, name);
+    return rc ? rc : keys_exec(k, "COMMIT");
+}
+
+static int attach(struct keys *k, struct replica *r) {
+    uint64_t generation;
+    int rc = make_file(r);
+    if (!rc)
+        rc = keys_tidy(r->dir);
+    if (!rc)
+        rc = attach_file(k, r, KEYS_FILE, "TRUNCATE");
+    r->state = KEYS_REPLICA_BEHIND;
+    r->version = r->size = 0;
+    if (!rc)
+        rc = examine(k, r, &generation);
+    if (!rc && r->state == KEYS_REPLICA_BEHIND && generation && generation < k->generation)
+        rc = begin_anew(k, r);
+    return rc;
+}
+
+/* What was made anew takes the place of the old one. */
+static int take_place(struct keys *k, struct replica *r) {
+    detach(k, r);
+    int rc = keys_swap(r->dir);
+    return rc ? rc : attach(k, r);
 }
 
 /* One slice of each table; *ret_more: one of them was full. */
@@ -150,11 +220,11 @@ static int copy_slices(struct keys *k, struct replica *r, bool *ret_more) {
     char sql[SQL_BYTES];
     *ret_more = false;
     int rc = keys_exec(k, "BEGIN");
-    for (size_t t = 0; !rc && t < TABLES; t++) {
+    for (size_t t = 0; !rc && keys_tables[t]; t++) {
         snprintf(sql, sizeof sql,
                  "INSERT OR REPLACE INTO r%u.%s SELECT * FROM main.%s WHERE version >"
                  " (SELECT coalesce(max(version), 0) FROM r%u.%s) ORDER BY version LIMIT %d",
-                 i, tables[t], tables[t], i, tables[t], SLICE);
+                 i, keys_tables[t], keys_tables[t], i, keys_tables[t], SLICE);
         rc = keys_exec(k, sql);
         *ret_more = *ret_more || sqlite3_changes(k->sql) >= SLICE;
     }
@@ -170,19 +240,24 @@ static bool lacks(const struct keys *k, const struct replica *r) {
 }
 
 static int step(struct keys *k, struct replica *r) {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], name[8];
+    snprintf(name, sizeof name, "r%u", index_of(k, r));
     int rc = r->attached ? 0 : attach(k, r);
     r->more = false;
     if (rc || left_alone(r))
         return rc;
     /* A file that was deleted goes on being written to, and nobody would ever read it. */
-    snprintf(path, sizeof path, "%s/" KEYS_FILE, r->dir);
+    snprintf(path, sizeof path, "%s/%s", r->dir, r->renewing ? KEYS_FILE_NEXT : KEYS_FILE);
     if (access(path, F_OK))
         return ERR_NOTFOUND;
     rc = copy_slices(k, r, &r->more);
+    if (!rc && !r->more && r->renewing)
+        rc = take_place(k, r);
     if (!rc && !r->more) {
         r->version = k->sure_version;
         r->state = KEYS_REPLICA_CURRENT;
+        rc = keys_checkpoint_of(k, name, &r->size, r->hash);
+        rc = rc == ERR_AGAIN ? 0 : rc;
     }
     return rc;
 }
@@ -193,25 +268,36 @@ static uint64_t due_ns(const struct keys *k, const struct replica *r) {
     return r->looked_ns ? r->looked_ns + ms * 1000000ull : 0;
 }
 
+static void look(struct keys *k, struct replica *r, uint64_t now_ns) {
+    r->looked_ns = now_ns;
+    int rc = step(k, r);
+    if (rc && !sqlite3_get_autocommit(k->sql))
+        keys_exec(k, "ROLLBACK");
+    if (rc || left_alone(r))
+        detach(k, r);
+    if (rc) {
+        r->state = KEYS_REPLICA_MISSING;
+        r->size = 0;
+    }
+}
+
 int keys_replica_step(struct keys *k, uint64_t now_ns) {
     int ms = -1;
     for (size_t i = 0; i < k->replica_count; i++) {
         struct replica *r = &k->replicas[i];
         if (left_alone(r))
             continue;
-        if (now_ns >= due_ns(k, r)) {
-            r->looked_ns = now_ns;
-            int rc = step(k, r);
-            if (rc && !sqlite3_get_autocommit(k->sql))
-                keys_exec(k, "ROLLBACK");
-            if (rc || left_alone(r))
-                detach(k, r);
-            if (rc)
-                r->state = KEYS_REPLICA_MISSING;
-        }
+        if (now_ns >= due_ns(k, r))
+            look(k, r, now_ns);
         const uint64_t due = due_ns(k, r);
         const int wait = due > now_ns ? (int)((due - now_ns) / 1000000u) + 1 : 0;
         ms = ms < 0 || wait < ms ? wait : ms;
     }
     return ms;
+}
+
+void keys_replica_look(struct keys *k, uint64_t now_ns) {
+    for (size_t i = 0; i < k->replica_count; i++)
+        if (!left_alone(&k->replicas[i]))
+            look(k, &k->replicas[i], now_ns);
 }

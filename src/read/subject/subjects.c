@@ -12,6 +12,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "read/subject/keys_int.h"
 
@@ -19,25 +20,31 @@ enum state {
     KNOWN = 0,      /* the vault computed the tag itself; or nobody's */
     PENDING = 1,    /* tag and name as the sealer gave them */
     UNREADABLE = 2, /* pending once, and the name does not open */
+    /* 3: erased, as KEYS_SUBJECT_ERASE leaves it */
 };
 
 /* ---- names ---- */
+
+int keys_tag(const struct keys *k, const uint8_t *name, size_t len, uint8_t ret[KEYS_TAG_BYTES]) {
+    struct subject_name decoded;
+    int rc = k->open ? subject_decode_name(&decoded, name, len) : ERR_LOCKED;
+    if (!rc)
+        crypto_generichash(ret, KEYS_TAG_BYTES, name, len, k->open->pepper, sizeof k->open->pepper);
+    sodium_memzero(&decoded, sizeof decoded);
+    return rc;
+}
 
 /* The lasting tag of a sealed name. ERR_LOCKED, ERR_CORRUPT. */
 static int lasting_tag(const struct keys *k, const uint8_t *sealed, size_t len,
                        uint8_t ret[KEYS_TAG_BYTES]) {
     uint8_t name[SUBJECT_NAME_MAX];
-    struct subject_name decoded;
     if (len < crypto_box_SEALBYTES || len > KEYS_NAME_SEALED_MAX)
         return ERR_CORRUPT;
     const size_t n = len - crypto_box_SEALBYTES;
     int rc = keys_unseal(k, name, sealed, len);
-    if (!rc && subject_decode_name(&decoded, name, n))
+    if (!rc && keys_tag(k, name, n, ret))
         rc = ERR_CORRUPT;
-    if (!rc)
-        crypto_generichash(ret, KEYS_TAG_BYTES, name, n, k->open->pepper, sizeof k->open->pepper);
     sodium_memzero(name, sizeof name);
-    sodium_memzero(&decoded, sizeof decoded);
     return rc;
 }
 
@@ -88,11 +95,12 @@ static int add(struct keys *k, const struct person *p, const struct keys_questio
     sodium_memzero(secret, sizeof secret);
     if (rc)
         return rc;
-    return keys_run(k, KEYS_SUBJECT_ADD, NULL, "bbbnnbbnn", ret->id, sizeof ret->id,
+    return keys_run(k, KEYS_SUBJECT_ADD, NULL, "bbbnnbbnnn", ret->id, sizeof ret->id,
                     ret->public_key, sizeof ret->public_key, sealed, sizeof sealed,
                     (uint64_t)k->generation, (uint64_t)(p ? p->pepper_number : 0),
                     p ? p->tag : NULL, p ? sizeof p->tag : (size_t)0, q ? q->name : NULL,
-                    q ? q->name_len : (size_t)0, (uint64_t)(p ? p->state : KNOWN), ++k->version);
+                    q ? q->name_len : (size_t)0, (uint64_t)(p ? p->state : KNOWN), ++k->version,
+                    clock_wall_us());
 }
 
 static void count_named(struct keys *k, enum state state) {
@@ -245,6 +253,19 @@ int keys_join(struct keys *k, unsigned max, bool *ret_left) {
 
 /* ---- for openings ---- */
 
+int keys_open_secret(const struct keys *k, uint32_t generation,
+                     const uint8_t sealed[KEYS_BOX_SEALED_BYTES],
+                     uint8_t ret_secret[KEYS_SECRET_BYTES]) {
+    const struct generation *g = k->open->generations;
+    const struct generation *end = g + k->open->generation_count;
+    while (g < end && g->number != generation)
+        g++;
+    return g == end || crypto_box_seal_open(ret_secret, sealed, KEYS_BOX_SEALED_BYTES,
+                                            g->public_key, g->secret)
+               ? ERR_CORRUPT
+               : 0;
+}
+
 int keys_subject_secret(struct keys *k, const uint8_t id[UUID_BYTES],
                         uint8_t ret_public[KEYS_PUBLIC_BYTES],
                         uint8_t ret_secret[KEYS_SECRET_BYTES]) {
@@ -261,15 +282,5 @@ int keys_subject_secret(struct keys *k, const uint8_t id[UUID_BYTES],
     if (!rc)
         rc = erased ? ERR_ERASED : keys_column(s, 1, sealed, sizeof sealed);
     keys_done(s);
-    if (rc)
-        return rc;
-    const struct generation *g = k->open->generations;
-    const struct generation *end = g + k->open->generation_count;
-    while (g < end && g->number != generation)
-        g++;
-    if (g == end)
-        return ERR_CORRUPT;
-    return crypto_box_seal_open(ret_secret, sealed, sizeof sealed, g->public_key, g->secret)
-               ? ERR_CORRUPT
-               : 0;
+    return rc ? rc : keys_open_secret(k, generation, sealed, ret_secret);
 }

@@ -168,6 +168,18 @@ void sealing_forget(struct sealing *s, const struct context *ctx) {
         end_key(s, i);
 }
 
+/* Entries stay in chain and list: what is left of them is the id, which the log has in clear. */
+void sealing_forget_subject(struct sealing *s, const uint8_t subject[UUID_BYTES]) {
+    for (uint32_t i = *bucket_of(s, subject); i != NONE; i = s->entry[i].chain) {
+        struct entry *e = &s->entry[i];
+        if (memcmp(e->subject, subject, UUID_BYTES) != 0)
+            continue;
+        end_key(s, i);
+        memset(e->public_key, 0, sizeof e->public_key);
+        memset(e->id, 0, sizeof e->id);
+    }
+}
+
 static bool usable(const struct entry *e, const uint8_t public_key[32]) {
     return e->records < LIMIT_DATA_KEY_RECORDS &&
            clock_mono_ns() - e->born_ns < LIMIT_DATA_KEY_AGE_S * 1000000000ull &&

@@ -34,6 +34,8 @@ int sealing_record(struct sealing *s, const struct context *ctx, const uint8_t p
                    uint8_t dictionary, struct buf *packed, struct buf *envelope,
                    struct data_key_row *ret_key, bool *ret_fresh);
 
+/* All data keys of this subject end now, whatever tenant and project. */
+void sealing_forget_subject(struct sealing *s, const uint8_t subject[UUID_BYTES]);
 /* The data key of the context's subject ends now: its row may not have become durable. */
 void sealing_forget(struct sealing *s, const struct context *ctx);
 

@@ -1,6 +1,8 @@
 /*
  * The prefix state of prefix.h. Owned by the sealer; the file is the supervisor's.
  *
+ * What prefix_forget takes away is zeroed in the file.
+ *
  * File: a header of 4 KiB, then buckets of eight entries of 128 bytes. A key can only be in the
  * bucket that its first bytes name; the entry of a full bucket that was not used for longest is
  * overwritten. Each entry carries a SipHash of itself, so one that a dying sealer half wrote counts
@@ -17,10 +19,11 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define MAGIC 0x3178666572706873u /* "shprefx1" */
+#define MAGIC 0x3278666572706873u /* "shprefx2" */
 #define HEADER_BYTES 4096
 #define ENTRY_BYTES 128
-#define CHECKED_BYTES 104
+#define OWNER_AT 102
+#define CHECKED_BYTES 112
 #define WAYS 8
 #define PRIVATE_BYTES (16u << 20)
 #define PENDING_MAX (256u << 10)
@@ -38,7 +41,7 @@ struct slot {
     uint8_t entry[CHECKED_BYTES];
     uint8_t check[crypto_shorthash_BYTES];
     uint32_t used; /* the clock when it was last added or asked for */
-    uint8_t pad[12];
+    uint8_t pad[4];
 };
 _Static_assert(sizeof(struct slot) == ENTRY_BYTES, "entry size");
 
@@ -128,6 +131,7 @@ static void pack(uint8_t out[CHECKED_BYTES], const struct prefix_entry *e) {
     put_u32(out + 96, e->position);
     out[100] = e->choice;
     out[101] = e->flags;
+    memcpy(out + OWNER_AT, e->owner, PREFIX_OWNER);
 }
 
 static void unpack(struct prefix_entry *e, const uint8_t in[CHECKED_BYTES]) {
@@ -140,6 +144,7 @@ static void unpack(struct prefix_entry *e, const uint8_t in[CHECKED_BYTES]) {
     e->position = get_u32(in + 96);
     e->choice = in[100];
     e->flags = in[101];
+    memcpy(e->owner, in + OWNER_AT, PREFIX_OWNER);
 }
 
 static bool whole(const struct prefix *p, const struct slot *s) {
@@ -223,7 +228,8 @@ static void store(struct prefix *p, const struct prefix_entry *e) {
 
 void prefix_commit(struct prefix *p) {
     for (uint32_t i = 0; i < p->count; i++)
-        store(p, &p->pending[i].e);
+        if (!sodium_is_zero(p->pending[i].e.key, PREFIX_DIGEST))
+            store(p, &p->pending[i].e);
     p->head->clock++;
     prefix_drop(p);
 }
@@ -234,9 +240,23 @@ void prefix_drop(struct prefix *p) {
     p->count = 0;
 }
 
+void prefix_forget(struct prefix *p, const uint8_t subject[UUID_BYTES]) {
+    uint8_t owner[PREFIX_OWNER];
+    prefix_owner(p, subject, owner);
+    struct slot *end = p->slots + p->head->buckets * WAYS;
+    for (struct slot *s = p->slots; s < end; s++)
+        if (!memcmp(s->entry + OWNER_AT, owner, PREFIX_OWNER))
+            memset(s, 0, sizeof *s);
+    for (uint32_t i = 0; i < p->count; i++)
+        if (!memcmp(p->pending[i].e.owner, owner, PREFIX_OWNER)) {
+            /* Its place in the list stays; no digest is all zero. */
+            memset(&p->pending[i].e, 0, sizeof p->pending[i].e);
+        }
+}
+
 /* ---- digests ---- */
 
-enum purpose { START, STEP, VALUE, REPEATED, SIGNIFICANT };
+enum purpose { START, STEP, VALUE, REPEATED, SIGNIFICANT, OWNER };
 
 static void digest_begin(const struct prefix *p, crypto_generichash_state *s, enum purpose what) {
     uint8_t tag = (uint8_t)what;
@@ -266,6 +286,16 @@ void prefix_start(const struct prefix *p, const char *tenant, const char *projec
     put_u32(number, partition);
     feed(&s, number, sizeof number);
     digest_end(&s, ret);
+}
+
+void prefix_owner(const struct prefix *p, const uint8_t subject[UUID_BYTES],
+                  uint8_t ret[PREFIX_OWNER]) {
+    crypto_generichash_state s;
+    uint8_t digest[PREFIX_DIGEST];
+    digest_begin(p, &s, OWNER);
+    feed(&s, subject, UUID_BYTES);
+    digest_end(&s, digest);
+    memcpy(ret, digest, PREFIX_OWNER);
 }
 
 int prefix_value(const struct prefix *p, struct jv v, uint8_t ret[PREFIX_DIGEST]) {

@@ -26,6 +26,7 @@
 #include "record/context.h"
 
 #define PREFIX_DIGEST 16
+#define PREFIX_OWNER 10
 
 enum prefix_flags {
     PREFIX_ANSWER = 1,            /* the position is that of the turn's answer */
@@ -39,6 +40,7 @@ struct prefix_entry {
     uint8_t params[PREFIX_DIGEST], tools[PREFIX_DIGEST]; /* of the turn's request */
     uint32_t position;                                   /* messages up to here */
     uint8_t choice, flags;
+    uint8_t owner[PREFIX_OWNER]; /* whose it is, from prefix_owner */
 };
 
 struct prefix;
@@ -53,12 +55,18 @@ bool prefix_find(struct prefix *p, const uint8_t key[PREFIX_DIGEST], struct pref
 void prefix_add(struct prefix *p, const struct prefix_entry *e);
 void prefix_commit(struct prefix *p);
 void prefix_drop(struct prefix *p);
+/* Forgets everything of one subject, at once and in the file. Looks at every entry: about a ms for
+ * 6 MB. */
+void prefix_forget(struct prefix *p, const uint8_t subject[UUID_BYTES]);
 /* Entries of the file, for tests. */
 size_t prefix_capacity(const struct prefix *p);
 
 void prefix_start(const struct prefix *p, const char *tenant, const char *project,
                   const char *key_id, const uint8_t subject[UUID_BYTES], uint32_t partition,
                   uint8_t ret[PREFIX_DIGEST]);
+/* The first bytes of H(5 | 16 subject). */
+void prefix_owner(const struct prefix *p, const uint8_t subject[UUID_BYTES],
+                  uint8_t ret[PREFIX_OWNER]);
 /* H(2 | canonical form); all zero for an absent value. ERR_NOMEM. */
 int prefix_value(const struct prefix *p, struct jv v, uint8_t ret[PREFIX_DIGEST]);
 void prefix_step(const struct prefix *p, const uint8_t before[PREFIX_DIGEST],

@@ -304,10 +304,11 @@ static int learn_sequence(struct prefix *p, const struct turn_match *m,
 }
 
 int turn_learn(struct prefix *p, const struct turn_match *m, const struct llm_answer *answer,
-               const uint8_t conversation[UUID_BYTES], const uint8_t turn[UUID_BYTES],
-               const uint8_t envelope_hash[CONTEXT_HASH_BYTES]) {
+               const uint8_t subject[UUID_BYTES], const uint8_t conversation[UUID_BYTES],
+               const uint8_t turn[UUID_BYTES], const uint8_t envelope_hash[CONTEXT_HASH_BYTES]) {
     struct prefix_entry e = {0};
     int rc = 0;
+    prefix_owner(p, subject, e.owner);
     memcpy(e.conversation, conversation, UUID_BYTES);
     memcpy(e.turn, turn, UUID_BYTES);
     memcpy(e.hash, envelope_hash, CONTEXT_HASH_BYTES);

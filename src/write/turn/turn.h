@@ -47,7 +47,7 @@ int turn_build(struct buf *out, const struct turn_parts *parts);
 
 /* What the sealed turn makes known: its messages' positions and its answers. */
 int turn_learn(struct prefix *p, const struct turn_match *m, const struct llm_answer *answer,
-               const uint8_t conversation[UUID_BYTES], const uint8_t turn[UUID_BYTES],
-               const uint8_t envelope_hash[CONTEXT_HASH_BYTES]);
+               const uint8_t subject[UUID_BYTES], const uint8_t conversation[UUID_BYTES],
+               const uint8_t turn[UUID_BYTES], const uint8_t envelope_hash[CONTEXT_HASH_BYTES]);
 
 #endif

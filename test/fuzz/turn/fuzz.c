@@ -37,7 +37,7 @@ static void exchange(const uint8_t *request, size_t request_len, const uint8_t *
         abort();
     if (chat && jv_count(jv_get(v, "messages")) != m.count - m.kept)
         abort();
-    if (chat && turn_learn(prefix, &m, &a, id, id, id))
+    if (chat && turn_learn(prefix, &m, &a, id, id, id, id))
         abort();
     turn_done(&m);
     llm_answer_done(&a);

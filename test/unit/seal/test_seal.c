@@ -184,6 +184,20 @@ static void table(void **state) {
     sealing_free(s);
 }
 
+/* A subject is erased: its data keys in every project end, those of others go on. */
+static void forgotten(void **state) {
+    struct sealing *s = start();
+    struct context a = person(1), b = person(2), a_elsewhere = person(1);
+    (void)state;
+    strcpy(a_elsewhere.project, "elsewhere");
+    assert_true(fresh(s, &a) && fresh(s, &a_elsewhere) && fresh(s, &b));
+    assert_false(fresh(s, &a) || fresh(s, &a_elsewhere) || fresh(s, &b));
+    sealing_forget_subject(s, a.subject);
+    assert_false(fresh(s, &b));
+    assert_true(fresh(s, &a) && fresh(s, &a_elsewhere));
+    sealing_free(s);
+}
+
 static void errors(void **state) {
     (void)state;
     struct sealing *s;
@@ -216,6 +230,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records), cmocka_unit_test(row),    cmocka_unit_test(lives),
         cmocka_unit_test(table),   cmocka_unit_test(errors),
+        cmocka_unit_test(forgotten),
     };
     if (sodium_init() < 0)
         return 1;

@@ -10,6 +10,7 @@
 /* after setjmp.h and stdarg.h */
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "read/subject/keys_int.h"
 
@@ -70,6 +71,13 @@ static void subject(struct keys *k, const struct keys_loan *loan, const char *na
     assert_int_equal(keys_begin(k), 0);
     assert_int_equal(keys_subject(k, &a.q, ret), 0);
     assert_int_equal(keys_commit(k), 0);
+}
+
+static void person(struct keys *k, const char *name, struct keys_person *ret, int rc) {
+    uint8_t encoded[SUBJECT_NAME_MAX];
+    size_t n =
+        subject_encode_name(encoded, sizeof encoded, "t", "p", SUBJECT_NAMED, name, strlen(name));
+    assert_int_equal(keys_person(k, encoded, n, ret), rc);
 }
 
 static void two_states(void **state) {
@@ -296,7 +304,31 @@ static void tampered(void **state) {
 
 static void of_the_future(void **state) {
     (void)state;
-    assert_int_equal(after("PRAGMA user_version = 2"), ERR_VERSION);
+    assert_int_equal(after("PRAGMA user_version = 3"), ERR_VERSION);
+}
+
+/* A vault.db of before there were holds and erasures. */
+static void of_the_past(void **state) {
+    struct keys *k;
+    struct keys_loan loan;
+    struct keys_subject before;
+    struct keys_person p;
+    (void)state;
+    k = open_it(true);
+    lend(k, &loan);
+    subject(k, &loan, "alice", &before);
+    keys_close(k);
+    assert_int_equal(after("ALTER TABLE subjects DROP COLUMN created; DROP TABLE holds;"
+                           "DROP TABLE erasures; DROP TABLE checkpoints; DROP TABLE intents;"
+                           "DROP INDEX subjects_erased; PRAGMA user_version = 1"),
+                     0);
+    k = open_it(true);
+    person(k, "alice", &p, 0);
+    assert_int_equal(p.ids.len, KEYS_ID_ROW);
+    assert_memory_equal(p.ids.p, before.id, 16);
+    assert_int_equal(get_u64(p.ids.p + 16), 0);
+    buf_wipe(&p.ids);
+    keys_close(k);
 }
 
 static void copied(void **state) {
@@ -346,7 +378,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(two_states), TEST(rolled_back),   TEST(joined), TEST(assigned),
         TEST(fingerprint_keys), TEST(fingerprints_come_later),
-        TEST(tampered),   TEST(of_the_future), TEST(copied),
+        TEST(tampered),   TEST(of_the_future), TEST(copied), TEST(of_the_past),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

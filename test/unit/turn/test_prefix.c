@@ -40,6 +40,38 @@ static int file(size_t entries) {
     return fd;
 }
 
+/* One subject's entries go, wherever they are, and nobody else's. */
+static void forgotten(void **state) {
+    const uint8_t a[16] = {1}, b[16] = {2};
+    int fd = file(64);
+    struct prefix *p;
+    uint8_t text[4096 + 64 * 128], owner[PREFIX_OWNER];
+    (void)state;
+    assert_int_equal(prefix_open(fd, &p), 0);
+    for (uint64_t n = 1; n <= 6; n++) {
+        struct prefix_entry e = entry(n);
+        prefix_owner(p, n % 2 ? a : b, e.owner);
+        prefix_add(p, &e);
+        if (n == 4)
+            prefix_commit(p); /* 5 and 6 are pending */
+    }
+    prefix_owner(p, a, owner);
+    prefix_forget(p, a);
+    for (int commit = 0; commit < 2; commit++) {
+        for (uint64_t n = 1; n <= 6; n++) {
+            struct prefix_entry want = entry(n), e;
+            assert_int_equal(prefix_find(p, want.key, &e), n % 2 == 0);
+        }
+        prefix_commit(p);
+    }
+    assert_int_equal(pread(fd, text, sizeof text, 0), sizeof text);
+    assert_null(memmem(text, sizeof text, owner, sizeof owner));
+    prefix_owner(p, b, owner);
+    assert_non_null(memmem(text, sizeof text, owner, sizeof owner));
+    prefix_close(p);
+    close(fd);
+}
+
 static void pending(void **state) {
     (void)state;
     int fd = file(64);
@@ -148,7 +180,7 @@ static void scopes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pending), cmocka_unit_test(restarts), cmocka_unit_test(evicts), cmocka_unit_test(scopes),
+        cmocka_unit_test(pending), cmocka_unit_test(forgotten), cmocka_unit_test(restarts), cmocka_unit_test(evicts), cmocka_unit_test(scopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void seal(struct prefix *p, const struct step *s, uint8_t number, const c
     assert_int_equal(m.kept, s->kept);
     if (m.found)
         assert_int_equal(m.parent.hash[0], m.parent.turn[0]);
-    assert_int_equal(turn_learn(p, &m, &a, m.found ? m.parent.conversation : id, id, id), 0);
+    assert_int_equal(turn_learn(p, &m, &a, id, m.found ? m.parent.conversation : id, id, id), 0);
     turn_done(&m);
     llm_answer_done(&a);
     llm_request_done(&r);
