@@ -21,8 +21,8 @@ MODULES_safehouse-store         := base ipc record store proc/store
 LIBS_safehouse-store            := -lsodium -L$(CHDB_DIR) -lchdb -Wl,-rpath,'$$ORIGIN/../../$(CHDB_DIR)' -lpthread
 FORBIDDEN_safehouse-store       := crypto_box_ crypto_aead_ crypto_secretbox crypto_kdf_derive unseal_ seal_
 
-MODULES_safehouse-vault         := base ipc record read/unseal read/subject read/ledger proc/vault
-LIBS_safehouse-vault            := -lsodium -lsqlite3
+MODULES_safehouse-vault         := base ipc record read/unseal read/subject read/ledger read/people proc/vault
+LIBS_safehouse-vault            := -lsodium -lsqlite3 -lcrypto
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
 
 MODULES_safehouse-demo-upstream := base ipc/sandbox.c proc/demo

@@ -30,6 +30,7 @@ UNIT_ipc     := base ipc ipc/dial
 UNIT_seal    := base record write/seal read/unseal
 UNIT_unseal  := base record write/seal read/unseal
 UNIT_subject := base record read/subject
+UNIT_people  := base record read/people
 UNIT_ledger  := base record read/ledger
 UNIT_vault   := base ipc ipc/dial record read/subject read/ledger
 UNIT_turn    := base record llm write/turn
@@ -39,7 +40,7 @@ UNIT_query   := base ipc ipc/dial record codec/codec_decompress.c codec/dictiona
 UNIT_sealer  := base record ring llm/json.c llm/reqscan.c write/detect write/detect/rules.S proc/sealer/findings.c proc/sealer/policy.c
 UNIT_store   := base record store
 UNIT_detect  := base record llm write/turn write/detect write/detect/rules.S
-UNIT_LIBS    := -lcmocka -lsodium -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
+UNIT_LIBS    := -lcmocka -lsodium -lcrypto -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 
 unit_tests := $(wildcard test/unit/*/test_*.c)

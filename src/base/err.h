@@ -27,7 +27,10 @@
     X(ERR_PEER, 503, true, "the other program is gone")                                            \
     X(ERR_USAGE, 400, false, "wrong use")                                                          \
     X(ERR_UNSUPPORTED, 501, false, "not supported here")                                           \
-    X(ERR_INTERNAL, 500, false, "internal error")
+    X(ERR_INTERNAL, 500, false, "internal error")                                                  \
+    X(ERR_APPROVAL, 403, false, "a second person's approval is needed")                            \
+    X(ERR_QUOTA, 429, true, "the hour's quota of opened cells is used up")                         \
+    X(ERR_PROJECT, 403, false, "of a project that this session may not open")
 
 enum err {
     ERR_OK = 0,

@@ -32,6 +32,11 @@
 #define LIMIT_SECRET 16384               /* a value that is asked for */
 #define LIMIT_SECRET_TAG (128u << 10)    /* it, and the classes and keys it is tagged by */
 #define LIMIT_REASON 1024                /* why somebody reads */
+#define LIMIT_PASSWORD 256               /* of a person */
+#define LIMIT_PASSWORD_MIN 12            /* and at least */
+#define LIMIT_GRANT_PROJECTS 1024        /* projects of one grant, joined by commas */
+#define LIMIT_PLAN_CELLS 500000          /* cells that are planned to be opened for one approval */
+#define LIMIT_PLAN_QUERY 4096            /* the statement that a plan says it comes from */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
 #define LIMIT_FRAME (16u << 20)          /* one message between programs, but for cells */
 #define LIMIT_CELL (160u << 20)          /* a sealed cell on its way to be opened, and its text */

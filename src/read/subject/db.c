@@ -56,6 +56,7 @@ static const struct {
      " version INTEGER NOT NULL) STRICT"},
     /* Not in replicas: what is about to be erased. */
     {"TABLE", "intents", "(n INTEGER PRIMARY KEY, erasure BLOB NOT NULL, id BLOB NOT NULL) STRICT"},
+    {"TABLE", "people", "(n INTEGER PRIMARY KEY, box BLOB, version INTEGER NOT NULL) STRICT"},
     {"INDEX", "subjects_tag", "ON subjects(pepper, tag) WHERE tag IS NOT NULL"},
     {"INDEX", "subjects_pending", "ON subjects(n) WHERE state = 1"},
     {"INDEX", "subjects_version", "ON subjects(version)"},
@@ -99,6 +100,10 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_HELD] = "SELECT s.id FROM holds h JOIN subjects s ON s.pepper = ? AND s.tag = h.tag"
                   " WHERE h.tag IS NOT NULL",
     [KEYS_CHECKPOINT_SET] = "INSERT OR REPLACE INTO checkpoints VALUES(1, ?, ?, ?)",
+    [KEYS_RECORD_ADD] = "INSERT INTO people VALUES(NULL, NULL, ?) RETURNING n",
+    [KEYS_RECORD_SET] = "UPDATE people SET box = ?, version = ? WHERE n = ?",
+    [KEYS_RECORD_EACH] = "SELECT n, version, box FROM people WHERE n > ? AND box IS NOT NULL"
+                         " ORDER BY n LIMIT 1",
 };
 
 int keys_translate(int code) {
@@ -374,7 +379,8 @@ static int count(struct keys *k) {
                          " (SELECT coalesce(max(version), 0) FROM holds),"
                          " (SELECT coalesce(max(version), 0) FROM erasures),"
                          " (SELECT coalesce(max(version), 0) FROM checkpoints),"
-                         " (SELECT coalesce(max(version), 0) FROM subjects))",
+                         " (SELECT coalesce(max(version), 0) FROM subjects),"
+                         " (SELECT coalesce(max(version), 0) FROM people))",
                          &k->version);
     k->sure_version = k->version;
     return rc;

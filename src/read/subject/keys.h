@@ -161,6 +161,17 @@ struct keys_counts {
 };
 void keys_counts(const struct keys *k, struct keys_counts *ret);
 
+/* ---- records: what another module keeps in vault.db (read/people) ---- */
+
+#define KEYS_RECORD_MAX 2048
+/* A record by its number; *n 0: a new one, which gets the next number. p NULL: it is forgotten, and its
+ * number is not used again. In a transaction of the caller. ERR_LOCKED. */
+int keys_record_put(struct keys *k, uint32_t *n, const uint8_t *p, size_t len);
+/* Each one that is there, in order; not 0 ends it. `p` is wiped after the call. ERR_LOCKED,
+ * ERR_CORRUPT: a record was not written by a vault with this opening key. */
+typedef int keys_record_fn(void *arg, uint32_t n, const uint8_t *p, size_t len);
+int keys_record_each(struct keys *k, keys_record_fn *fn, void *arg);
+
 /* ---- replicas: copies of vault.db in other folders ---- */
 
 enum keys_replica_state {

@@ -22,6 +22,7 @@ struct keys_open {
     uint8_t opening[KEYS_SECRET_BYTES];
     uint8_t pepper[32];
     uint8_t fingerprint[KEYS_SECRET_BYTES];
+    uint8_t records[KEYS_SECRET_BYTES]; /* derived from the opening key */
     struct generation generations[KEYS_GENERATIONS_MAX];
     size_t generation_count;
     struct generation next; /* while it is built */
@@ -60,6 +61,9 @@ enum keys_statement {
     KEYS_HOLD_END,
     KEYS_HELD,
     KEYS_CHECKPOINT_SET,
+    KEYS_RECORD_ADD,
+    KEYS_RECORD_SET,
+    KEYS_RECORD_EACH,
     KEYS_STATEMENTS
 };
 
@@ -162,6 +166,10 @@ extern const char *const keys_tables[];
 int keys_checkpoint_of(struct keys *k, const char *name, uint64_t *ret_size, uint8_t ret_hash[32]);
 /* Lets all of them go, to be looked at anew. */
 void keys_replicas_rest(struct keys *k);
+
+/* ---- records.c ---- */
+/* The records' key from the opening key. */
+void keys_records_open(struct keys_open *open);
 
 /* ---- lend.c ---- */
 /* The lasting fingerprint key's number. ERR_NOTFOUND: none was made yet; then make one, in a

@@ -303,6 +303,8 @@ int keys_unlock(struct keys *k, const void *passphrase, size_t len) {
         rc = read_pepper(k, open);
     if (!rc)
         rc = read_fingerprint(k, open);
+    if (!rc)
+        keys_records_open(open);
     if (rc) {
         sodium_free(open);
         return rc;

@@ -27,7 +27,7 @@
 #define PATH_BYTES 4096
 
 const char *const keys_tables[] = {"opening",  "generations", "peppers",     "fingerprints", "writers",
-                                   "holds",    "erasures",    "checkpoints", "subjects",     NULL};
+                                   "holds",    "erasures",    "checkpoints", "people",       "subjects",     NULL};
 
 int keys_replica_add(struct keys *k, const char *dir) {
     if (k->replica_count == KEYS_REPLICAS_MAX || strlen(dir) + sizeof "/" KEYS_FILE > PATH_BYTES)

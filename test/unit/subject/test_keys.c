@@ -287,6 +287,56 @@ static void fingerprints_come_later(void **state) {
 }
 
 /* Rows that were swapped, or made by somebody without the opening key. */
+struct taken {
+    unsigned count;
+    uint32_t numbers[4];
+    char text[4][32];
+};
+
+static int take_record(void *arg, uint32_t n, const uint8_t *p, size_t len) {
+    struct taken *t = arg;
+    assert_true(t->count < 4 && len < 32);
+    t->numbers[t->count] = n;
+    memcpy(t->text[t->count], p, len);
+    t->text[t->count++][len] = 0;
+    return 0;
+}
+
+/* What read/people keeps: only for an unlocked vault, and only as this vault wrote it. */
+static void records(void **state) {
+    static const struct taken none;
+    struct taken t = none;
+    uint32_t a = 0, b = 0, c = 0;
+    (void)state;
+    struct keys *k = open_it(false);
+    assert_int_equal(keys_record_put(k, &a, (const uint8_t *)"x", 1), ERR_LOCKED);
+    assert_int_equal(keys_record_each(k, take_record, &t), ERR_LOCKED);
+    assert_int_equal(keys_unlock(k, PASS, strlen(PASS)), 0);
+    assert_int_equal(keys_begin(k), 0);
+    assert_int_equal(keys_record_put(k, &a, (const uint8_t *)"record-canary", 13), 0);
+    assert_int_equal(keys_record_put(k, &b, (const uint8_t *)"two", 3), 0);
+    assert_int_equal(keys_record_put(k, &b, NULL, 0), 0);
+    assert_int_equal(keys_record_put(k, &c, (const uint8_t *)"three", 5), 0);
+    assert_int_equal(keys_record_put(k, &a, (const uint8_t *)"one", 3), 0);
+    assert_int_equal(keys_commit(k), 0);
+    assert_true(a == 1 && b == 2 && c == 3);
+    keys_close(k);
+    k = open_it(true);
+    assert_int_equal(keys_record_each(k, take_record, &t), 0);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.numbers[0], a);
+    assert_string_equal(t.text[0], "one");
+    assert_string_equal(t.text[1], "three");
+    /* One record in another's place, or an earlier version under a later number, is no record. */
+    assert_int_equal(keys_exec(k, "UPDATE people SET box = (SELECT box FROM people WHERE n = 3),"
+                                  " version = (SELECT version FROM people WHERE n = 3) WHERE n = 1"),
+                     0);
+    t = none;
+    assert_int_equal(keys_record_each(k, take_record, &t), ERR_CORRUPT);
+    assert_int_equal(t.count, 0);
+    keys_close(k);
+}
+
 static void tampered(void **state) {
     (void)state;
     assert_int_equal(after("UPDATE opening SET ops = 2"), ERR_UNAUTHENTICATED);
@@ -378,7 +428,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(two_states), TEST(rolled_back),   TEST(joined), TEST(assigned),
         TEST(fingerprint_keys), TEST(fingerprints_come_later),
-        TEST(tampered),   TEST(of_the_future), TEST(copied), TEST(of_the_past),
+        TEST(records),    TEST(tampered), TEST(of_the_future), TEST(copied), TEST(of_the_past),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

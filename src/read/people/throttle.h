@@ -1,0 +1,41 @@
+#ifndef PEOPLE_THROTTLE_H
+#define PEOPLE_THROTTLE_H
+/*
+ * How often somebody may try to sign in: per name (known or not, so that nothing is learned), and all
+ * names together. Times are monotonic ns, the caller's.
+ *
+ * Per name THROTTLE_FREE wrong attempts in a row are answered at once; then the name is locked out for
+ * THROTTLE_FIRST_S, and after each further one twice as long, up to THROTTLE_MAX_S. A right one, or
+ * THROTTLE_FORGET_S without an attempt, ends the count. While one attempt for a name is looked at no
+ * other one is.
+ *
+ * All together: THROTTLE_BURST attempts at once, then THROTTLE_PER_S a second. Only wrong ones are
+ * counted in the end: a right one gives its share back.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define THROTTLE_FREE 5
+#define THROTTLE_FIRST_S 30
+#define THROTTLE_MAX_S 900
+#define THROTTLE_FORGET_S 3600
+#define THROTTLE_BURST 20
+#define THROTTLE_PER_S 2
+#define THROTTLE_NAMES 4096 /* places; names that share one share its count */
+
+struct throttle;
+
+int throttle_new(struct throttle **ret);
+void throttle_free(struct throttle *t); /* NULL-safe */
+
+/* A name's place, for the calls below. */
+unsigned throttle_place(const struct throttle *t, const void *name, size_t len);
+
+/* May it be tried now? 0, and the place is taken until throttle_end. ERR_AGAIN: no; *ret_wait_s tells
+ * for how long (0: another one for this name is being looked at). */
+int throttle_begin(struct throttle *t, unsigned place, uint64_t now_ns, unsigned *ret_wait_s);
+/* How it ended. Returns for how many seconds the name is locked out from now on, 0: it is not. */
+unsigned throttle_end(struct throttle *t, unsigned place, uint64_t now_ns, bool right);
+
+#endif
