@@ -9,12 +9,12 @@ $(B)/bench/load $(B)/bench/upstream: $(B)/bench/%: bench/%.c bench/http.c bench/
 	@mkdir -p $(@D)
 	$(bench_program)
 
-$(B)/bench/sealer: bench/sealer.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
+$(B)/bench/sealer: bench/sealer.c $(call objects,base tlog/merkle.c record codec/codec_compress.c codec/dictionary.S llm \
     write/seal write/turn write/detect write/detect/rules.S)
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lzstd -ljansson -lyaml -lhs -lpcre2-8
 
-$(B)/bench/bytes: bench/bytes.c $(call objects,base record codec/codec_compress.c codec/dictionary.S llm \
+$(B)/bench/bytes: bench/bytes.c $(call objects,base tlog/merkle.c record codec/codec_compress.c codec/dictionary.S llm \
     write/seal write/turn store)
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lzstd -ljansson $(UNIT_LIBS_store)

@@ -4,24 +4,24 @@ BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-dem
 
 CHDB_DIR := third_party/chdb
 
-MODULES_safehouse               := base ipc ipc/dial ring control record codec/codec_decompress.c codec/dictionary.S \
+MODULES_safehouse               := base ipc ipc/dial ring control tlog record codec/codec_decompress.c codec/dictionary.S \
                                    llm/json.c llm/reqscan.c read/query write/detect write/detect/rules.S \
                                    proc/supervisor proc/cli
 LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
 
-MODULES_safehouse-sealer        := base ipc ring record codec/codec_compress.c codec/dictionary.S \
+MODULES_safehouse-sealer        := base ipc ring tlog/merkle.c record codec/codec_compress.c codec/dictionary.S \
                                    llm write/seal write/turn write/spool write/detect write/detect/rules.S \
                                    proc/sealer
 LIBS_safehouse-sealer           := -lsodium -lzstd -lyaml -lhs -lpcre2-8
 FORBIDDEN_safehouse-sealer      := crypto_box_seal_open crypto_box_open crypto_aead_chacha20poly1305_ietf_decrypt \
                                    crypto_secretbox_open unseal_ socket connect chdb_connect ZSTD_decompress
 
-MODULES_safehouse-store         := base ipc record store proc/store
+MODULES_safehouse-store         := base ipc tlog/merkle.c record store proc/store
 LIBS_safehouse-store            := -lsodium -L$(CHDB_DIR) -lchdb -Wl,-rpath,'$$ORIGIN/../../$(CHDB_DIR)' -lpthread
 FORBIDDEN_safehouse-store       := crypto_box_ crypto_aead_ crypto_secretbox crypto_kdf_derive unseal_ seal_
 
-MODULES_safehouse-vault         := base ipc record read/unseal read/subject read/ledger read/people proc/vault
+MODULES_safehouse-vault         := base ipc tlog record read/unseal read/subject read/ledger read/people proc/vault
 LIBS_safehouse-vault            := -lsodium -lsqlite3 -lcrypto
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
 

@@ -11,7 +11,7 @@
 UNIT_base := base
 
 tool_bins := $(patsubst test/scenario/tools/%.c,$(B)/test/tools/%,$(wildcard test/scenario/tools/*.c))
-$(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base record)
+$(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base tlog/merkle.c record)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -pie -o $@ $^ -lsodium
 
@@ -43,13 +43,14 @@ check-links: $(addprefix $(B)/bin/,$(BINS)) $(GATEWAY)
 KNOWS_base    :=
 KNOWS_ipc     := base
 KNOWS_ring    := base
-KNOWS_record  := base
+KNOWS_tlog    := base
+KNOWS_record  := base tlog
 KNOWS_codec   := base
 KNOWS_llm     := base
 KNOWS_control := base
-KNOWS_store   := base record
-KNOWS_write   := base ipc ring record codec llm control
-KNOWS_read    := base ipc record codec llm store
+KNOWS_store   := base tlog record
+KNOWS_write   := base ipc ring tlog record codec llm control
+KNOWS_read    := base ipc tlog record codec llm store
 # The command line knows the store's output formats, and links none of it.
 INCLUDES_safehouse := store/formats.h
 layers := $(patsubst src/%,%,$(filter-out src/proc,$(wildcard src/*)))

@@ -1,7 +1,7 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 /*
- * Byte order, hex and base64url (RFC 4648 section 5, no padding). Fixed formats of Safehouse are
+ * Byte order, hex, base64url (RFC 4648 section 5, no padding) and base64. Fixed formats of Safehouse are
  * little-endian, as ClickHouse's RowBinary is.
  */
 #include <stdbool.h>
@@ -43,5 +43,11 @@ size_t b64url_encode(char *out, const uint8_t *in, size_t len);
 /* Strict: the URL alphabet only, no padding, no stray bits. out holds in_len*3/4 bytes.
  * Returns the number of bytes, or ERR_SYNTAX. */
 long b64url_decode(uint8_t *out, const char *in, size_t in_len);
+
+/* The standard alphabet with padding (section 4), for formats of others. Characters without NUL: */
+#define B64_LEN(n) (((n) + 2) / 3 * 4)
+size_t b64_encode(char *out, const uint8_t *in, size_t len);
+/* Strict likewise, and the padding must be there. */
+long b64_decode(uint8_t *out, const char *in, size_t in_len);
 
 #endif

@@ -60,8 +60,6 @@ bool jv_text_fits(struct jv string, char *out, size_t size);
 /* Appends bytes (UTF-8) as the inside of a JSON string; as one with its quotes. */
 int jv_escape(struct buf *out, const void *p, size_t len);
 int jv_quote(struct buf *out, const void *p, size_t len);
-/* Is it well-formed UTF-8 (RFC 3629)? */
-bool jv_is_utf8(const void *p, size_t len);
 
 /*
  * The canonical form, piece by piece, for keyed digests: two values have the same one exactly if

@@ -17,17 +17,6 @@ void batch_leaf(uint8_t out[BATCH_HASH_BYTES], uint8_t table, const uint8_t *row
     crypto_hash_sha256_final(&s, out);
 }
 
-static void node(uint8_t out[BATCH_HASH_BYTES], const uint8_t left[BATCH_HASH_BYTES],
-                 const uint8_t right[BATCH_HASH_BYTES]) {
-    crypto_hash_sha256_state s;
-    const uint8_t prefix = 0x01;
-    crypto_hash_sha256_init(&s);
-    crypto_hash_sha256_update(&s, &prefix, 1);
-    crypto_hash_sha256_update(&s, left, BATCH_HASH_BYTES);
-    crypto_hash_sha256_update(&s, right, BATCH_HASH_BYTES);
-    crypto_hash_sha256_final(&s, out);
-}
-
 void batch_commitment(uint8_t out[BATCH_HASH_BYTES], const struct batch_head *h) {
     crypto_hash_sha256_state s;
     uint8_t number[8];
@@ -45,33 +34,15 @@ void batch_commitment(uint8_t out[BATCH_HASH_BYTES], const struct batch_head *h)
 }
 
 void batch_tree_init(struct batch_tree *t) {
-    memset(t, 0, sizeof *t);
+    merkle_init(&t->merkle);
+    t->count = 0;
 }
 
-/* stack[i] is the root of a full subtree of 2^i leaves for every bit i of count. */
 void batch_tree_add(struct batch_tree *t, const uint8_t leaf[BATCH_HASH_BYTES]) {
-    uint8_t carry[BATCH_HASH_BYTES];
-    unsigned level = 0;
-    memcpy(carry, leaf, sizeof carry);
-    for (; t->count >> level & 1; level++)
-        node(carry, t->stack[level], carry);
-    memcpy(t->stack[level], carry, sizeof carry);
+    merkle_add(&t->merkle, leaf);
     t->count++;
 }
 
 void batch_tree_root(const struct batch_tree *t, uint8_t out[BATCH_HASH_BYTES]) {
-    int have = 0;
-    if (t->count == 0) {
-        crypto_hash_sha256(out, NULL, 0);
-        return;
-    }
-    for (unsigned level = 0; level < 32; level++) {
-        if (!(t->count >> level & 1))
-            continue;
-        if (have)
-            node(out, t->stack[level], out);
-        else
-            memcpy(out, t->stack[level], BATCH_HASH_BYTES);
-        have = 1;
-    }
+    merkle_root(&t->merkle, out);
 }

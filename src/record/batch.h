@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tlog/merkle.h"
+
 #define BATCH_HASH_BYTES 32
 
 struct batch_head {
@@ -25,8 +27,8 @@ void batch_commitment(uint8_t out[BATCH_HASH_BYTES], const struct batch_head *h)
 
 /* The tree's root, leaf by leaf, in O(log n) memory. */
 struct batch_tree {
-    uint8_t stack[32][BATCH_HASH_BYTES];
-    uint32_t count;
+    struct merkle merkle;
+    uint32_t count; /* of leaves */
 };
 void batch_tree_init(struct batch_tree *t);
 void batch_tree_add(struct batch_tree *t, const uint8_t leaf[BATCH_HASH_BYTES]);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -23,7 +24,7 @@
 #include "proc/vault/vault.h"
 
 #define TOKEN_NS 5000000000ull /* within which the token must come */
-#define STATUS_BYTES 2048
+#define STATUS_BYTES 4096
 #define CLIENT_TURN_NS 4000000ull
 
 struct client {
@@ -150,18 +151,35 @@ static const char *replica_word(enum keys_replica_state s) {
     return words[s];
 }
 
+/* The newest checkpoint as the inside of a JSON string; "" while there is none. Its characters are
+ * such that only the newlines need an escape. */
+static void checkpoint_json(const struct vault *v, char *out, size_t size) {
+    struct buf note;
+    size_t n = 0;
+    buf_init(&note, NOTE_MAX);
+    if (v->ledger && ledger_checkpoint(v->ledger, &note) == 0)
+        for (size_t i = 0; i < note.len && n + 3 < size; i++) {
+            if (note.p[i] == '\n')
+                out[n++] = '\\';
+            out[n++] = note.p[i] == '\n' ? 'n' : (char)note.p[i];
+        }
+    out[n] = 0;
+    buf_wipe(&note);
+}
+
 static int status(struct vault *v, struct client *c) {
-    char p[STATUS_BYTES];
+    char p[STATUS_BYTES], checkpoint[1024];
     struct keys_counts k;
     struct ledger_totals l = {0};
     keys_counts(v->keys, &k);
+    checkpoint_json(v, checkpoint, sizeof checkpoint);
     if (v->ledger)
         ledger_totals(v->ledger, &l);
     int n = snprintf(
         p, sizeof p,
         "{\"locked\":%s,\"subjects\":%llu,\"openings\":%llu,\"batches\":%llu,"
         "\"pool\":%llu,\"pending\":%llu,\"unreadable\":%llu,\"generation\":%u,"
-        "\"ledger\":\"%s\",\"entries\":%llu,\"ledger_bytes\":%llu,"
+        "\"ledger\":\"%s\",\"entries\":%llu,\"ledger_bytes\":%llu,\"checkpoint\":\"%s\","
         "\"sealer\":%s,\"landlock\":%u,\"seccomp\":%s,\"replicas\":[",
         keys_locked(v->keys) ? "true" : "false", (unsigned long long)k.subjects,
         (unsigned long long)l.openings, (unsigned long long)l.batches, (unsigned long long)k.pool,
@@ -169,13 +187,36 @@ static int status(struct vault *v, struct client *c) {
         !v->ledger                 ? "damaged"
         : ledger_broken(v->ledger) ? "broken"
                                    : "ok",
-        (unsigned long long)l.entries, (unsigned long long)l.bytes, v->sealer ? "true" : "false",
+        (unsigned long long)l.entries, (unsigned long long)l.bytes, checkpoint, v->sealer ? "true" : "false",
         v->sandbox.landlock_abi, v->sandbox.seccomp ? "true" : "false");
     for (size_t i = 0; i < keys_replica_count(v->keys); i++)
         n += snprintf(p + n, sizeof p - (size_t)n, "%s\"%s\"", i ? "," : "",
                       replica_word(keys_replica_state(v->keys, i)));
     n += snprintf(p + n, sizeof p - (size_t)n, "]}");
     int rc = peer_send(c->peer, MSG_STATUS_IS, p, (size_t)n, -1);
+    return rc ? rc : end_rc(c, 0);
+}
+
+/* The log itself is for who may read the ledger: what is to stay secret in it is sealed. */
+static int ledger(struct vault *v, struct client *c) {
+    struct ledger_totals totals;
+    struct buf p;
+    uint8_t bytes[8];
+    if (!v->ledger)
+        return end(c, ERR_CORRUPT, "the ledger is damaged: see the vault's log");
+    int fd = ledger_reader(v->ledger);
+    if (fd < 0)
+        return end_rc(c, fd);
+    ledger_totals(v->ledger, &totals);
+    put_u64(bytes, totals.bytes);
+    buf_init(&p, NOTE_MAX);
+    int rc = buf_append(&p, bytes, sizeof bytes);
+    if (!rc)
+        rc = ledger_checkpoint(v->ledger, &p);
+    if (!rc)
+        rc = peer_send(c->peer, MSG_LEDGER_IS, p.p, p.len, fd);
+    close(fd);
+    buf_wipe(&p);
     return rc ? rc : end_rc(c, 0);
 }
 
@@ -234,6 +275,8 @@ static int take_frame(struct vault *v, struct client *c, const struct frame *f) 
         return end_rc(c, 0);
     case MSG_STATUS:
         return status(v, c);
+    case MSG_LEDGER:
+        return ledger(v, c);
     case MSG_SECRET_TAG:
         return secret(v, c, f);
     case MSG_OPEN_WHY:

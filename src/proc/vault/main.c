@@ -184,7 +184,9 @@ static int enter_sandbox(struct vault *v, const struct replicas *r) {
  * made: logging goes on, the spool keeps the batches, and a person has to look. */
 static void open_ledger(struct vault *v) {
     uint64_t cut = 0;
-    int rc = ledger_open(v->child.dir, &v->ledger, &cut);
+    uint8_t audit_public[KEYS_PUBLIC_BYTES];
+    keys_audit_public(v->keys, audit_public);
+    int rc = ledger_open(v->child.dir, audit_public, &v->ledger, &cut);
     if (rc) {
         v->ledger = NULL;
         log_event("ledger-damaged", LOG_ERR(rc), LOG_END);

@@ -47,7 +47,7 @@ struct opening {
     struct vault *vault;
     struct buf bytes;
     struct item *items;
-    struct ledger_cell *cells; /* of those that are well-formed, in the order in which they came */
+    struct noted_cell *cells; /* of those that are well-formed, in the order in which they came */
     size_t count, room, cell_count;
     bool begun;
     size_t next;
@@ -100,7 +100,7 @@ static int grow(struct opening *o) {
     if (!items)
         return ERR_NOMEM;
     o->items = items;
-    struct ledger_cell *cells = reallocarray(o->cells, room, sizeof *cells);
+    struct noted_cell *cells = reallocarray(o->cells, room, sizeof *cells);
     if (!cells)
         return ERR_NOMEM;
     o->cells = cells;
@@ -125,10 +125,11 @@ static int look_at(struct opening *o, struct item *i) {
         return rc;
     i->context_len = (uint32_t)(envelope - cell);
     i->index = h.index;
-    struct ledger_cell *c = &o->cells[o->cell_count++];
-    memcpy(c->record, ctx.record, UUID_BYTES);
+    struct noted_cell *c = &o->cells[o->cell_count];
     memcpy(c->subject, ctx.subject, UUID_BYTES);
-    crypto_generichash(c->hash, sizeof c->hash, cell, i->len, NULL, 0);
+    c->order = (uint32_t)o->cell_count++;
+    memcpy(c->cell.record, ctx.record, UUID_BYTES);
+    crypto_generichash(c->cell.hash, sizeof c->cell.hash, cell, i->len, NULL, 0);
     return 0;
 }
 
@@ -168,18 +169,10 @@ static int compare(const void *x, const void *y) {
 }
 
 int opening_begin(struct opening *o, uint32_t uid, const char *reason, size_t reason_len) {
-    struct vault *v = o->vault;
-    uint8_t opening_public[KEYS_PUBLIC_BYTES];
-    if (keys_locked(v->keys))
+    const struct ledger_who who = {.uid = uid, .reason = reason, .reason_len = reason_len};
+    if (keys_locked(o->vault->keys))
         return ERR_LOCKED;
-    keys_opening_public(v->keys, opening_public);
-    int rc = v->ledger ? 0 : ERR_IO;
-    if (!rc && o->cell_count) {
-        rc = ledger_opened(v->ledger, opening_public, uid, reason, reason_len, o->cells,
-                           (uint32_t)o->cell_count);
-        if (!rc)
-            rc = ledger_sync(v->ledger);
-    }
+    int rc = note_opening(o->vault, &who, o->cells, (uint32_t)o->cell_count);
     if (rc)
         return rc == ERR_NOMEM ? rc : ERR_IO;
     for (size_t i = 0; i < o->count; i++)

@@ -67,11 +67,8 @@ static int tag_all(struct keys *k, const uint8_t *value, size_t value_len, const
 }
 
 static int note(struct vault *v, uint32_t uid) {
-    uint8_t opening_public[KEYS_PUBLIC_BYTES];
-    keys_opening_public(v->keys, opening_public);
-    int rc = v->ledger ? ledger_asked(v->ledger, opening_public, uid) : ERR_IO;
-    if (!rc)
-        rc = ledger_sync(v->ledger);
+    const struct ledger_who who = {.uid = uid};
+    int rc = note_question(v, &who);
     return rc && rc != ERR_NOMEM ? ERR_IO : rc;
 }
 

@@ -8,6 +8,7 @@
  *   sealer.c    the sealer's questions, answered in rounds that share a transaction or an fsync
  *   clients.c   the command line's connections
  *   opening.c   one opening request: cells in, ledger, plaintext out
+ *   noting.c    the ledger's entries about it
  *   secret.c    the fingerprints of a value that is looked for
  *   states.c    locked and unlocked
  */
@@ -97,6 +98,19 @@ int opening_begin(struct opening *o, uint32_t uid, const char *reason, size_t re
 /* Opens the next cell: *ret is the payload of OPENED (borrowed until the next call; wiped then).
  * ERR_NOTFOUND: that was the last. ERR_LOCKED: locked in between. */
 int opening_next(struct opening *o, const struct buf **ret);
+
+/* ---- noting.c ---- */
+/* A cell of an opening: whose, and as it stands in the ledger. */
+struct noted_cell {
+    uint8_t subject[UUID_BYTES];
+    uint32_t order; /* in which it came */
+    struct ledger_cell cell;
+};
+/* Notes the opening, durably: sorts the cells, one entry for each subject. `who` without its rest. */
+int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cell *cells,
+                 uint32_t count);
+/* That somebody asked where a value was seen. */
+int note_question(struct vault *v, const struct ledger_who *who);
 
 /* ---- secret.c ---- */
 /* Payload of SECRET_TAG; appends that of SECRET_TAGS. ERR_LOCKED; ERR_AGAIN: too often; ERR_IO: the

@@ -1,39 +1,32 @@
 /*
- * Writes the ledger (ledger.h; the format is in ledger_int.h). Runs in the vault alone.
+ * Writes the ledger (ledger.h; doc/ledger.md has the form). Runs in the vault alone.
  *
  * Two ends are kept: `now`, with what was appended, and `sure`, with what an fdatasync has
- * confirmed. A failure goes back to `sure`, file and index alike. After a failed fdatasync the
- * kernel may have dropped what it could not write and say nothing the next time; cutting the file
- * back to `sure` and writing anew is right then, and if not even the cutting works, the ledger is
- * broken until it is opened anew.
+ * confirmed. A failure goes back to `sure`, file, tree and index alike. After a failed fdatasync
+ * the kernel may have dropped what it could not write and say nothing the next time; cutting the
+ * file back to `sure` and writing anew is right then. While not even the cutting works the ledger
+ * is broken, and the next append begins with another try.
+ *
+ * A checkpoint is signed before it is durable, because one fdatasync is to do for both. It leaves
+ * only after that; of one that was taken back nobody knows.
  */
 #include "read/ledger/ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "read/ledger/ledger_int.h"
 
-struct ledger {
-    int fd;
-    struct ledger_end now, sure;
-    struct ledger_index *batches;
-    uint64_t batch_count, opening_count; /* with what is not sure yet */
-    uint64_t sure_batches, sure_openings;
-    struct buf entry; /* sealed or clear metadata: nothing to wipe */
-    bool broken;
-};
-
-/* ---- making and opening ---- */
+/* ---- writing ---- */
 
 static int open_dir(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -54,8 +47,45 @@ static int write_all(int fd, const uint8_t *p, size_t len, uint64_t at) {
     return 0;
 }
 
+/* Signs the tree of `end` and writes its checkpoint there. */
+static int write_checkpoint(int fd, struct ledger_end *end, const uint8_t *secret) {
+    uint8_t frame[LEDGER_FRAME_BYTES + LEDGER_CHECKPOINT_BYTES], *body = frame + LEDGER_FRAME_BYTES;
+    struct checkpoint c = {.size = end->tree.size};
+    struct buf text;
+    memcpy(c.origin, end->key.name, sizeof c.origin);
+    merkle_root(&end->tree, c.root);
+    buf_init(&text, NOTE_MAX);
+    int rc = checkpoint_format(&text, &c);
+    if (!rc)
+        crypto_sign_ed25519_detached(end->signature, NULL, text.p, text.len, secret);
+    buf_wipe(&text);
+    if (rc)
+        return rc;
+    put_u64(body, c.size);
+    memcpy(body + 8, c.root, sizeof c.root);
+    memcpy(body + 8 + sizeof c.root, end->signature, NOTE_SIGNATURE_BYTES);
+    ledger_frame_head(frame, end->bytes, LEDGER_FRAME_CHECKPOINT, body, LEDGER_CHECKPOINT_BYTES);
+    rc = write_all(fd, frame, sizeof frame, end->bytes);
+    if (!rc)
+        end->bytes += sizeof frame;
+    return rc;
+}
+
+/* ---- making ---- */
+
+static int write_first(int fd, const uint8_t public_key[NOTE_PUBLIC_BYTES], const uint8_t *secret) {
+    uint8_t head[LEDGER_HEAD_BYTES] = LEDGER_MAGIC;
+    struct ledger_end end = {.bytes = sizeof head};
+    randombytes_buf(head + 8, LEDGER_ID_BYTES);
+    memcpy(head + 8 + LEDGER_ID_BYTES, public_key, NOTE_PUBLIC_BYTES);
+    int rc = ledger_make_key(&end.key, head + 8, public_key);
+    if (!rc)
+        rc = write_all(fd, head, sizeof head, 0);
+    return rc ? rc : write_checkpoint(fd, &end, secret);
+}
+
 int ledger_create(const char *dir) {
-    uint8_t head[LEDGER_HEAD_BYTES] = "shledgr1";
+    uint8_t public_key[NOTE_PUBLIC_BYTES], *secret = NULL;
     int folder = open_dir(dir);
     if (folder < 0)
         return folder;
@@ -64,75 +94,104 @@ int ledger_create(const char *dir) {
         openat(folder, LEDGER_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         rc = err_from_errno(errno);
-    randombytes_buf(head + 8, UUID_BYTES);
     if (!rc)
-        rc = write_all(fd, head, sizeof head, 0);
+        rc = ledger_key_create(folder, public_key, &secret);
+    if (!rc)
+        rc = write_first(fd, public_key, secret);
     if (!rc && (fsync(fd) || fsync(folder)))
         rc = err_from_errno(errno);
+    if (rc && secret)
+        unlinkat(folder, LEDGER_KEY_FILE, 0);
     if (rc && fd >= 0)
         unlinkat(folder, LEDGER_FILE, 0);
     if (fd >= 0)
         close(fd);
+    sodium_free(secret);
     close(folder);
     return rc;
 }
+
+/* ---- opening ---- */
 
 static int take_entry(void *arg, const struct ledger_entry *e) {
     struct ledger *l = arg;
     struct batch_head head;
     uint8_t commitment[BATCH_HASH_BYTES];
-    if (e->kind == LEDGER_OPENED) {
-        l->opening_count++;
+    l->opening_count += e->kind == LEDGER_OPENED;
+    if (e->kind != LEDGER_BATCH)
         return 0;
-    }
-    if (e->kind == LEDGER_ASKED)
-        return 0;
-    ledger_get_batch(e->payload, &head, commitment);
-    if (ledger_index_find(l->batches, head.sealer, head.number))
+    if (ledger_get_batch(e, &head, commitment) ||
+        ledger_index_find(l->batches, head.sealer, head.number))
         return ERR_CORRUPT; /* two for one: never written by us */
     l->batch_count++;
     return ledger_index_add(l->batches, head.sealer, head.number, e->at);
 }
 
-static void set_sure(struct ledger *l) {
-    l->sure = l->now;
+/* What came before a checkpoint is there to stay. */
+static int take_checkpoint(void *arg, const struct checkpoint *c,
+                           const uint8_t signature[NOTE_SIGNATURE_BYTES]) {
+    struct ledger *l = arg;
+    (void)c;
+    (void)signature;
     l->sure_batches = l->batch_count;
     l->sure_openings = l->opening_count;
+    return 0;
 }
 
-/* Cuts off the entry that is not whole. */
+/* Cuts off what was never confirmed. The rest may be no further than the kernel's memory, after a
+ * vault that died before its fdatasync. */
 static int cut_tail(struct ledger *l, uint64_t *ret_cut) {
     struct stat st;
     if (fstat(l->fd, &st))
         return err_from_errno(errno);
-    *ret_cut = (uint64_t)st.st_size - l->now.bytes;
-    if (*ret_cut && (ftruncate(l->fd, (off_t)l->now.bytes) || fsync(l->fd)))
+    *ret_cut = (uint64_t)st.st_size - l->sure.bytes;
+    if (*ret_cut && ftruncate(l->fd, (off_t)l->sure.bytes))
         return err_from_errno(errno);
-    return 0;
+    return fsync(l->fd) ? err_from_errno(errno) : 0;
 }
 
-int ledger_open(const char *dir, struct ledger **ret, uint64_t *ret_cut) {
-    uint64_t cut = 0;
-    int folder = open_dir(dir);
-    if (folder < 0)
-        return folder;
-    struct ledger *l = calloc(1, sizeof *l);
-    int rc = l ? ledger_index_new(&l->batches) : ERR_NOMEM;
-    if (!rc) {
-        buf_init(&l->entry, LEDGER_FIXED_BYTES + LEDGER_PAYLOAD_MAX + LEDGER_HASH_BYTES);
-        l->fd = openat(folder, LEDGER_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        rc = l->fd < 0 ? err_from_errno(errno) : 0;
-    }
+static int open_files(struct ledger *l, const char *dir) {
+    const struct ledger_walk walk = {.entry = take_entry, .checkpoint = take_checkpoint, .arg = l};
+    uint8_t public_key[NOTE_PUBLIC_BYTES];
+    int rc = 0;
+    l->folder = open_dir(dir);
+    if (l->folder < 0)
+        return l->folder;
+    l->fd = openat(l->folder, LEDGER_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (l->fd < 0)
+        rc = err_from_errno(errno);
     if (!rc)
-        rc = ledger_walk(l->fd, take_entry, l, &l->now);
+        rc = ledger_walk(l->fd, &walk, &l->sure);
+    if (!rc)
+        rc = ledger_key_read(l->folder, public_key, &l->secret);
+    if (!rc && memcmp(public_key, l->sure.key.public_key, sizeof public_key))
+        rc = ERR_CORRUPT;
+    return rc;
+}
+
+int ledger_open(const char *dir, const uint8_t audit_public[32], struct ledger **ret,
+                uint64_t *ret_cut) {
+    uint64_t cut = 0;
+    struct ledger *l = calloc(1, sizeof *l);
+    if (!l)
+        return ERR_NOMEM;
+    l->fd = l->folder = -1;
+    memcpy(l->audit, audit_public, sizeof l->audit);
+    buf_init(&l->frame, LEDGER_FRAME_BYTES + LEDGER_BODY_MAX + LEDGER_LEAF_MAX);
+    buf_init(&l->clear, LEDGER_SEALED_MAX);
+    int rc = ledger_index_new(&l->batches);
+    if (!rc)
+        rc = open_files(l, dir);
     if (!rc)
         rc = cut_tail(l, &cut);
-    close(folder);
     if (rc) {
         ledger_close(l);
         return rc;
     }
-    set_sure(l);
+    l->now = l->sure;
+    ledger_index_cut(l->batches, l->sure.bytes);
+    l->batch_count = l->sure_batches;
+    l->opening_count = l->sure_openings;
     if (ret_cut)
         *ret_cut = cut;
     *ret = l;
@@ -142,68 +201,42 @@ int ledger_open(const char *dir, struct ledger **ret, uint64_t *ret_cut) {
 void ledger_close(struct ledger *l) {
     if (!l)
         return;
-    if (l->fd > 0)
+    if (l->fd >= 0)
         close(l->fd);
+    if (l->folder >= 0)
+        close(l->folder);
+    sodium_free(l->secret);
     ledger_index_free(l->batches);
-    buf_wipe(&l->entry);
+    buf_wipe(&l->frame);
+    buf_wipe(&l->clear);
     free(l);
 }
 
-/* ---- appending ---- */
+/* ---- taking back, making sure ---- */
 
 void ledger_undo(struct ledger *l) {
-    if (l->now.bytes == l->sure.bytes)
+    if (l->now.bytes == l->sure.bytes && !l->broken)
         return;
     ledger_index_cut(l->batches, l->sure.bytes);
     l->now = l->sure;
     l->batch_count = l->sure_batches;
     l->opening_count = l->sure_openings;
-    if (ftruncate(l->fd, (off_t)l->sure.bytes))
-        l->broken = true;
-}
-
-/* Begins an entry in l->entry: the caller appends exactly `len` bytes of payload. */
-static int begin_entry(struct ledger *l, enum ledger_kind kind, uint32_t len) {
-    uint8_t fixed[LEDGER_FIXED_BYTES] = {0};
-    uint64_t now = clock_wall_us();
-    if (l->broken)
-        return ERR_IO;
-    put_u32(fixed, len);
-    fixed[4] = (uint8_t)kind;
-    put_u64(fixed + 8, l->now.entries + 1);
-    put_u64(fixed + 16, now > l->now.time_us ? now : l->now.time_us);
-    ledger_entry_check(fixed + 24, fixed);
-    buf_clear(&l->entry);
-    return buf_append(&l->entry, fixed, sizeof fixed);
-}
-
-static int end_entry(struct ledger *l) {
-    struct ledger_end end = l->now;
-    const uint8_t *fixed = l->entry.p;
-    CHECK(l->entry.len == LEDGER_FIXED_BYTES + (size_t)get_u32(fixed));
-    end.entries = get_u64(fixed + 8);
-    end.time_us = get_u64(fixed + 16);
-    ledger_entry_hash(end.hash, l->now.hash, fixed, l->entry.len);
-    int rc = buf_append(&l->entry, end.hash, sizeof end.hash);
-    if (rc)
-        return rc;
-    end.bytes += l->entry.len;
-    rc = write_all(l->fd, l->entry.p, l->entry.len, l->now.bytes);
-    l->now = end;
-    if (rc)
-        ledger_undo(l);
-    return rc;
+    l->broken = ftruncate(l->fd, (off_t)l->sure.bytes) != 0;
 }
 
 int ledger_sync(struct ledger *l) {
     if (l->now.bytes == l->sure.bytes)
         return 0;
-    if (l->broken || fdatasync(l->fd)) {
-        int rc = l->broken ? ERR_IO : err_from_errno(errno);
+    int rc = l->broken ? ERR_IO : write_checkpoint(l->fd, &l->now, l->secret);
+    if (!rc && fdatasync(l->fd))
+        rc = err_from_errno(errno);
+    if (rc) {
         ledger_undo(l);
         return rc;
     }
-    set_sure(l);
+    l->sure = l->now;
+    l->sure_batches = l->batch_count;
+    l->sure_openings = l->opening_count;
     return 0;
 }
 
@@ -211,144 +244,177 @@ bool ledger_broken(const struct ledger *l) {
     return l->broken;
 }
 
-void ledger_totals(const struct ledger *l, struct ledger_totals *ret) {
-    *ret = (struct ledger_totals){
-        .entries = l->sure.entries,
-        .bytes = l->sure.bytes,
-        .batches = l->sure_batches,
-        .openings = l->sure_openings,
-    };
+/* ---- appending ---- */
+
+/* u32 uid | s8 person | 16 session | s16 reason | rest */
+static int put_who(struct buf *out, const struct ledger_who *w) {
+    static const uint8_t no_session[16];
+    uint8_t head[5], reason[2];
+    const size_t person = w->person ? strlen(w->person) : 0;
+    if (person > UINT8_MAX || w->reason_len > LIMIT_REASON)
+        return ERR_LIMIT;
+    put_u32(head, w->uid);
+    head[4] = (uint8_t)person;
+    put_u16(reason, (uint16_t)w->reason_len);
+    int rc = buf_append(out, head, sizeof head);
+    if (!rc)
+        rc = buf_append(out, w->person, person);
+    if (!rc)
+        rc = buf_append(out, w->session ? w->session : no_session, sizeof no_session);
+    if (!rc)
+        rc = buf_append(out, reason, sizeof reason);
+    if (!rc)
+        rc = buf_append(out, w->reason, w->reason_len);
+    return rc ? rc : buf_append(out, w->rest, w->rest_len);
 }
 
-/* ---- batches ---- */
+/* A sealed part in the making: its bytes stand in l->frame at `at`. */
+struct sealing {
+    size_t at, len;
+    uint8_t commitment[LEDGER_HASH_BYTES], hash[LEDGER_HASH_BYTES];
+};
 
-/* The noted batch of that number; ERR_NOTFOUND. Read from the file: the index has places only. */
-static int noted(const struct ledger *l, uint64_t sealer, uint64_t number,
-                 uint8_t p[LEDGER_BATCH_BYTES]) {
-    uint64_t at = ledger_index_find(l->batches, sealer, number);
-    if (!at)
-        return ERR_NOTFOUND;
-    ssize_t n = pread(l->fd, p, LEDGER_BATCH_BYTES, (off_t)(at + LEDGER_FIXED_BYTES));
-    return n == LEDGER_BATCH_BYTES ? 0 : ERR_IO;
+/* Salt to l->clear: the part is appended behind it. */
+static int begin_part(struct ledger *l) {
+    uint8_t salt[LEDGER_SALT_BYTES];
+    randombytes_buf(salt, sizeof salt);
+    int rc = buf_append(&l->clear, salt, sizeof salt);
+    sodium_memzero(salt, sizeof salt);
+    return rc;
 }
 
-/* A neighbour that is not there yet may come later: notes of one sealer are not in order. */
-static int chains(const struct ledger *l, const struct batch_head *h,
-                  const uint8_t commitment[BATCH_HASH_BYTES]) {
-    static const uint8_t zero[BATCH_HASH_BYTES];
-    uint8_t p[LEDGER_BATCH_BYTES], other[BATCH_HASH_BYTES];
-    struct batch_head near;
-    int rc = 0;
-    if (h->number == 0 || (h->number == 1 && memcmp(h->previous, zero, sizeof zero)))
-        return ERR_DENIED;
-    rc = noted(l, h->sealer, h->number - 1, p);
-    if (!rc) {
-        ledger_get_batch(p, &near, other);
-        rc = memcmp(h->previous, other, sizeof other) ? ERR_DENIED : 0;
-    }
-    if (rc && rc != ERR_NOTFOUND)
-        return rc;
-    rc = h->number == UINT64_MAX ? ERR_NOTFOUND : noted(l, h->sealer, h->number + 1, p);
-    if (!rc) {
-        ledger_get_batch(p, &near, other);
-        rc = memcmp(near.previous, commitment, BATCH_HASH_BYTES) ? ERR_DENIED : 0;
-    }
-    return rc == ERR_NOTFOUND ? 0 : rc;
-}
-
-int ledger_batch(struct ledger *l, const struct batch_head *head,
-                 const uint8_t commitment[BATCH_HASH_BYTES]) {
-    uint8_t p[LEDGER_BATCH_BYTES], before[LEDGER_BATCH_BYTES], right[BATCH_HASH_BYTES];
-    batch_commitment(right, head);
-    if (memcmp(right, commitment, sizeof right))
-        return ERR_CORRUPT;
-    ledger_put_batch(p, head, commitment);
-    int rc = noted(l, head->sealer, head->number, before);
+/* u32 n | n sealed, appended to the frame. */
+static int seal_part(struct ledger *l, enum ledger_which which, const uint8_t to[32],
+                     struct sealing *s, uint8_t ret_salt[LEDGER_SALT_BYTES]) {
+    const struct buf *c = &l->clear;
+    uint8_t n[4];
+    s->len = c->len + crypto_box_SEALBYTES;
+    if (s->len > LEDGER_SEALED_MAX)
+        return ERR_LIMIT;
+    ledger_commitment(s->commitment, which, c->p, c->p + LEDGER_SALT_BYTES,
+                      c->len - LEDGER_SALT_BYTES);
+    memcpy(ret_salt, c->p, LEDGER_SALT_BYTES);
+    put_u32(n, (uint32_t)s->len);
+    int rc = buf_append(&l->frame, n, sizeof n);
     if (!rc)
-        return memcmp(p, before, sizeof p) ? ERR_DENIED : ERR_EXISTS;
-    if (rc == ERR_NOTFOUND)
-        rc = chains(l, head, commitment);
-    const uint64_t at = l->now.bytes;
-    if (!rc)
-        rc = begin_entry(l, LEDGER_BATCH, sizeof p);
-    if (!rc)
-        rc = buf_append(&l->entry, p, sizeof p);
-    if (!rc)
-        rc = end_entry(l);
+        rc = buf_reserve(&l->frame, s->len);
     if (rc)
         return rc;
-    l->batch_count++;
-    rc = ledger_index_add(l->batches, head->sealer, head->number, at);
+    uint8_t *out = l->frame.p + l->frame.len;
+    if (crypto_box_seal(out, c->p, c->len, to))
+        return ERR_CORRUPT; /* not a public key */
+    crypto_hash_sha256(s->hash, out, s->len);
+    l->frame.len += s->len;
+    return 0;
+}
+
+static int put_parts(struct ledger *l, const struct ledger_draft *d, struct sealing *who,
+                     struct sealing *about, struct ledger_receipt *r) {
+    static const uint8_t none[4];
+    int rc = 0;
+    if (d->who) {
+        rc = begin_part(l);
+        if (!rc)
+            rc = put_who(&l->clear, d->who);
+        if (!rc)
+            rc = seal_part(l, LEDGER_WHO, l->audit, who, r->who_salt);
+        buf_clear(&l->clear);
+    } else {
+        rc = buf_append(&l->frame, none, sizeof none);
+    }
+    if (rc || !d->about)
+        return rc ? rc : buf_append(&l->frame, none, sizeof none);
+    const uint8_t *to = d->about->subject_public ? d->about->subject_public : l->audit;
+    rc = begin_part(l);
+    if (!rc)
+        rc = buf_append(&l->clear, d->about->part, d->about->part_len);
+    if (!rc)
+        rc = seal_part(l, LEDGER_ABOUT, to, about, r->about_salt);
+    buf_clear(&l->clear);
+    return rc;
+}
+
+static size_t leaf_bytes(const struct ledger_draft *d) {
+    return LEDGER_LEAF_FIXED + d->fields_len + (d->who ? 2 * LEDGER_HASH_BYTES : 0) +
+           (d->about ? 8 + 2 * LEDGER_HASH_BYTES : 0);
+}
+
+/* The leaf, of which `leaf` has the room. */
+static void put_leaf(uint8_t *leaf, const struct ledger *l, const struct ledger_draft *d,
+                     const struct sealing *who, const struct sealing *about) {
+    const uint64_t now = clock_wall_us(), index = l->now.tree.size;
+    memset(leaf, 0, LEDGER_LEAF_FIXED);
+    leaf[0] = 2;
+    leaf[1] = (uint8_t)d->kind;
+    leaf[2] = (uint8_t)((d->who ? LEDGER_HAS_WHO : 0) | (d->about ? LEDGER_HAS_ABOUT : 0) |
+                        (d->about && !d->about->subject_public ? LEDGER_ABOUT_AUDIT : 0));
+    put_u64(leaf + 4, index);
+    put_u64(leaf + 12, now > l->now.time_us ? now : l->now.time_us);
+    put_u16(leaf + 20, (uint16_t)d->fields_len);
+    uint8_t *p = leaf + LEDGER_LEAF_FIXED;
+    if (d->fields_len)
+        memcpy(p, d->fields, d->fields_len);
+    p += d->fields_len;
+    if (d->who) {
+        memcpy(p, who->commitment, LEDGER_HASH_BYTES);
+        memcpy(p + LEDGER_HASH_BYTES, who->hash, LEDGER_HASH_BYTES);
+        p += 2 * LEDGER_HASH_BYTES;
+    }
+    if (d->about) {
+        memset(p, 0, 8);
+        if (d->about->subject_public && d->about->hint_key)
+            ledger_hint(p, d->about->hint_key, index);
+        memcpy(p + 8, about->commitment, LEDGER_HASH_BYTES);
+        memcpy(p + 8 + LEDGER_HASH_BYTES, about->hash, LEDGER_HASH_BYTES);
+    }
+}
+
+/* The frame is in l->frame. */
+static int write_entry(struct ledger *l, size_t leaf_len) {
+    struct buf *f = &l->frame;
+    const uint8_t *leaf = f->p + LEDGER_FRAME_BYTES + 2;
+    const size_t body = f->len - LEDGER_FRAME_BYTES;
+    struct ledger_end end = l->now;
+    merkle_hash hash;
+    if (body > LEDGER_BODY_MAX)
+        return ERR_LIMIT;
+    ledger_frame_head(f->p, end.bytes, LEDGER_FRAME_ENTRY, NULL, (uint32_t)body);
+    int rc = write_all(l->fd, f->p, f->len, end.bytes);
+    merkle_leaf(hash, leaf, leaf_len);
+    merkle_add(&end.tree, hash);
+    end.time_us = get_u64(leaf + 12);
+    end.bytes += f->len;
+    l->now = end;
     if (rc)
         ledger_undo(l);
     return rc;
 }
 
-/* ---- openings ---- */
-
-/* u32 uid | u16 n | n reason | cells, sealed as one piece. */
-static int seal_opening(struct buf *out, const uint8_t opening_public[32],
-                        const struct buf *clear) {
-    int rc = buf_reserve(out, clear->len + crypto_box_SEALBYTES);
+int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *ret) {
+    struct sealing who = {0}, about = {0};
+    struct ledger_receipt r = {.index = l->now.tree.size};
+    const size_t leaf_len = leaf_bytes(d);
+    if (l->broken)
+        ledger_undo(l);
+    if (l->broken)
+        return ERR_IO;
+    if (d->fields_len > LEDGER_FIELDS_MAX)
+        return ERR_LIMIT;
+    buf_clear(&l->frame);
+    int rc = buf_reserve(&l->frame, LEDGER_FRAME_BYTES + 2 + leaf_len);
     if (rc)
         return rc;
-    if (crypto_box_seal(out->p + out->len, clear->p, clear->len, opening_public))
-        return ERR_CORRUPT; /* not a public key */
-    out->len += clear->len + crypto_box_SEALBYTES;
+    l->frame.len = LEDGER_FRAME_BYTES + 2 + leaf_len;
+    rc = put_parts(l, d, &who, &about, &r);
+    if (rc)
+        return rc;
+    put_u16(l->frame.p + LEDGER_FRAME_BYTES, (uint16_t)leaf_len);
+    put_leaf(l->frame.p + LEDGER_FRAME_BYTES + 2, l, d, &who, &about);
+    rc = write_entry(l, leaf_len);
+    if (rc)
+        return rc;
+    l->opening_count += d->kind == LEDGER_OPENED;
+    if (ret)
+        *ret = r;
     return 0;
-}
-
-static int put_opening(struct buf *out, uint32_t uid, const char *reason, size_t reason_len,
-                       const struct ledger_cell *cells, uint32_t count) {
-    uint8_t head[6];
-    put_u32(head, uid);
-    put_u16(head + 4, (uint16_t)reason_len);
-    int rc = buf_append(out, head, sizeof head);
-    if (!rc)
-        rc = buf_append(out, reason, reason_len);
-    for (uint32_t i = 0; !rc && i < count; i++) {
-        rc = buf_append(out, cells[i].record, UUID_BYTES);
-        if (!rc)
-            rc = buf_append(out, cells[i].subject, UUID_BYTES);
-        if (!rc)
-            rc = buf_append(out, cells[i].hash, LEDGER_HASH_BYTES);
-    }
-    return rc;
-}
-
-int ledger_opened(struct ledger *l, const uint8_t opening_public[32], uint32_t uid,
-                  const char *reason, size_t reason_len, const struct ledger_cell *cells,
-                  uint32_t count) {
-    struct buf clear;
-    uint8_t n[4];
-    if (reason_len > LIMIT_REASON || count > LIMIT_OPEN_CELLS)
-        return ERR_LIMIT;
-    buf_init(&clear, LEDGER_PAYLOAD_MAX);
-    put_u32(n, count);
-    int rc = put_opening(&clear, uid, reason, reason_len, cells, count);
-    if (!rc)
-        rc = begin_entry(l, LEDGER_OPENED, (uint32_t)(sizeof n + clear.len + crypto_box_SEALBYTES));
-    if (!rc)
-        rc = buf_append(&l->entry, n, sizeof n);
-    if (!rc)
-        rc = seal_opening(&l->entry, opening_public, &clear);
-    buf_wipe(&clear);
-    if (!rc)
-        rc = end_entry(l);
-    if (!rc)
-        l->opening_count++;
-    return rc;
-}
-
-/* ---- questions ---- */
-
-int ledger_asked(struct ledger *l, const uint8_t opening_public[32], uint32_t uid) {
-    uint8_t clear[4], sealed[sizeof clear + crypto_box_SEALBYTES];
-    put_u32(clear, uid);
-    if (crypto_box_seal(sealed, clear, sizeof clear, opening_public))
-        return ERR_CORRUPT; /* not a public key */
-    int rc = begin_entry(l, LEDGER_ASKED, sizeof sealed);
-    if (!rc)
-        rc = buf_append(&l->entry, sealed, sizeof sealed);
-    return rc ? rc : end_entry(l);
 }

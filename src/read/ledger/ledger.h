@@ -1,96 +1,119 @@
 #ifndef LEDGER_LEDGER_H
 #define LEDGER_LEDGER_H
 /*
- * The ledger: one append-only file of hash-chained entries, DIR/ledger.log. doc/ledger.md is the
- * specification of the file and of each kind's payload.
+ * The ledger, for the vault, which alone writes it: DIR/ledger.log, an append-only Merkle log, and
+ * DIR/ledger.key, which signs it. doc/ledger.md is the specification of the file, of a leaf and of
+ * each kind's fields and parts. leaf.h reads it.
  *
  * Appending is two steps: the append calls write, ledger_sync makes everything appended since the
- * last one durable. Only what was synced counts; when a step fails, everything since then is taken
- * back, and the same appends may be tried again. A ledger that cannot be taken back (ledger_broken)
- * accepts nothing until it is opened anew.
+ * last one durable, with a signed checkpoint over it. Only what was synced counts, and only after
+ * ledger_sync may anything leave that rests on it. When a step fails, everything since the last
+ * sync is taken back, and the same appends may be tried again. So one caller's appends and its
+ * ledger_sync belong into one turn of the loop.
+ *
+ *     struct ledger_who who = {.uid = uid, .reason = reason, .reason_len = n};
+ *     struct ledger_draft d = {.kind = LEDGER_HELD, .who = &who, .about = &about};
+ *     rc = ledger_append(l, &d, &receipt);
+ *     if (!rc)
+ *         rc = ledger_sync(l);
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
-#include "base/uuid.h"
+#include "read/ledger/leaf.h"
 #include "record/batch.h"
-
-#define LEDGER_HASH_BYTES 32
-#define LEDGER_PAYLOAD_MAX (1u << 20)
-
-/* Numbers are part of the file. */
-enum ledger_kind { LEDGER_BATCH = 1, LEDGER_OPENED = 2, LEDGER_ASKED = 3, LEDGER_KIND_LAST = 3 };
 
 struct ledger;
 
-/* Makes the file, durable with its folder entry. ERR_EXISTS. */
+/* Makes log and key, durable with their folder entries. ERR_EXISTS: there is a log. */
 int ledger_create(const char *dir);
 /*
- * Reads and checks the whole file. A last entry that is not whole was never confirmed and is cut
- * off; *ret_cut (may be NULL) gets its bytes. ERR_CORRUPT: anything else is wrong, and then nothing
- * is changed; ERR_VERSION; ERR_NOTFOUND.
+ * Reads and checks the whole file. What no checkpoint confirms at its end is cut off; *ret_cut (may
+ * be NULL) gets its bytes. `audit_public` is the key that who parts are sealed to. ERR_CORRUPT:
+ * anything is wrong, and then nothing is changed; ERR_VERSION; ERR_NOTFOUND.
  */
-int ledger_open(const char *dir, struct ledger **ret, uint64_t *ret_cut);
+int ledger_open(const char *dir, const uint8_t audit_public[32], struct ledger **ret,
+                uint64_t *ret_cut);
 void ledger_close(struct ledger *l); /* NULL-safe */
+
+/* ---- appending ---- */
+
+#define LEDGER_NO_UID UINT32_MAX
+struct ledger_who {
+    uint32_t uid;           /* at the socket; LEDGER_NO_UID: none */
+    const char *person;     /* who signed in; NULL: nobody had to */
+    const uint8_t *session; /* 16 bytes; NULL: none */
+    const char *reason;
+    size_t reason_len; /* at most LIMIT_REASON */
+    const void *rest;  /* what the kind adds */
+    size_t rest_len;
+};
+
+/* Whom an entry is about, and the bytes of its subject part. */
+struct ledger_about {
+    const uint8_t
+        *subject_public;     /* 32 bytes; NULL: no such subject (any more), so the audit key */
+    const uint8_t *hint_key; /* 32 bytes, of ledger_hint_key; with subject_public only */
+    const void *part;
+    size_t part_len;
+};
+
+struct ledger_draft {
+    enum ledger_kind kind;
+    const void *fields;               /* the public ones */
+    size_t fields_len;                /* at most LEDGER_FIELDS_MAX */
+    const struct ledger_who *who;     /* NULL: no who part */
+    const struct ledger_about *about; /* NULL: no subject part */
+};
+
+/* With its salt somebody can be shown a part, who needs no key then (doc/ledger.md, Proofs). */
+struct ledger_receipt {
+    uint64_t index;
+    uint8_t who_salt[LEDGER_SALT_BYTES], about_salt[LEDGER_SALT_BYTES];
+};
+/* ERR_FULL, ERR_IO, ERR_LIMIT, ERR_NOMEM; ERR_CORRUPT: a key is no public key. ret may be NULL. */
+int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *ret);
+
+/* The key of a subject's hints: who has it finds the subject's entries. Wipe it. */
+void ledger_hint_key(uint8_t out[32], const uint8_t subject_secret[32]);
 
 /*
  * A batch's commitment. 0: appended; ERR_EXISTS: exactly this batch is in the ledger already;
  * ERR_CORRUPT: the commitment is not that of the head; ERR_DENIED: another batch has its number, or
- * it does not chain to its neighbours. Others as ledger_sync.
+ * it does not chain to its neighbours. Others as ledger_append.
  */
 int ledger_batch(struct ledger *l, const struct batch_head *head,
                  const uint8_t commitment[BATCH_HASH_BYTES]);
-
-/* One cell of an opening: `hash` is BLAKE2b-256 of context | envelope, as they stand in the cell.
- */
-struct ledger_cell {
-    uint8_t record[UUID_BYTES];
-    uint8_t subject[UUID_BYTES];
-    uint8_t hash[LEDGER_HASH_BYTES];
-};
-/* Who opens what and why: sealed to the opening key but for the count. At most LIMIT_OPEN_CELLS and
- * LIMIT_REASON. */
-int ledger_opened(struct ledger *l, const uint8_t opening_public[32], uint32_t uid,
-                  const char *reason, size_t reason_len, const struct ledger_cell *cells,
-                  uint32_t count);
-
-/* Who asked where a secret was seen: sealed to the opening key. The value is not noted. */
-int ledger_asked(struct ledger *l, const uint8_t opening_public[32], uint32_t uid);
 
 /* 0; ERR_FULL, ERR_IO: not durable, taken back. */
 int ledger_sync(struct ledger *l);
 /* Takes back what was not synced. */
 void ledger_undo(struct ledger *l);
+/* What failed could not be taken back; tried again at the next append. */
 bool ledger_broken(const struct ledger *l);
 
+/* ---- what is confirmed ---- */
+
 struct ledger_totals {
-    uint64_t entries, bytes, batches, openings; /* confirmed ones */
+    uint64_t entries, bytes, batches, openings;
 };
 void ledger_totals(const struct ledger *l, struct ledger_totals *ret);
-
-/* ---- reading, without a struct ledger ---- */
-
-struct ledger_entry {
-    uint64_t number; /* from 1 */
-    uint64_t time_us;
-    uint64_t at; /* offset of the entry in the file */
-    uint8_t kind;
-    const uint8_t *payload; /* borrowed until the function returns */
-    uint32_t len;
-    uint8_t hash[LEDGER_HASH_BYTES];
-};
-/* Not 0: the walk ends with that. */
-typedef int ledger_fn(void *arg, const struct ledger_entry *e);
-
-struct ledger_end {
-    uint64_t entries, time_us;
-    uint64_t bytes; /* of the whole entries and the head */
-    uint8_t hash[LEDGER_HASH_BYTES];
-};
-/* Every whole entry in order, each checked before `fn` (may be NULL) sees it. What follows
- * *ret_end's bytes is an entry that is not whole. Codes as ledger_open. */
-int ledger_walk(int fd, ledger_fn *fn, void *arg, struct ledger_end *ret_end);
+/* Appends the newest checkpoint, a signed note: for whoever leaves with an answer. */
+int ledger_checkpoint(const struct ledger *l, struct buf *out);
+/* The key that checks it. Borrowed. */
+const struct note_key *ledger_key(const struct ledger *l);
+/*
+ * Is this earlier checkpoint one of this log's own? 0: it is; ERR_AGAIN: it is newer than the log,
+ * which therefore is not all there; ERR_DENIED: the log never had it (it was forked or rewritten,
+ * or the checkpoint is another log's); ERR_UNAUTHENTICATED, ERR_SYNTAX: it is no checkpoint. Reads
+ * the file.
+ */
+int ledger_covers(const struct ledger *l, const char *checkpoint, size_t len);
+/* A new descriptor of the log, read-only, of which the first totals.bytes are confirmed. The caller
+ * closes it. */
+int ledger_reader(const struct ledger *l);
 
 #endif

@@ -38,6 +38,9 @@ static const struct {
     {"TABLE", "fingerprints",
      "(n INTEGER PRIMARY KEY, key BLOB NOT NULL, lasting INTEGER NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
+    {"TABLE", "audit",
+     "(n INTEGER PRIMARY KEY, public BLOB NOT NULL, secret BLOB NOT NULL,"
+     " version INTEGER NOT NULL) STRICT"},
     {"TABLE", "writers",
      "(n INTEGER PRIMARY KEY, sealer INTEGER NOT NULL, mac BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
@@ -71,6 +74,8 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_PEPPER_ADD] = "INSERT INTO peppers VALUES(NULL, ?, ?) RETURNING n",
     [KEYS_FINGERPRINT_ADD] = "INSERT INTO fingerprints VALUES(NULL, ?, ?, ?) RETURNING n",
     [KEYS_FINGERPRINT_GET] = "SELECT key FROM fingerprints WHERE n = ?",
+    [KEYS_AUDIT_ADD] = "INSERT INTO audit VALUES(NULL, ?, ?, ?)",
+    [KEYS_AUDIT_GET] = "SELECT public, secret FROM audit ORDER BY n DESC LIMIT 1",
     [KEYS_WRITER_ADD] = "INSERT INTO writers VALUES(NULL, ?, ?, ?) RETURNING n",
     [KEYS_WRITER_GET] = "SELECT mac FROM writers WHERE n = ?",
     [KEYS_SUBJECT_ADD] = "INSERT INTO subjects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -375,6 +380,7 @@ static int count(struct keys *k) {
                          " (SELECT max(version) FROM generations),"
                          " (SELECT max(version) FROM peppers),"
                          " (SELECT coalesce(max(version), 0) FROM fingerprints),"
+                         " (SELECT coalesce(max(version), 0) FROM audit),"
                          " (SELECT coalesce(max(version), 0) FROM writers),"
                          " (SELECT coalesce(max(version), 0) FROM holds),"
                          " (SELECT coalesce(max(version), 0) FROM erasures),"
@@ -392,8 +398,9 @@ bool keys_outdated(struct keys *k, const char *name) {
     snprintf(sql, sizeof sql, "PRAGMA %s.user_version", name);
     if (keys_number(k, sql, &version) == 0 && version < SCHEMA_VERSION)
         return true;
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s.sqlite_schema WHERE name = 'fingerprints'", name);
-    return keys_number(k, sql, &there) == 0 && !there;
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM %s.sqlite_schema WHERE name IN ('fingerprints', 'audit')", name);
+    return keys_number(k, sql, &there) == 0 && there < 2;
 }
 
 /* A vault.db of an earlier version lacks tables. */
@@ -409,15 +416,20 @@ static int add_tables(struct keys *k) {
     return rc;
 }
 
-/* The lasting fingerprint key is made when the vault first opens its folder: sealing it takes the
- * public half only. */
+/* The lasting fingerprint key and the audit key are made when the vault first opens its folder:
+ * sealing them takes the public half only. */
 static int complete(struct keys *k) {
-    int rc = keys_fingerprint_find(k);
-    if (rc != ERR_NOTFOUND)
+    const int fingerprint = keys_fingerprint_find(k), audit = keys_audit_find(k);
+    int rc = fingerprint && fingerprint != ERR_NOTFOUND ? fingerprint
+             : audit && audit != ERR_NOTFOUND           ? audit
+                                                        : 0;
+    if (rc || (!fingerprint && !audit))
         return rc;
     rc = keys_begin(k);
-    if (!rc)
+    if (!rc && fingerprint)
         rc = keys_fingerprint_make(k);
+    if (!rc && audit)
+        rc = keys_audit_make(k);
     if (!rc)
         rc = keys_commit(k);
     if (rc)

@@ -65,6 +65,13 @@ int keys_writer(struct keys *k, uint32_t writer, uint8_t ret_mac[KEYS_SECRET_BYT
  * wipes. */
 int keys_fingerprint(struct keys *k, uint32_t number, uint8_t ret_key[KEYS_SECRET_BYTES]);
 
+/* ---- the ledger's readers ---- */
+
+/* The audit key: parts of the ledger's entries are sealed to it, locked or not. */
+void keys_audit_public(const struct keys *k, uint8_t out[KEYS_PUBLIC_BYTES]);
+/* ERR_LOCKED, ERR_CORRUPT. The caller wipes. */
+int keys_audit_secret(struct keys *k, uint8_t ret_secret[KEYS_SECRET_BYTES]);
+
 /* ---- subjects ---- */
 
 /* As a sealer asks: a tag under a numbered pepper, and the name sealed to the opening key. */

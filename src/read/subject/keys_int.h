@@ -41,6 +41,8 @@ enum keys_statement {
     KEYS_PEPPER_ADD,
     KEYS_FINGERPRINT_ADD,
     KEYS_FINGERPRINT_GET,
+    KEYS_AUDIT_ADD,
+    KEYS_AUDIT_GET,
     KEYS_WRITER_ADD,
     KEYS_WRITER_GET,
     KEYS_SUBJECT_ADD,
@@ -85,6 +87,7 @@ struct keys {
     sqlite3_stmt *statements[KEYS_STATEMENTS];
     uint64_t version, sure_version; /* last change's number, last committed one's */
     uint8_t opening_public[KEYS_PUBLIC_BYTES];
+    uint8_t audit_public[KEYS_PUBLIC_BYTES];
     uint32_t generation; /* the newest: new secrets are sealed to it */
     uint8_t generation_public[KEYS_PUBLIC_BYTES];
     uint32_t pepper_number; /* the lasting one's */
@@ -176,5 +179,10 @@ void keys_records_open(struct keys_open *open);
  * transaction of the caller. */
 int keys_fingerprint_find(struct keys *k);
 int keys_fingerprint_make(struct keys *k);
+
+/* ---- audit.c ---- */
+/* ERR_NOTFOUND: none was made yet; then make one, in a transaction of the caller. */
+int keys_audit_find(struct keys *k);
+int keys_audit_make(struct keys *k);
 
 #endif

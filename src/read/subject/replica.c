@@ -26,8 +26,9 @@
 #define SQL_BYTES 640
 #define PATH_BYTES 4096
 
-const char *const keys_tables[] = {"opening",  "generations", "peppers",     "fingerprints", "writers",
-                                   "holds",    "erasures",    "checkpoints", "people",       "subjects",     NULL};
+const char *const keys_tables[] = {"opening",     "generations", "peppers",  "fingerprints",
+                                   "audit",       "writers",     "holds",    "erasures",
+                                   "checkpoints", "people",      "subjects", NULL};
 
 int keys_replica_add(struct keys *k, const char *dir) {
     if (k->replica_count == KEYS_REPLICAS_MAX || strlen(dir) + sizeof "/" KEYS_FILE > PATH_BYTES)
@@ -97,7 +98,8 @@ static int version_of(struct keys *k, unsigned i, uint64_t *ret) {
     int rc = 0;
     *ret = 0;
     for (size_t t = 0; !rc && keys_tables[t]; t++) {
-        snprintf(sql, sizeof sql, "SELECT coalesce(max(version), 0) FROM r%u.%s", i, keys_tables[t]);
+        snprintf(sql, sizeof sql, "SELECT coalesce(max(version), 0) FROM r%u.%s", i,
+                 keys_tables[t]);
         rc = keys_number(k, sql, &one);
         if (!rc && one > *ret)
             *ret = one;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/utf8.h"
 
 /* ---- matching ---- */
 
@@ -142,7 +143,7 @@ static void put_base64(struct out *o, struct jv bytes) {
 
 /* `text` as a JSON string if it is UTF-8, else `base64`. */
 static void outside_text(struct out *o, const char *text, const char *base64, struct jv bytes) {
-    bool utf8 = jv_is_utf8(bytes.p, bytes.len);
+    bool utf8 = utf8_valid(bytes.p, bytes.len);
     name(o, utf8 ? text : base64);
     if (!utf8)
         put_base64(o, bytes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "llm/json.h"
 #include "llm/reqscan.h"
 
@@ -51,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
     }
     if (whole.stream != split.stream || whole.has_model != split.has_model ||
-        strcmp(whole.model, split.model) || !jv_is_utf8(whole.model, strlen(whole.model)))
+        strcmp(whole.model, split.model) || !utf8_valid(whole.model, strlen(whole.model)))
         abort();
     struct jv v, key, value;
     if (jv_parse(&v, data, size) || !jv_is_object(v))

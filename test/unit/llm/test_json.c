@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/utf8.h"
 #include "llm/json.h"
 
 static struct jv parse(const char *text) {
@@ -106,9 +107,9 @@ static void text(void **state) {
     assert_string_equal(out, "");
     assert_false(jv_text_fits(parse("\"a\\u0000\""), out, sizeof out));
     assert_false(jv_text_fits(parse("1"), out, sizeof out));
-    assert_true(jv_is_utf8("a中😀", 8));
-    assert_false(jv_is_utf8("a中😀", 7));
-    assert_false(jv_is_utf8("\xed\xa0\x80", 3));
+    assert_true(utf8_valid("a中😀", 8));
+    assert_false(utf8_valid("a中😀", 7));
+    assert_false(utf8_valid("\xed\xa0\x80", 3));
 }
 
 static void gather(void *arg, const void *p, size_t len) {

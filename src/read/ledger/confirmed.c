@@ -1,0 +1,61 @@
+/* What the ledger says of itself: only what is confirmed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "read/ledger/ledger_int.h"
+
+void ledger_totals(const struct ledger *l, struct ledger_totals *ret) {
+    *ret = (struct ledger_totals){
+        .entries = l->sure.tree.size,
+        .bytes = l->sure.bytes,
+        .batches = l->sure_batches,
+        .openings = l->sure_openings,
+    };
+}
+
+const struct note_key *ledger_key(const struct ledger *l) {
+    return &l->sure.key;
+}
+
+int ledger_checkpoint(const struct ledger *l, struct buf *out) {
+    struct checkpoint c = {.size = l->sure.tree.size};
+    memcpy(c.origin, l->sure.key.name, sizeof c.origin);
+    merkle_root(&l->sure.tree, c.root);
+    return ledger_note(out, &l->sure.key, &c, l->sure.signature);
+}
+
+/* Looks for one checkpoint among those in the log. */
+struct search {
+    struct checkpoint wanted;
+    int rc;
+};
+
+static int compare(void *arg, const struct checkpoint *c,
+                   const uint8_t signature[NOTE_SIGNATURE_BYTES]) {
+    struct search *s = arg;
+    (void)signature;
+    if (c->size == s->wanted.size)
+        s->rc = memcmp(c->root, s->wanted.root, sizeof c->root) ? ERR_DENIED : 0;
+    return 0;
+}
+
+int ledger_covers(const struct ledger *l, const char *checkpoint, size_t len) {
+    struct search s = {.rc = ERR_DENIED};
+    const struct ledger_walk walk = {.limit = l->sure.bytes, .checkpoint = compare, .arg = &s};
+    struct ledger_end end;
+    int rc = checkpoint_open(&s.wanted, &l->sure.key, checkpoint, len);
+    if (rc)
+        return rc;
+    if (s.wanted.size > l->sure.tree.size)
+        return ERR_AGAIN;
+    rc = ledger_walk(l->fd, &walk, &end);
+    return rc ? rc : s.rc;
+}
+
+int ledger_reader(const struct ledger *l) {
+    int fd = openat(l->folder, LEDGER_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? err_from_errno(errno) : fd;
+}
