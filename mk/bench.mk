@@ -1,6 +1,6 @@
 # Benchmarks: `make bench` runs all of them, `make bench-NAME` one. Each prints lines
 # "bench NAME VALUE UNIT"; bench/NAME.* says what is measured.
-.PHONY: bench bench-gateway bench-sealer bench-bytes
+.PHONY: bench bench-gateway bench-sealer bench-bytes bench-detect
 
 bench_program = $(CC) $(ALL_CFLAGS) -pie -o $@ $(filter %.c %.o,$^)
 
@@ -18,6 +18,14 @@ $(B)/bench/bytes: bench/bytes.c $(call objects,base tlog/merkle.c record codec/c
     write/seal write/turn store)
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lzstd -ljansson $(UNIT_LIBS_store)
+
+$(B)/bench/detect: bench/detect.c $(call objects,base record write/detect write/detect/rules.S)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium -lyaml -lhs -lpcre2-8
+
+bench/secretlint/node_modules/.stamp: bench/secretlint/package.json bench/secretlint/package-lock.json
+	cd bench/secretlint && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 bench: bench-sealer bench-bytes bench-gateway
 

@@ -8,6 +8,7 @@
 #include "write/detect/detect_int.h"
 
 #define NAME_MAX_ 64   /* bytes of a name that are looked at */
+#define NAME_REST 24   /* bytes of it behind the word that says so */
 #define VALUE_MAX 1024 /* bytes of a value */
 
 static uint8_t lower(uint8_t c) {
@@ -22,23 +23,58 @@ static bool starts_word(const uint8_t *p, size_t len, const char *word) {
     return true;
 }
 
+static bool is_quote(uint8_t c) {
+    return c == '"' || c == '\'' || c == '`';
+}
+
 /* ---- the name ---- */
 
 /* Names with these in them hold no secret, whatever else they say. */
-static bool is_harmless(const uint8_t *p, size_t len) {
-    static const char *const words[] = {
-        "public",   "primary",  "foreign",   "tokens",     "keyboard", "keyword",   "monkey", "tokeniz",
-        "key_id",   "keyid",    "label",     "placeholder", "_path",   "_file",     "_url",   "_name",
-        "keyname",  "length",   "count",     "_type",      "tokentype", "hint",     "reset",  "forgot",
-        "hotkey",   "keydown",  "keyup",     "keypress",   "sortkey",  "cachekey",  "cache_key",
-        "keycode",  "secretary", "partition", "index",     "author",   "integrity", "checksum",
-        "fingerprint", "commit", "revision", "etag",      "digest",   "csrf",      "continuation",
-        "pagetoken", "page_token", "key_arn", "keyarn",   "keyring",   "turkey",    "i18n", "kid"};
-    for (size_t i = 0; i < len; i++)
-        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-            if (starts_word(p + i, len - i, words[k]))
-                return true;
-    return false;
+static const char *const harmless[128][WORDS_EACH] = {
+    ['_'] = {"_path", "_file", "_url", "_name", "_type"}, ['a'] = {"author"},
+    ['c'] = {"count", "cachekey", "cache_key", "checksum", "commit", "csrf", "continuation"},
+    ['d'] = {"digest"}, ['e'] = {"etag"}, ['f'] = {"foreign", "forgot", "fingerprint"},
+    ['h'] = {"hint", "hotkey"}, ['i'] = {"index", "integrity", "i18n"},
+    ['k'] = {"keyboard", "keyword", "key_id", "keyid", "keyname", "keydown", "keyup", "keypress", "keycode", "key_arn", "keyarn", "keyring", "kid"},
+    ['l'] = {"label", "length"}, ['m'] = {"monkey"},
+    ['p'] = {"public", "primary", "placeholder", "partition", "pagetoken", "page_token"},
+    ['r'] = {"reset", "revision"}, ['s'] = {"sortkey", "secretary"},
+    ['t'] = {"tokens", "tokeniz", "tokentype", "turkey"},
+};
+
+/* Behind the word at `at` that a name has in it: where the sign ends that says that a value follows; 0: there
+ * is none. The rest of the name, up to three quotes or brackets, spaces, and one of : = , | ( > or "is",
+ * or a quote after a space. */
+static size_t sign_after(struct text t, size_t at) {
+    size_t end = at + NAME_REST < t.len ? at + NAME_REST : t.len;
+    while (at < end && (is_word(t.p[at]) || t.p[at] == '.' || t.p[at] == '-'))
+        at++;
+    end = at + 3 < t.len ? at + 3 : t.len;
+    while (at < end && (is_quote(t.p[at]) || t.p[at] == ']' || t.p[at] == ')'))
+        at++;
+    size_t spaces = at;
+    end = at + 8 < t.len ? at + 8 : t.len;
+    while (at < end && (t.p[at] == ' ' || t.p[at] == '\t'))
+        at++;
+    if (at >= t.len)
+        return 0;
+    switch (t.p[at]) {
+    case ':':
+    case '=':
+    case ',':
+    case '|':
+    case '(':
+    case '>':
+        return at + 1;
+    case '"':
+    case '\'':
+        return at > spaces ? at + 1 : 0;
+    case 'i':
+    case 'I':
+        return at > spaces && t.len - at > 2 && lower(t.p[at + 1]) == 's' && !is_word(t.p[at + 2]) ? at + 2 : 0;
+    default:
+        return 0;
+    }
 }
 
 /* The identifier before the sign at `end`. */
@@ -74,10 +110,6 @@ struct value {
     size_t start, end;
     bool quoted;
 };
-
-static bool is_quote(uint8_t c) {
-    return c == '"' || c == '\'' || c == '`';
-}
 
 static bool ends_value(uint8_t c) {
     return c <= ' ' || c >= 0x7f || is_quote(c) || c == ',' || c == ';' || c == '<' || c == '>' ||
@@ -115,9 +147,11 @@ static struct value value_after(struct text t, size_t at) {
 }
 
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
-                    size_t end) {
-    if (end < w->done[rule])
-        return;
+                    size_t word) {
+    size_t end = word < w->done[rule] ? 0 : sign_after(t, word);
+    if (!end || end == w->tried[rule])
+        return; /* a name with several such words is one name */
+    w->tried[rule] = (uint32_t)end;
     /* `...key">` ends a tag, and what is passed to a function is a value only in quotes. */
     uint8_t sign = t.p[end - 1];
     if (sign == '>' && is_quote(t.p[end - 2]))
@@ -130,7 +164,7 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
         return;
     const uint8_t *p = t.p + v.start;
     struct text name = name_before(t, end);
-    if (!name.len || is_harmless(name.p, name.len))
+    if (!name.len || value_has_any(harmless, name.p, name.len))
         return;
     bool found = d->rules.list[rule].kind == RULE_PASSWORD
                      ? value_is_password(p, len, v.quoted) ||

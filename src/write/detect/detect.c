@@ -83,8 +83,8 @@ static int add(struct build *b, char *pattern, unsigned flags, unsigned id) {
     return pattern ? 0 : ERR_NOMEM;
 }
 
-/* "(?:a|b|c)" followed by `tail`. Keywords are plain text, spaces in them any one of " _-". */
-static char *either(char **words, size_t count, const char *tail) {
+/* "(?:a|b|c)". Keywords are plain text, spaces in them any one of " _-". */
+static char *either(char **words, size_t count) {
     struct buf b;
     buf_init(&b, 1u << 20);
     int rc = buf_append_str(&b, "(?:");
@@ -96,14 +96,11 @@ static char *either(char **words, size_t count, const char *tail) {
                            : buf_printf(&b, is_alnum((uint8_t)*s) ? "%c" : "\\%c", *s);
     }
     if (!rc)
-        rc = buf_printf(&b, ")%s%c", tail, 0);
+        rc = buf_printf(&b, ")%c", 0);
     char *out = rc ? NULL : strdup((const char *)b.p);
     buf_wipe(&b);
     return out;
 }
-
-/* A name that says so, what may still belong to the name, and the sign that a value follows. */
-#define ASSIGN_TAIL "[\\w.-]{0,24}[\"'`\\])]{0,3}[ \\t]{0,8}(?:[:=,|(>]|\\bis\\b|[ \\t][\"'])"
 
 static int add_rule(struct detect *d, struct build *b, size_t i) {
     struct rule *rule = &d->rules.list[i];
@@ -118,8 +115,7 @@ static int add_rule(struct detect *d, struct build *b, size_t i) {
         return add(b, strdup(rule->find), flags | (rule->caseless ? HS_FLAG_CASELESS : 0), (unsigned)i);
     case RULE_ASSIGN:
     case RULE_PASSWORD:
-        return add(b, either(rule->keywords, rule->keywords_count, ASSIGN_TAIL),
-                   flags | HS_FLAG_CASELESS, (unsigned)i);
+        return add(b, either(rule->keywords, rule->keywords_count), flags | HS_FLAG_CASELESS, (unsigned)i);
     case RULE_VENDOR:
         rc = d->names ? 0 : names_new(&d->names, rule);
         d->by_kind[RULE_VENDOR] = (uint16_t)(i + 1);
@@ -207,9 +203,10 @@ int detect_work_new(struct detect_work **ret, const struct detect *d) {
     buf_init(&w->base64.text, DETECT_INPUT);
     buf_init(&w->unescaped.text, DETECT_INPUT);
     w->done = calloc(d->rules.count + 1, sizeof *w->done);
+    w->tried = calloc(d->rules.count + 1, sizeof *w->tried);
     w->match = pcre2_match_data_create(4, NULL);
     w->context = pcre2_match_context_create(NULL);
-    if (!w->done || !w->match || !w->context ||
+    if (!w->done || !w->tried || !w->match || !w->context ||
         (d->db && hs_alloc_scratch(d->db, &w->scratch) != HS_SUCCESS)) {
         detect_work_free(w);
         return ERR_NOMEM;
@@ -232,6 +229,7 @@ void detect_work_free(struct detect_work *w) {
     hs_free_scratch(w->scratch);
     free(w->hits);
     free(w->done);
+    free(w->tried);
     free(w->runs);
     detect_findings_done(&w->found);
     free(w);

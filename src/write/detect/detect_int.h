@@ -110,6 +110,7 @@ struct detect_work {
     pcre2_match_context *context;
     struct hit *hits;
     uint32_t *done; /* per rule: where its last finding ended */
+    uint32_t *tried; /* per rule: the sign after the name that was looked at last */
     size_t hits_count, hits_cap;
     struct run *runs; /* of the view at hand, RUN_SHORT bytes and more */
     size_t runs_count, runs_cap;
@@ -137,8 +138,9 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
                      size_t hit);
 
 /* ---- what names say about values (assign.c) ---- */
+/* A word like "key" ends at `word`. */
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
-                    size_t end);
+                    size_t word);
 
 /* ---- long stretches of letters and digits (runs.c) ---- */
 #define RUN_SHORT 12 /* 8 to 16 */
@@ -160,6 +162,8 @@ struct person {
 void personal_look(struct person *s, size_t from, size_t to);
 
 /* ---- values (value.c) ---- */
+#define WORDS_EACH 16 /* words that begin with the same character, in a set of words */
+bool value_has_any(const char *const words[128][WORDS_EACH], const uint8_t *p, size_t len);
 uint32_t value_entropy(const uint8_t *p, size_t len); /* 1/256 bit a byte */
 bool value_is_placeholder(const uint8_t *p, size_t len);
 /* The least of it: is a part of the value nothing but x, zeros, dots or stars? */

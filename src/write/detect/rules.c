@@ -308,7 +308,7 @@ static int compile_pattern(struct reader *r, const yaml_node_t *at, struct rule 
         return wrong(r, at, "a pattern is needed");
     if (!rule->find && !(rule->find = shortest(rule->pattern)))
         return ERR_NOMEM;
-    uint32_t options = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+    uint32_t options = PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_USE_OFFSET_LIMIT;
     rule->code = pcre2_compile((PCRE2_SPTR)rule->pattern, PCRE2_ZERO_TERMINATED,
                                options | (rule->caseless ? PCRE2_CASELESS : 0), &code, &offset, NULL);
     if (!rule->code)

@@ -75,10 +75,11 @@ static bool accept(const struct rule *rule, struct text t, size_t start, size_t 
     return len > FILLER_MAX || !value_is_filler(p, len);
 }
 
-/* The second stage's expression on `t` from `start` on; its match is in w->match. */
+/* The second stage's expression on `t`, beginning between `start` and `hit`; its match is in w->match. */
 static bool matches(struct detect_work *w, const struct rule *rule, struct text t, size_t start,
                     uint32_t options, size_t hit) {
     size_t stop = t.len - hit > rule->after ? hit + rule->after : t.len;
+    pcre2_set_offset_limit(w->context, hit);
     int n = pcre2_match(rule->code, t.p, stop, start, options, w->match, w->context);
     if (n == PCRE2_ERROR_MATCHLIMIT || n == PCRE2_ERROR_HEAPLIMIT)
         w->failed = ERR_LIMIT;
@@ -143,6 +144,7 @@ static void placeholder_confirm(struct detect_work *w, size_t rule, struct text 
 int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
     w->hits_count = 0;
     memset(w->done, 0, d->rules.count * sizeof *w->done);
+    memset(w->tried, 0, d->rules.count * sizeof *w->tried);
     if (d->db && hs_scan(d->db, (const char *)t.p, (unsigned)t.len, 0, w->scratch, scan_on_match, w) !=
                      HS_SUCCESS)
         return w->failed ? w->failed : ERR_INTERNAL;

@@ -47,6 +47,24 @@ static bool has_word(const uint8_t *p, size_t len, const char *word) {
     return false;
 }
 
+/* Is one of the words in the value? They lie by their first character, so most bytes cost one look. */
+bool value_has_any(const char *const words[128][WORDS_EACH], const uint8_t *p, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = lower(p[i]);
+        if (c >= 128 || !words[c][0])
+            continue;
+        for (size_t k = 0; k < WORDS_EACH && words[c][k]; k++) {
+            const char *word = words[c][k];
+            size_t n = 1;
+            while (word[n] && i + n < len && lower(p[i + n]) == (uint8_t)word[n])
+                n++;
+            if (!word[n])
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool ends_with(const uint8_t *p, size_t len, const char *word) {
     size_t n = strlen(word);
     return len >= n && has_word(p + len - n, n, word);
@@ -62,26 +80,26 @@ static size_t distinct(const uint8_t *p, size_t len) {
     return n;
 }
 
+static const char *const fillers[128][WORDS_EACH] = {
+    ['*'] = {"*****"}, ['.'] = {"....."}, ['0'] = {"0000000000"}, ['x'] = {"xxxxx"},
+};
+
 bool value_is_filler(const uint8_t *p, size_t len) {
-    static const char *const words[] = {"xxxxx", "*****", ".....", "0000000000"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (has_word(p, len, words[i]))
-            return true;
-    return false;
+    return value_has_any(fillers, p, len);
 }
 
+static const char *const placeholders[128][WORDS_EACH] = {
+    ['$'] = {"${"}, ['%'] = {"%s"}, ['*'] = {"****"}, ['-'] = {"-here"}, ['.'] = {"...."},
+    ['0'] = {"00000000"}, ['<'] = {"<your"}, ['_'] = {"_here", "____"},
+    ['c'] = {"changeme", "change_me", "change-me"}, ['i'] = {"insert_"}, ['p'] = {"placeholder"},
+    ['r'] = {"redacted", "replace_", "replaceme"}, ['x'] = {"xxxx"},
+    ['y'] = {"your_", "your-", "yourapi", "yourkey", "yoursecret", "yourtoken", "yourpass"},
+    ['{'] = {"{{"},
+};
+
 bool value_is_placeholder(const uint8_t *p, size_t len) {
-    static const char *const words[] = {"xxxx",     "placeholder", "changeme", "change_me", "change-me",
-                                        "your_",    "your-",       "<your",    "yourapi",   "yourkey",
-                                        "yoursecret", "yourtoken", "yourpass", "redacted", "****",      "....",
-                                        "insert_",  "replace_",    "replaceme", "_here",    "-here",
-                                        "${",       "{{",          "%s",       "00000000",  "____"};
-    if (ends_with(p, len, "example") || ends_with(p, len, "examplekey"))
-        return true;
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (has_word(p, len, words[i]))
-            return true;
-    return distinct(p, len) < 4;
+    return ends_with(p, len, "example") || ends_with(p, len, "examplekey") ||
+           value_has_any(placeholders, p, len) || distinct(p, len) < 4;
 }
 
 /* One part between signs: letters that can be read, a number, or a word with a short number. */
@@ -199,49 +217,65 @@ bool value_is_likely(const uint8_t *p, size_t len) {
     return m.digits ? m.digits >= 16 : m.odd >= 20;
 }
 
+static const char *const code_words[128][WORDS_EACH] = {
+    ['$'] = {"${"}, ['%'] = {"%("}, ['('] = {"()"}, ['-'] = {"-set"}, [':'] = {"://"},
+    ['c'] = {"config."}, ['e'] = {"env."}, ['g'] = {"getenv"}, ['n'] = {"null"},
+    ['o'] = {"optional"}, ['r'] = {"required"}, ['s'] = {"string"},
+    ['u'] = {"userid", "undefined"}, ['{'] = {"{{"},
+};
+
+#define PASSWORD_MAX 128
+static const bool password_signs[256] = {['!'] = true, ['@'] = true, ['#'] = true, ['$'] = true, ['%'] = true,
+                                         ['^'] = true, ['&'] = true, ['*'] = true, ['?'] = true, ['~'] = true,
+                                         ['+'] = true};
+
 bool value_is_weak(const uint8_t *p, size_t len) {
-    static const char *const not_those[] = {"${", "{{", "://", "env.", "getenv", "config.", "userid", "required",
-                                            "string", "optional", "%(", "()", "-set", "null", "undefined"};
-    if (len < 4 || len > 128 || strchr("$<{%&([/\\", p[0]) || strchr(":(", p[len - 1]) ||
+    if (len < 4 || len > PASSWORD_MAX || strchr("$<{%&([/\\", p[0]) || strchr(":(", p[len - 1]) ||
         (p[len - 1] == '@' && is_wordy(p, len - 1)) ||
         value_is_placeholder(p, len))
         return false;
     for (size_t i = 0; i < len; i++)
         if (p[i] < ' ' || p[i] == '"' || p[i] == '<' || p[i] == '>')
             return false;
-    for (size_t i = 0; i < sizeof not_those / sizeof not_those[0]; i++)
-        if (has_word(p, len, not_those[i]))
-            return false;
+    if (value_has_any(code_words, p, len))
+        return false;
     return !(len < 10 && has_word(p, len, "passw"));
 }
 
+static const char *const field_words[128][WORDS_EACH] = {
+    ['c'] = {"confirm", "current", "change"}, ['e'] = {"enter", "edit"}, ['f'] = {"forgot"},
+    ['i'] = {"invalid", "incorrect"}, ['m'] = {"missing"}, ['n'] = {"new"}, ['o'] = {"old"},
+    ['r'] = {"reset", "repeat"}, ['u'] = {"user", "update"}, ['v'] = {"verify"},
+    ['w'] = {"wrong"}, ['y'] = {"your"},
+};
+
 /* "thisismypassword", but not "confirmpassword", which is a field's name. */
 static bool is_own_words(const uint8_t *p, size_t len) {
-    static const char *const fields[] = {"confirm", "forgot", "current", "change", "reset", "new",
-                                         "old",     "enter",  "your",    "edit",   "repeat", "invalid",
-                                         "wrong",   "user",   "incorrect", "missing", "update", "verify"};
     for (size_t i = 0; i < len; i++)
         if (!is_lower(p[i]))
             return false;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (has_word(p, len, fields[i]))
-            return false;
-    return len >= 12;
+    return len >= 12 && !value_has_any(field_words, p, len);
 }
 
 bool value_is_password(const uint8_t *p, size_t len, bool quoted) {
     size_t digits = 0, letters = 0, signs = 0;
-    if (len < 6 || !value_is_weak(p, len) || memchr(p, ' ', len))
+    if (len < (quoted ? 6 : 8) || len > PASSWORD_MAX)
         return false;
     for (size_t i = 0; i < len; i++) {
         digits += is_digit(p[i]);
         letters += is_alpha(p[i]);
-        signs += strchr("!@#$%^&*?~+", p[i]) != NULL;
+        signs += password_signs[p[i]];
+        if (p[i] == ' ')
+            return false;
     }
+    if (!quoted && (!digits || !letters))
+        return false; /* the cheap questions first: hostile text asks them for every second byte */
+    if (!value_is_weak(p, len))
+        return false;
     if (has_word(p, len, "passw") && !(quoted && digits + signs > 1))
         return quoted && is_own_words(p, len);
     bool word = !signs && digits < 2 && is_wordy(p, len);
     if (!quoted)
-        return len >= 8 && letters && digits && !word && !strchr(".-", p[0]) && !has_word(p, len, "()");
+        return !word && !strchr(".-", p[0]);
     return letters > 1 && (digits || (signs && p[0] != '#' && p[0] != '@')) && !word;
 }
