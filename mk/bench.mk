@@ -10,7 +10,7 @@ $(B)/bench/load $(B)/bench/upstream: $(B)/bench/%: bench/%.c bench/http.c bench/
 	$(bench_program)
 
 $(B)/bench/sealer: bench/sealer.c $(call objects,base tlog/merkle.c record codec/codec_compress.c codec/dictionary.S llm \
-    write/seal write/turn write/detect write/detect/rules.S)
+    write/seal write/turn write/detect $(DETECT_DATA))
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lzstd -ljansson -lyaml -lhs -lpcre2-8
 
@@ -19,7 +19,7 @@ $(B)/bench/bytes: bench/bytes.c $(call objects,base tlog/merkle.c record codec/c
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lzstd -ljansson $(UNIT_LIBS_store)
 
-$(B)/bench/detect: bench/detect.c $(call objects,base record write/detect write/detect/rules.S)
+$(B)/bench/detect: bench/detect.c $(call objects,base record/fingerprint.c write/detect $(DETECT_DATA))
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lyaml -lhs -lpcre2-8
 

@@ -2,16 +2,19 @@
 # it must not contain. The link line is the policy; `make check-links` proves the second with nm.
 BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-demo-upstream
 
+# The detector's rules, as text and compiled.
+DETECT_DATA := write/detect/rules.S write/detect/database.S
+
 CHDB_DIR := third_party/chdb
 
 MODULES_safehouse               := base ipc ipc/dial ring control tlog record codec/codec_decompress.c codec/dictionary.S \
-                                   llm/json.c llm/reqscan.c read/query write/detect write/detect/rules.S \
+                                   llm/json.c llm/reqscan.c read/query write/detect $(DETECT_DATA) \
                                    proc/supervisor proc/cli
 LIBS_safehouse                  := -lsodium -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
 
 MODULES_safehouse-sealer        := base ipc ring tlog/merkle.c record codec/codec_compress.c codec/dictionary.S \
-                                   llm write/seal write/turn write/spool write/detect write/detect/rules.S \
+                                   llm write/seal write/turn write/spool write/detect $(DETECT_DATA) \
                                    proc/sealer
 LIBS_safehouse-sealer           := -lsodium -lzstd -lyaml -lhs -lpcre2-8
 FORBIDDEN_safehouse-sealer      := crypto_box_seal_open crypto_box_open crypto_aead_chacha20poly1305_ietf_decrypt \

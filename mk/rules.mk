@@ -12,6 +12,18 @@ $(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict src/write/detect
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+# The detector's rules, compiled when the program is built: by a program of its own, which is linked with
+# all of the detector but what it makes (src/write/detect/database.h).
+$(B)/gen/detect-make: $(call objects,write/detect/make base record/fingerprint.c write/detect write/detect/rules.S)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -pie -o $@ $^ -lsodium -lyaml -lhs -lpcre2-8
+$(B)/gen/detect-0.hsdb: $(B)/gen/detect-make
+	$< $(@D)
+$(B)/gen/detect-1.hsdb: $(B)/gen/detect-0.hsdb
+$(B)/obj/write/detect/database.S.o: src/write/detect/database.S $(B)/gen/detect-0.hsdb $(B)/gen/detect-1.hsdb
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Wa,-I$(B)/gen -c $< -o $@
+
 define PROGRAM
 $(B)/bin/$(1): $(call objects,$(MODULES_$(1)))
 	@mkdir -p $$(@D)
@@ -36,11 +48,11 @@ UNIT_ledger  := base tlog record read/ledger
 UNIT_vault   := base ipc ipc/dial tlog record read/subject read/ledger
 UNIT_turn    := base tlog/merkle.c record llm write/turn
 UNIT_spool   := base tlog/merkle.c record write/spool
-UNIT_supervisor := base ipc ipc/dial tlog/merkle.c record ring control write/detect write/detect/rules.S proc/supervisor proc/demo/demo.c
+UNIT_supervisor := base ipc ipc/dial tlog/merkle.c record ring control write/detect $(DETECT_DATA) proc/supervisor proc/demo/demo.c
 UNIT_query   := base ipc ipc/dial tlog/merkle.c record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
-UNIT_sealer  := base tlog/merkle.c record ring llm/json.c llm/reqscan.c write/detect write/detect/rules.S proc/sealer/findings.c proc/sealer/policy.c
+UNIT_sealer  := base tlog/merkle.c record ring llm/json.c llm/reqscan.c write/detect $(DETECT_DATA) proc/sealer/findings.c proc/sealer/policy.c
 UNIT_store   := base tlog/merkle.c record store
-UNIT_detect  := base tlog/merkle.c record llm write/turn write/detect write/detect/rules.S
+UNIT_detect  := base tlog/merkle.c record llm write/turn write/detect $(DETECT_DATA)
 UNIT_LIBS    := -lcmocka -lsodium -lcrypto -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 

@@ -1,7 +1,8 @@
 /*
- * The detector's life: rules are read, the first stage's database is compiled from all of them, and
- * then nothing of it changes; any number of works may scan with it, one thread each. Compiling takes
- * less than the time in which a program starts otherwise, so no compiled form is kept on disk.
+ * The detector's life: rules are read, the first stage's databases are made from them, and then nothing
+ * of it changes; any number of works may scan with it, one thread each. The built-in rules' database comes
+ * compiled (database.h), the user's rules are compiled here and have one of their own. What is muted is
+ * left out after the first stage, so that muting needs no compiler.
  *
  * An input is scanned view after view: what was decoded from it, and what was decoded from that. Each
  * view's findings are led back to the input's own offsets, and the union is what the caller gets.
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "write/detect/database.h"
 #include "write/detect/detect_int.h"
 
 extern const char detect_rules_builtin[], detect_rules_builtin_end[];
@@ -29,8 +31,8 @@ static bool listed(const char *const *names, const struct rule *rule, bool *used
     return found;
 }
 
-/* Leaves out what is muted; rules keep their numbers, so a muted one is only not compiled. */
-static int mute(struct detect *d, const char *const *names, bool *gone, char *why, size_t why_size) {
+/* Rules keep their numbers: a muted one is only not told. */
+static int mute(struct detect *d, const char *const *names, char *why, size_t why_size) {
     size_t n = 0;
     while (names && names[n])
         n++;
@@ -38,7 +40,7 @@ static int mute(struct detect *d, const char *const *names, bool *gone, char *wh
     if (!used)
         return ERR_NOMEM;
     for (size_t i = 0; i < d->rules.count; i++)
-        gone[i] = listed(names, &d->rules.list[i], used);
+        d->muted[i] = listed(names, &d->rules.list[i], used);
     int rc = 0;
     for (size_t i = 0; !rc && i < n; i++) {
         if (!used[i]) {
@@ -102,47 +104,36 @@ static char *either(char **words, size_t count) {
     return out;
 }
 
-static int add_rule(struct detect *d, struct build *b, size_t i) {
-    struct rule *rule = &d->rules.list[i];
+static int add_rule(const struct rules *rules, struct build *b, size_t i) {
+    const struct rule *rule = &rules->list[i];
     const unsigned flags = HS_FLAG_DOTALL;
-    int rc = 0;
     switch (rule->kind) {
     case RULE_PATTERN:
-        if (rule->run) {
-            d->run_rules[d->run_rules_count++] = (uint16_t)i;
+        if (rule->run)
             return 0;
-        }
         return add(b, strdup(rule->find), flags | (rule->caseless ? HS_FLAG_CASELESS : 0), (unsigned)i);
     case RULE_ASSIGN:
     case RULE_PASSWORD:
         return add(b, either(rule->keywords, rule->keywords_count), flags | HS_FLAG_CASELESS, (unsigned)i);
-    case RULE_VENDOR:
-        rc = d->names ? 0 : names_new(&d->names, rule);
-        d->by_kind[RULE_VENDOR] = (uint16_t)(i + 1);
-        return rc;
     case RULE_PLACEHOLDER:
         return add(b, strdup("\\[\\[secret:"), flags, (unsigned)i);
     default:
-        d->by_kind[rule->kind] = (uint16_t)(i + 1);
-        return 0;
+        return 0; /* no expression */
     }
 }
 
-static int build(struct detect *d, const bool *gone, char *why, size_t why_size) {
+/* The database of the rules from `from` up to `to`; NULL in *ret: none of them has an expression. */
+static int compile(hs_database_t **ret, const struct rules *rules, size_t from, size_t to,
+                   const hs_platform_info_t *platform, char *why, size_t why_size) {
     struct build b = {0};
     hs_compile_error_t *error = NULL;
     int rc = 0;
-    d->run_rules = calloc(d->rules.count + 1, sizeof *d->run_rules);
-    if (!d->run_rules)
-        return ERR_NOMEM;
-    for (size_t i = 0; !rc && i < d->rules.count; i++)
-        if (!gone[i])
-            rc = add_rule(d, &b, i);
-    if (!rc && b.count &&
-        hs_compile_multi(b.patterns, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL, &d->db,
-                                &error) != HS_SUCCESS) {
+    for (size_t i = from; !rc && i < to; i++)
+        rc = add_rule(rules, &b, i);
+    if (!rc && b.count && hs_compile_multi(b.patterns, b.flags, b.ids, b.count, HS_MODE_BLOCK, platform, ret,
+                                           &error) != HS_SUCCESS) {
         unsigned n = error->expression >= 0 ? b.ids[error->expression] : 0;
-        snprintf(why, why_size, "rule %s: %.100s", d->rules.list[n].id, error->message);
+        snprintf(why, why_size, "rule %s: %.100s", rules->list[n].id, error->message);
         hs_free_compile_error(error);
         rc = ERR_SYNTAX;
     }
@@ -155,27 +146,64 @@ static int build(struct detect *d, const bool *gone, char *why, size_t why_size)
     return rc;
 }
 
+static int load_builtin(struct rules *rules, char *why, size_t why_size) {
+    return rules_load(rules, detect_rules_builtin, (size_t)(detect_rules_builtin_end - detect_rules_builtin),
+                      why, why_size);
+}
+
+int detect_compile_builtin(hs_database_t **ret, const hs_platform_info_t *platform, char *why,
+                           size_t why_size) {
+    struct rules rules = {0};
+    *ret = NULL;
+    int rc = load_builtin(&rules, why, why_size);
+    if (!rc)
+        rc = compile(ret, &rules, 0, rules.count, platform, why, why_size);
+    rules_done(&rules);
+    return rc;
+}
+
+/* What is found without an expression in the first stage. */
+static int note_others(struct detect *d) {
+    int rc = 0;
+    d->run_rules = calloc(d->rules.count + 1, sizeof *d->run_rules);
+    if (!d->run_rules)
+        return ERR_NOMEM;
+    for (size_t i = 0; !rc && i < d->rules.count; i++) {
+        const struct rule *rule = &d->rules.list[i];
+        if (d->muted[i])
+            continue;
+        if (rule->kind == RULE_PATTERN && rule->run)
+            d->run_rules[d->run_rules_count++] = (uint16_t)i;
+        if (rule->kind == RULE_VENDOR && !d->names)
+            rc = names_new(&d->names, rule);
+        d->by_kind[rule->kind] = (uint16_t)(i + 1);
+    }
+    return rc;
+}
+
 int detect_new(struct detect **ret, const struct detect_options *options, char *why, size_t why_size) {
     static const struct detect_options none;
     const struct detect_options *o = options ? options : &none;
     struct detect *d = calloc(1, sizeof *d);
-    bool *gone = NULL;
     *ret = NULL;
     snprintf(why, why_size, "out of memory");
     if (!d)
         return ERR_NOMEM;
-    int rc = rules_load(&d->rules, detect_rules_builtin,
-                        (size_t)(detect_rules_builtin_end - detect_rules_builtin), why, why_size);
+    int rc = load_builtin(&d->rules, why, why_size);
+    d->builtin_count = d->rules.count;
     if (!rc && o->rules)
         rc = rules_load(&d->rules, o->rules, o->rules_len, why, why_size);
-    gone = calloc(d->rules.count + 1, sizeof *gone);
-    if (!rc && !gone)
+    d->muted = calloc(d->rules.count + 1, sizeof *d->muted);
+    if (!rc && !d->muted)
         rc = ERR_NOMEM;
     if (!rc)
-        rc = mute(d, o->mute, gone, why, why_size);
+        rc = mute(d, o->mute, why, why_size);
     if (!rc)
-        rc = build(d, gone, why, why_size);
-    free(gone);
+        rc = note_others(d);
+    if (!rc && !(d->db[0] = database_builtin()))
+        rc = compile(&d->db[0], &d->rules, 0, d->builtin_count, NULL, why, why_size);
+    if (!rc)
+        rc = compile(&d->db[1], &d->rules, d->builtin_count, d->rules.count, NULL, why, why_size);
     if (rc)
         detect_free(d);
     else
@@ -186,7 +214,9 @@ int detect_new(struct detect **ret, const struct detect_options *options, char *
 void detect_free(struct detect *d) {
     if (!d)
         return;
-    hs_free_database(d->db);
+    hs_free_database(d->db[0]);
+    hs_free_database(d->db[1]);
+    free(d->muted);
     names_free(d->names);
     free(d->run_rules);
     rules_done(&d->rules);
@@ -202,12 +232,14 @@ int detect_work_new(struct detect_work **ret, const struct detect *d) {
         buf_init(&w->views[i].text, DETECT_INPUT);
     buf_init(&w->base64.text, DETECT_INPUT);
     buf_init(&w->unescaped.text, DETECT_INPUT);
+    w->d = d;
     w->done = calloc(d->rules.count + 1, sizeof *w->done);
     w->tried = calloc(d->rules.count + 1, sizeof *w->tried);
     w->match = pcre2_match_data_create(4, NULL);
     w->context = pcre2_match_context_create(NULL);
     if (!w->done || !w->tried || !w->match || !w->context ||
-        (d->db && hs_alloc_scratch(d->db, &w->scratch) != HS_SUCCESS)) {
+        (d->db[0] && hs_alloc_scratch(d->db[0], &w->scratch) != HS_SUCCESS) ||
+        (d->db[1] && hs_alloc_scratch(d->db[1], &w->scratch) != HS_SUCCESS)) {
         detect_work_free(w);
         return ERR_NOMEM;
     }
@@ -412,8 +444,6 @@ const char *detect_example(const struct detect *d, size_t rule, size_t index, bo
 }
 
 size_t detect_regex_only(const struct detect *d, struct detect_work *w, const void *p, size_t len) {
-    w->hits_count = 0;
-    if (d->db)
-        hs_scan(d->db, p, (unsigned)len, 0, w->scratch, scan_on_match, w);
+    scan_first_stage(d, w, (struct text){p, len});
     return w->hits_count;
 }

@@ -78,12 +78,18 @@ struct names;
 
 struct detect {
     struct rules rules;
-    hs_database_t *db; /* NULL: nothing for the first stage to do */
+    size_t builtin_count;   /* of the rules: the rest is the user's */
+    bool *muted;            /* per rule */
+    hs_database_t *db[2];   /* of the built-in rules and of the user's; NULL: nothing for it to do */
     uint16_t by_kind[RULE_KINDS]; /* 1 + rule of a kind that is no expression; 0: muted */
     uint16_t *run_rules;          /* expressions that begin where runs do */
     size_t run_rules_count;
     struct names *names; /* of RULE_VENDOR; NULL: muted */
 };
+
+/* Compiles the first stage of the built-in rules; NULL: for this processor. */
+int detect_compile_builtin(hs_database_t **ret, const hs_platform_info_t *platform, char *why,
+                           size_t why_size);
 
 struct hit {
     uint32_t id, end;
@@ -105,7 +111,8 @@ struct view {
 };
 
 struct detect_work {
-    hs_scratch_t *scratch;
+    const struct detect *d;
+    hs_scratch_t *scratch; /* serves both databases */
     pcre2_match_data *match;
     pcre2_match_context *context;
     struct hit *hits;
@@ -129,8 +136,8 @@ struct text {
     size_t len;
 };
 int scan_view(const struct detect *d, struct detect_work *w, struct text t);
-int scan_on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                  void *arg);
+/* The first stage: fills w->hits. 0 or an error. */
+int scan_first_stage(const struct detect *d, struct detect_work *w, struct text t);
 
 /* Is there a match that the first stage saw the end of at `hit`, or, of a rule with `run`, that begins
  * there? Then the finding is noted. */

@@ -14,11 +14,12 @@
 #define HITS_MAX (1u << 22)
 #define FILLER_MAX 256 /* in a longer value "xxxxx" may stand by chance */
 
-int scan_on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
-                  void *arg) {
+static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *arg) {
     struct detect_work *w = arg;
     (void)from;
     (void)flags;
+    if (w->d->muted[id])
+        return 0;
     if (w->hits_count == w->hits_cap) {
         size_t cap = w->hits_cap ? w->hits_cap * 2 : 1024;
         struct hit *more = cap > HITS_MAX ? NULL : realloc(w->hits, cap * sizeof *more);
@@ -141,13 +142,21 @@ static void placeholder_confirm(struct detect_work *w, size_t rule, struct text 
         work_found(w, rule, start, at + 2, DETECT_UNCHECKED);
 }
 
-int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
+int scan_first_stage(const struct detect *d, struct detect_work *w, struct text t) {
     w->hits_count = 0;
+    for (size_t i = 0; i < sizeof d->db / sizeof d->db[0]; i++)
+        if (d->db[i] && hs_scan(d->db[i], (const char *)t.p, (unsigned)t.len, 0, w->scratch, on_match, w) !=
+                            HS_SUCCESS)
+            return w->failed ? w->failed : ERR_INTERNAL;
+    return 0;
+}
+
+int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
     memset(w->done, 0, d->rules.count * sizeof *w->done);
     memset(w->tried, 0, d->rules.count * sizeof *w->tried);
-    if (d->db && hs_scan(d->db, (const char *)t.p, (unsigned)t.len, 0, w->scratch, scan_on_match, w) !=
-                     HS_SUCCESS)
-        return w->failed ? w->failed : ERR_INTERNAL;
+    int rc = scan_first_stage(d, w, t);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < w->hits_count && !w->failed; i++) {
         struct hit hit = w->hits[i];
         enum rule_kind kind = d->rules.list[hit.id].kind;

@@ -60,9 +60,82 @@ static void examples_hold(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* ---- rules of the user's, and what is muted ---- */
+
+static const char own[] = "- id: staff-badge\n"
+                          "  pattern: 'badge-[0-9]{4}-[a-z]{6}'\n"
+                          "  match: ['badge-1234-qwerty']\n"
+                          "  clean: ['badge-12']\n";
+
+/* What is found in `text`: the classes, with spaces. */
+static const char *found_with(const struct detect_options *options, const char *text) {
+    static char names[512];
+    struct detect *other;
+    struct detect_work *work;
+    struct detect_findings list = {0};
+    char why[256];
+    if (detect_new(&other, options, why, sizeof why))
+        fail_msg("%s", why);
+    assert_int_equal(detect_work_new(&work, other), 0);
+    assert_int_equal(detect_scan(other, work, text, strlen(text), DETECT_TEXT, &list), 0);
+    names[0] = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        strcat(names, i ? " " : "");
+        strcat(names, detect_rule(other, list.items[i].rule).class);
+    }
+    detect_findings_done(&list);
+    detect_work_free(work);
+    detect_free(other);
+    return names;
+}
+
+static void own_rules_stand_beside(void **state) {
+    static const char text[] = "glpat-Qm2Xv9Lz4Kp8Rt3Yw1sB for badge-1234-qwerty, mail ada@example.org";
+    const char *const gitlab[] = {"gitlab-token", NULL}, *const people[] = {"email", "staff-badge", NULL};
+    const struct detect_options none = {0}, with = {.rules = own, .rules_len = sizeof own - 1},
+                                without = {.rules = own, .rules_len = sizeof own - 1, .mute = gitlab},
+                                secrets = {.rules = own, .rules_len = sizeof own - 1, .mute = people};
+    (void)state;
+    assert_string_equal(found_with(&none, text), "gitlab-token email");
+    assert_string_equal(found_with(&with, text), "gitlab-token staff-badge email");
+    assert_string_equal(found_with(&without, text), "staff-badge email");
+    assert_string_equal(found_with(&secrets, text), "gitlab-token");
+}
+
+static void wrong_rules_are_told(void **state) {
+    static const struct {
+        const char *yaml, *why;
+    } cases[] = {
+        {"- id: a\n  pattern: 'x'\n  match: ['x']\n", "line 1: a rule needs examples: match, and clean"},
+        {"- id: a\n  pattren: 'x'\n", "line 2: unknown field"},
+        {"- id: a\n  pattern: '(x'\n  match: ['x']\n  clean: ['y']\n",
+         "line 1: the pattern is no regular expression"},
+        {"- id: github-token\n  pattern: 'x'\n  match: ['x']\n  clean: ['y']\n",
+         "line 1: there is a rule of that id already"},
+        {"- id: a\n  pattern: 'x(a)(b)'\n  match: ['x']\n  clean: ['y']\n",
+         "line 1: at most one group (...) may be the value; write (?:...) for others"},
+        {"rules", "line 1: rules are a list"},
+    };
+    const char *const unknown[] = {"no-such-rule", NULL};
+    const struct detect_options mute = {.mute = unknown};
+    struct detect *other;
+    char why[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct detect_options options = {cases[i].yaml, strlen(cases[i].yaml), NULL};
+        assert_int_equal(detect_new(&other, &options, why, sizeof why), ERR_SYNTAX);
+        assert_null(other);
+        assert_string_equal(why, cases[i].why);
+    }
+    assert_int_equal(detect_new(&other, &mute, why, sizeof why), ERR_NOTFOUND);
+    assert_string_equal(why, "there is no rule or class no-such-rule");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_hold),
+        cmocka_unit_test(own_rules_stand_beside),
+        cmocka_unit_test(wrong_rules_are_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
