@@ -1,6 +1,6 @@
 # Benchmarks: `make bench` runs all of them, `make bench-NAME` one. Each prints lines
 # "bench NAME VALUE UNIT"; bench/NAME.* says what is measured.
-.PHONY: bench bench-gateway bench-sealer bench-bytes bench-detect
+.PHONY: bench bench-gateway bench-sealer bench-bytes bench-detect bench-verify bench-open
 
 bench_program = $(CC) $(ALL_CFLAGS) -pie -o $@ $(filter %.c %.o,$^)
 
@@ -27,7 +27,18 @@ bench/secretlint/node_modules/.stamp: bench/secretlint/package.json bench/secret
 	cd bench/secretlint && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-bench: bench-sealer bench-bytes bench-gateway
+$(B)/bench/sha: bench/sha.c $(call objects,base tlog/merkle.c record read/verify/sha.c read/verify/shape.c)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium -lcrypto
+
+bench: bench-sealer bench-bytes bench-verify bench-open bench-gateway
+
+bench-verify: build $(B)/bench/sha $(B)/test/tools/fill
+	@$(B)/bench/sha
+	@B=$(B) node bench/verify.mjs
+
+bench-open: build test/scenario/node_modules/.stamp
+	@B=$(B) SAFEHOUSE_BIN=$(abspath $(B))/bin node bench/open.mjs
 
 bench-gateway: build $(B)/bench/load $(B)/bench/upstream
 	@B=$(B) node bench/gateway.mjs

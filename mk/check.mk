@@ -13,7 +13,13 @@ UNIT_base := base
 tool_bins := $(patsubst test/scenario/tools/%.c,$(B)/test/tools/%,$(wildcard test/scenario/tools/*.c))
 $(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base tlog/merkle.c record)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -pie -o $@ $^ -lsodium
+	$(CC) $(ALL_CFLAGS) -pie -o $@ $(filter-out %.so,$^) -lsodium $(TOOL_LIBS_$*)
+
+# The two that write to a store's folder.
+TOOL_LIBS_tamper := $(UNIT_LIBS_store)
+TOOL_LIBS_fill   := $(UNIT_LIBS_store)
+$(B)/test/tools/fill: $(call objects,store read/ledger)
+$(addprefix $(B)/test/tools/,tamper fill): | $(CHDB_DIR)/libchdb.so
 
 test-programs: build $(unit_bins) $(tool_bins) test/scenario/node_modules/.stamp
 test: test-programs

@@ -46,6 +46,7 @@ UNIT_people  := base tlog/merkle.c record read/people
 UNIT_tlog    := base tlog
 UNIT_ledger  := base tlog record read/ledger
 UNIT_vault   := base ipc ipc/dial tlog record read/subject read/ledger
+UNIT_verify  := base tlog/merkle.c record read/verify
 UNIT_turn    := base tlog/merkle.c record llm write/turn
 UNIT_spool   := base tlog/merkle.c record write/spool
 UNIT_supervisor := base ipc ipc/dial tlog/merkle.c record ring control write/detect $(DETECT_DATA) proc/supervisor proc/demo/demo.c

@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"unlock", cli_unlock, "open the vault, so that reading is possible"},
     {"lock", cli_lock, "close the vault; logging goes on"},
     {"scan", cli_scan, "find secrets and personal data in files"},
+    {"verify", cli_verify, "is the log what was written? names rows changed, added or missing"},
     {"secret", cli_secret, "where a secret was seen"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},

@@ -1,0 +1,317 @@
+/*
+ * `safehouse verify`: is the log what was written, and the ledger what it was? Findings go to standard
+ * output, a line each, progress to a terminal's standard error; read/verify does the work.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/bytes.h"
+#include "proc/cli/cli.h"
+#include "proc/cli/verify_store.h"
+#include "read/verify/verify.h"
+
+#define FILE_MAX (4u << 20)
+#define PROGRESS_NS 200000000ull
+
+struct output {
+    bool json, terminal, shown;
+    uint64_t next_ns;
+};
+
+/* ---- output ---- */
+
+static void clear_progress(struct output *o) {
+    if (o->shown)
+        fputs("\r\x1b[K", stderr);
+    o->shown = false;
+}
+
+static void progress(void *arg, const char *what, uint64_t done, uint64_t all) {
+    struct output *o = arg;
+    const uint64_t now = clock_mono_ns();
+    if (!o->terminal || now < o->next_ns)
+        return;
+    o->next_ns = now + PROGRESS_NS;
+    fprintf(stderr, "\r\x1b[Kchecking %s: %" PRIu64, what, done);
+    if (all)
+        fprintf(stderr, " of %" PRIu64, all > done ? all : done);
+    o->shown = true;
+}
+
+static const char *level_name(enum verify_kind k) {
+    const enum verify_level l = verify_kind_level(k);
+    return l == VERIFY_FOUND ? "found" : l == VERIFY_PENDING ? "pending" : "incomplete";
+}
+
+static void print_json(const struct verify_finding *f) {
+    char number[24], id[UUID_TEXT + 1];
+    json_t *o = json_pack("{s:s, s:s, s:s}", "finding", verify_kind_name(f->kind), "level",
+                          level_name(f->kind), "text", f->text);
+    if (f->table)
+        json_object_set_new(o, "table", json_string(f->table));
+    if (f->column)
+        json_object_set_new(o, "column", json_string(f->column));
+    if (f->placed) {
+        snprintf(number, sizeof number, "%" PRIu64, f->sealer); /* JSON's numbers are too short */
+        json_object_set_new(o, "sealer", json_string(number));
+        snprintf(number, sizeof number, "%" PRIu64, f->batch);
+        json_object_set_new(o, "batch", json_string(number));
+    }
+    if (f->index != VERIFY_NO_INDEX)
+        json_object_set_new(o, "index", json_integer(f->index));
+    if (!uuid_is_zero(f->id)) {
+        uuid_format(id, f->id);
+        json_object_set_new(o, "id", json_string(id));
+    }
+    cli_print_json(o);
+}
+
+static void report(void *arg, const struct verify_finding *f) {
+    struct output *o = arg;
+    char id[UUID_TEXT + 1];
+    clear_progress(o);
+    if (o->json) {
+        print_json(f);
+        return;
+    }
+    printf("%s: ", verify_kind_name(f->kind));
+    if (f->table)
+        printf("%s, ", f->table);
+    if (f->index != VERIFY_NO_INDEX)
+        printf("row %" PRIu32 " of ", f->index);
+    if (f->placed)
+        printf("batch %" PRIu64 " of sealer %" PRIu64, f->batch, f->sealer);
+    if (!uuid_is_zero(f->id)) {
+        uuid_format(id, f->id);
+        printf(", id %s", id);
+    }
+    if (f->column)
+        printf(", column %s", f->column);
+    printf("%s%s\n", f->placed || f->table ? ": " : "", f->text);
+}
+
+/* ---- input ---- */
+
+/* A whole file of at most FILE_MAX bytes, returned to the caller; CLI_GO or the exit code. */
+static int read_file(const char *path, uint8_t **ret, size_t *ret_len) {
+    uint8_t *p = malloc(FILE_MAX + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    ssize_t n = -1;
+    while (p && fd >= 0 && (n = read(fd, p + len, FILE_MAX + 1 - len)) > 0)
+        len += (size_t)n;
+    const int error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (p && n == 0 && len <= FILE_MAX) {
+        *ret = p;
+        *ret_len = len;
+        return CLI_GO;
+    }
+    free(p);
+    return cli_fail(CLI_USAGE, NULL, "%s cannot be read: %s", path,
+                    len > FILE_MAX ? "it is too large" : strerror(error));
+}
+
+static int read_checkpoint(const char *path, struct verify_note *ret) {
+    uint8_t *p;
+    size_t len;
+    int code = read_file(path, &p, &len);
+    if (code != CLI_GO)
+        return code;
+    int rc = verify_note_parse(ret, p, len);
+    free(p);
+    return rc ? cli_fail(CLI_USAGE, "it is what `safehouse ledger checkpoint` prints",
+                         "%s is no checkpoint", path)
+              : CLI_GO;
+}
+
+/* The key itself, or a file with it. */
+static int read_key(const char *text, struct verify_note_key *ret) {
+    uint8_t *p = NULL;
+    size_t len = strlen(text);
+    int rc = verify_note_key_parse(ret, text, len);
+    if (rc == ERR_SYNTAX && access(text, R_OK) == 0) {
+        int code = read_file(text, &p, &len);
+        if (code != CLI_GO)
+            return code;
+        rc = verify_note_key_parse(ret, (const char *)p, len);
+        free(p);
+    }
+    return rc ? cli_fail(CLI_USAGE, "it is what `safehouse ledger checkpoint --key` prints",
+                         "%.200s is no verifier key", text)
+              : CLI_GO;
+}
+
+/* ---- the end ---- */
+
+static void print_totals(const struct output *o, const struct verify_totals *t) {
+    const char *result = t->found ? "found" : t->pending ? "pending" : t->part ? "incomplete" : "clean";
+    char root[2 * SHA_BYTES + 1] = "";
+    if (t->has_newest)
+        hex_encode(root, t->newest.root, SHA_BYTES);
+    if (o->json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "result", result, "rows",
+                              (json_int_t)t->rows, "batches", (json_int_t)t->batches, "entries",
+                              (json_int_t)t->entries, "gone", (json_int_t)t->gone, "exchanges",
+                              (json_int_t)t->exchanges, "found", (json_int_t)t->found, "pending",
+                              (json_int_t)t->pending, "incomplete", (json_int_t)t->part);
+        struct buf note;
+        buf_init(&note, VERIFY_NOTE_MAX);
+        if (t->has_newest && verify_note_print(&t->newest, &note) == 0)
+            json_object_set_new(j, "checkpoint", json_stringn((const char *)note.p, note.len));
+        buf_wipe(&note);
+        cli_print_json(j);
+        return;
+    }
+    printf("%s: %" PRIu64 " rows of %" PRIu64 " batches, %" PRIu64 " entries of the ledger", result,
+           t->rows, t->batches, t->entries);
+    if (t->gone)
+        printf(", %" PRIu64 " rows gone by retention", t->gone);
+    if (t->exchanges)
+        printf(", %" PRIu64 " exchanges counted", t->exchanges);
+    printf("\n");
+    if (t->found)
+        printf("%" PRIu64 " findings; what each means and what to do: doc/verify.md\n", t->found);
+    if (t->has_newest)
+        printf("newest checkpoint: %" PRIu64 " entries, root %s\n", t->newest.size, root);
+}
+
+/* The newest checkpoint, for the next time; only if nothing was found. */
+static int keep(const char *path, const struct verify_totals *t) {
+    char temporary[CLI_PATH];
+    struct buf note;
+    if (!path || t->found || !t->has_newest)
+        return CLI_GO;
+    if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
+        return cli_fail(CLI_USAGE, NULL, "%.100s... is too long a name", path);
+    buf_init(&note, VERIFY_NOTE_MAX);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool ok = fd >= 0 && verify_note_print(&t->newest, &note) == 0 &&
+              write(fd, note.p, note.len) == (ssize_t)note.len && fsync(fd) == 0;
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    ok = ok && rename(temporary, path) == 0;
+    buf_wipe(&note);
+    return ok ? CLI_GO
+              : cli_fail(CLI_INCOMPLETE, NULL, "%s cannot be written: %s", path, strerror(errno));
+}
+
+static int exit_of(const struct verify_totals *t) {
+    return t->found ? CLI_FOUND : t->pending || t->part ? CLI_INCOMPLETE : CLI_DONE;
+}
+
+static int run_all(const char *dir, struct verify_spec *spec, struct output *o, const char *kept) {
+    struct verify_store *store;
+    struct verify_totals t;
+    int code = cli_need_installation(dir);
+    if (code == CLI_GO)
+        code = verify_store_open(dir, &store);
+    if (code != CLI_GO)
+        return code;
+    spec->dir = dir;
+    spec->query = verify_store_query;
+    spec->query_arg = store;
+    int rc = verify_run(spec, &t);
+    clear_progress(o);
+    if (t.part && *verify_store_why(store))
+        fprintf(stderr, "safehouse: the store said: %s\n", verify_store_why(store));
+    verify_store_close(store);
+    if (rc)
+        return cli_fail_err(rc, NULL, "verifying");
+    print_totals(o, &t);
+    code = keep(kept, &t);
+    return code == CLI_GO ? exit_of(&t) : code;
+}
+
+static void print_event(const struct output *o, const char *name, const struct verify_event *e) {
+    char when[40];
+    const time_t s = (time_t)(e->time_us / 1000000);
+    struct tm t;
+    if (!gmtime_r(&s, &t) || !strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t))
+        snprintf(when, sizeof when, "?");
+    if (o->json) {
+        cli_print_json(json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:i}", "proof", name, "result",
+                                 "clean", "index", (json_int_t)e->index, "kind", e->kind_name, "time",
+                                 when, "size", (json_int_t)e->size, "shown", (int)e->shown));
+        return;
+    }
+    printf("%s: entry %" PRIu64 " (%s, %s) is in the ledger of %" PRIu64 " entries", name, e->index,
+           e->kind_name, when, e->size);
+    if (e->shown)
+        printf("; what it shows is what was sealed");
+    printf("\n");
+}
+
+static int run_proofs(struct verify_spec *spec, struct output *o, char **names, int n) {
+    struct verify_totals t = {0};
+    for (int i = 0; i < n; i++) {
+        struct verify_event e;
+        uint8_t *p;
+        size_t len;
+        int code = read_file(names[i], &p, &len);
+        if (code != CLI_GO)
+            return code;
+        if (verify_proof(spec, names[i], p, len, &t, &e))
+            print_event(o, names[i], &e);
+        free(p);
+    }
+    return exit_of(&t);
+}
+
+int cli_verify(int argc, char **argv) {
+    static const struct cli_usage usage = {
+        "safehouse verify [--dir D] [--checkpoint F] [--key K] [--keep F] [--json]\n"
+        "       safehouse verify --proof F [--checkpoint F] [--key K] [--dir D] [--json] [F ...]",
+        "Checks every row of the log against the ledger, and the ledger against an earlier "
+        "checkpoint;\n"
+        "the installation may run or not. Names what was changed, swapped, replayed, added or is\n"
+        "missing. With --proof: whether single events are in the ledger. Exit code 0: clean, 1: "
+        "something\n"
+        "was found, 3: something is pending or could not be read."};
+    const char *dir = NULL, *checkpoint = NULL, *key = NULL, *proof = NULL, *kept = NULL;
+    static struct verify_note note;
+    struct verify_note_key k;
+    struct output o = {0};
+    int words = 0;
+    const struct cli_option options[] = {
+        {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
+        {"--checkpoint", "F", .text = &checkpoint,
+         .help = "a checkpoint that was kept elsewhere: a file"},
+        {"--key", "K", .text = &key, .help = "the ledger's verifier key, or a file with it"},
+        {"--keep", "F", .text = &kept,
+         .help = "if nothing was found, write the newest checkpoint there"},
+        {"--proof", "F", .text = &proof, .help = "check this proof of one event; more may follow"},
+        {"--json", NULL, .flag = &o.json, .help = "one object a finding, and one at the end"},
+        {0}};
+    int code = cli_parse(&usage, options, argc, argv, 0, 4096, &words);
+    if (code == CLI_GO && words && !proof)
+        code = cli_fail(CLI_USAGE, "proofs follow --proof", "what is %.100s?", argv[1]);
+    if (code == CLI_GO && checkpoint)
+        code = read_checkpoint(checkpoint, &note);
+    if (code == CLI_GO && key)
+        code = read_key(key, &k);
+    if (code != CLI_GO)
+        return code;
+    o.terminal = isatty(STDERR_FILENO) == 1;
+    struct verify_spec spec = {.dir = dir,
+                               .checkpoints = &note,
+                               .names = &checkpoint,
+                               .checkpoint_count = checkpoint != NULL,
+                               .key = key ? &k : NULL,
+                               .report = report,
+                               .progress = progress,
+                               .arg = &o};
+    if (!proof)
+        return run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, kept);
+    argv[0] = (char *)proof; /* argv[1..words] are the others */
+    return run_proofs(&spec, &o, argv, words + 1);
+}

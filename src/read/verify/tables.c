@@ -1,0 +1,142 @@
+/*
+ * Are the tables what they were made as (verify_int.h)? A TTL would delete rows later, another
+ * expression of an ALIAS column would show readers another cell. Codecs and settings are left out:
+ * they change how rows lie on the disk, not what they are.
+ *
+ * The expected texts are the engine's own of the statements in src/store/schema.c.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "read/verify/verify_int.h"
+
+#define DEFINITION_MAX (64u << 10)
+
+static const struct table {
+    const char *name, *definition;
+} tables[] = {
+#include "read/verify/tables.inc"
+};
+
+static int append(void *arg, const void *p, size_t len) {
+    return buf_append(arg, p, len);
+}
+
+/* Past the parenthesis that closes the one at p. */
+static const char *past_parentheses(const char *p) {
+    int depth = 0;
+    bool quoted = false;
+    for (; *p; p++) {
+        if (quoted) {
+            if (*p == '\\' && p[1])
+                p++;
+            else
+                quoted = *p != '\'';
+        } else if (*p == '\'') {
+            quoted = true;
+        } else if (*p == '(') {
+            depth++;
+        } else if (*p == ')' && --depth == 0) {
+            return p + 1;
+        }
+    }
+    return p;
+}
+
+/* One space for any, no CODEC(...), no settings. In place. */
+static void plain(char *text) {
+    char *out = text;
+    for (const char *p = text; *p;) {
+        if (isspace((unsigned char)*p)) {
+            while (isspace((unsigned char)*p))
+                p++;
+            if (strncmp(p, "CODEC(", 6) == 0)
+                p = past_parentheses(p);
+            else if (strncmp(p, "SETTINGS ", 9) == 0)
+                break;
+            else if (*p)
+                *out++ = ' ';
+        } else {
+            *out++ = *p++;
+        }
+    }
+    *out = 0;
+}
+
+static bool has_ttl(const char *text) {
+    for (const char *p = text; (p = strcasestr(p, "TTL ")) != NULL; p++)
+        if (p > text && p[-1] == ' ')
+            return true;
+    return false;
+}
+
+static int check(struct verify *v, const struct table *t) {
+    struct buf text;
+    char sql[64];
+    buf_init(&text, DEFINITION_MAX);
+    snprintf(sql, sizeof sql, "SHOW CREATE TABLE %s", t->name);
+    int rc = verify_ask(v, "TabSeparatedRaw", sql, append, &text);
+    if (!rc)
+        rc = buf_append_u8(&text, 0);
+    if (!rc) {
+        plain((char *)text.p);
+        if (has_ttl((const char *)text.p))
+            verify_say(v, VERIFY_TABLE_TTL, "table %s has a TTL: the engine deletes rows of it; take "
+                       "it off: ALTER TABLE %s REMOVE TTL", t->name, t->name);
+        else if (strcmp((const char *)text.p, t->definition) != 0)
+            verify_say(v, VERIFY_TABLE_CHANGED, "table %s is not defined as it was made; see SHOW CREATE "
+                       "TABLE %s", t->name, t->name);
+    }
+    buf_wipe(&text);
+    return rc;
+}
+
+/* The store's word about what is there: for the progress, and for how a loss is told. */
+static int count_rows(struct verify *v, int t) {
+    struct buf out;
+    char sql[128];
+    buf_init(&out, 1u << 20);
+    snprintf(sql, sizeof sql, "SELECT toUInt32(toYYYYMM(time)), count() FROM %s GROUP BY 1",
+             shape_of(t)->table);
+    int rc = verify_ask(v, "RowBinary", sql, append, &out);
+    for (size_t at = 0; !rc && out.len - at >= 12; at += 12) {
+        struct month_rows *m = drops_month(&v->drops, t, get_u32(out.p + at));
+        if (!m)
+            rc = ERR_NOMEM;
+        else
+            m->there = get_u64(out.p + at + 4);
+        v->rows_expected += rc ? 0 : get_u64(out.p + at + 4);
+    }
+    buf_wipe(&out);
+    return rc;
+}
+
+/* Tables of rows that a hold kept. */
+static int find_held(struct verify *v) {
+    struct buf out;
+    char name[64];
+    buf_init(&out, DEFINITION_MAX);
+    int rc = verify_ask(v, "TabSeparatedRaw", "SHOW TABLES", append, &out);
+    if (!rc)
+        rc = buf_append_u8(&out, 0);
+    for (int t = SHAPE_DATA_KEYS; !rc && t <= SHAPE_TABLES; t++) {
+        snprintf(name, sizeof name, "held_%s\n", shape_of(t)->table);
+        v->has_held[t] = strstr((const char *)out.p, name) != NULL;
+    }
+    buf_wipe(&out);
+    return rc;
+}
+
+int tables_check(struct verify *v) {
+    int rc = find_held(v);
+    for (size_t i = 0; !rc && i < sizeof tables / sizeof tables[0]; i++)
+        rc = check(v, &tables[i]);
+    for (int t = SHAPE_DATA_KEYS; !rc && t <= SHAPE_TABLES; t++)
+        rc = count_rows(v, t);
+    return rc;
+}

@@ -1,0 +1,204 @@
+#ifndef VERIFY_VERIFY_INT_H
+#define VERIFY_VERIFY_INT_H
+/*
+ * Inside src/read/verify only: one run's state, and its parts in the order in which they work.
+ *
+ *   spool.c     what waits on its way to the store
+ *   book.c      what the ledger says: batches, retentions, high-water marks; itself against checkpoints
+ *   tables.c    are the tables what they were made as
+ *   window.c    all rows, by ranges of batches: do they give the roots
+ *   leaves.c    of batches of which rows are missing, the leaves that the store keeps
+ *   examine.c   a batch that does not, row by row
+ *   changed.c   of a row that is another one: which column, whose value
+ *   drops.c     rows that are not there: may they be missing
+ *   exchanges.c which exchanges have a row
+ */
+#include "base/buf.h"
+#include "read/verify/journal.h"
+#include "read/verify/shape.h"
+#include "read/verify/verify.h"
+
+#define VERIFY_TOLD_MAX 1000   /* findings of one kind that are told singly */
+#define VERIFY_EXAMINED_MAX 512 /* batches that are looked at row by row */
+#define VERIFY_BATCH_ROWS (LIMIT_BATCH_ROWS + 3)
+
+/* ---- spool.c ---- */
+struct spool_file {
+    uint64_t sealer, number;
+    uint32_t rows;
+    bool ended;
+};
+struct spool_list {
+    struct spool_file *files; /* by sealer and number */
+    size_t count, room;
+};
+struct verify;
+/* What is in D/spool now; its exchanges go to v->exchanges. Read after the rows: what is not there any
+ * more is in the store, and what is not there yet is in no row. Tells which files are damaged. */
+int spool_list_read(struct verify *v, struct spool_list *l);
+const struct spool_file *spool_list_find(const struct spool_list *l, uint64_t sealer,
+                                         uint64_t number);
+
+/* ---- book.c ---- */
+struct book_batch {
+    uint64_t sealer, number;
+    uint64_t at;      /* of its fields in the ledger's file */
+    uint64_t time_us; /* when it was noted */
+    uint32_t rows;
+};
+struct book_mark {
+    uint64_t epoch, highest;
+    uint32_t open;
+    size_t order; /* in the ledger */
+};
+struct book_drop {
+    char table[32];
+    uint32_t month;
+    uint64_t rows, held;
+};
+struct book {
+    int fd;
+    struct journal_end end;
+    struct book_batch *batches; /* by sealer and number */
+    size_t count, room, sure;
+    struct book_mark *marks; /* by epoch */
+    size_t mark_count, mark_room, mark_sure;
+    struct book_drop *drops;
+    size_t drop_count, drop_room, drop_sure;
+};
+/* Whatever is wrong is reported when `tell`. ERR_NOMEM; ERR_NOTFOUND: there is no ledger to compare
+ * with. */
+int book_read(struct verify *v, struct book *b, bool tell);
+void book_done(struct book *b);
+/* Index of the first batch that is not below. */
+size_t book_lower(const struct book *b, uint64_t sealer, uint64_t number);
+
+struct book_fields {
+    uint64_t sealer, number;
+    uint32_t rows;
+    uint8_t previous[SHA_BYTES], root[SHA_BYTES], commitment[SHA_BYTES];
+};
+int book_fields(const struct book *b, size_t i, struct book_fields *ret);
+/* Gaps of numbers, `previous`, commitments. */
+int book_check_chains(struct verify *v, const struct book *b);
+
+/* ---- tables.c ---- */
+int tables_check(struct verify *v);
+
+/* ---- exchanges.c ---- */
+struct exchanges {
+    struct exchange_page **pages; /* a hash table */
+    size_t count, room;
+};
+/* ERR_EXISTS: it is there already; ERR_LIMIT. */
+int exchanges_add(struct exchanges *x, uint64_t epoch, uint64_t sequence);
+/* Of 1..highest how many are not there; the first few go to `first`. */
+uint64_t exchanges_absent(const struct exchanges *x, uint64_t epoch, uint64_t highest,
+                          uint64_t *first, size_t room, size_t *ret_listed);
+void exchanges_done(struct exchanges *x);
+
+/* ---- drops.c ---- */
+struct missing_row {
+    uint64_t sealer, batch;
+    uint32_t index, month;
+    uint8_t table; /* 0: all rows of the batch */
+    uint32_t rows;
+};
+struct month_rows {
+    uint32_t month;
+    uint64_t there; /* the store's word */
+    uint64_t missing, batches, rows;
+};
+struct drops {
+    struct missing_row *rows; /* as many as are told singly */
+    size_t count, room;
+    struct month_rows *months[SHAPE_TABLES + 1]; /* of 0: batches of which nothing is there */
+    size_t month_count[SHAPE_TABLES + 1];
+};
+int drops_missing(struct drops *d, const struct missing_row *r);
+/* NULL: no memory. */
+struct month_rows *drops_month(struct drops *d, int table, uint32_t month);
+uint32_t drops_month_of(uint64_t time_us);
+/* Tells what is unlawfully missing; *ret_interactions gets how many interactions are missing at all, or
+ * may be. */
+int drops_judge(struct verify *v, const struct book *b, uint64_t *ret_interactions);
+void drops_done(struct drops *d);
+
+/* ---- changed.c ---- */
+struct changed_row {
+    int table;
+    uint32_t index;
+    uint64_t sealer, batch;
+    uint8_t leaf[SHA_BYTES]; /* what it should be */
+    uint8_t *bytes;
+    struct shape_row row; /* of bytes */
+    bool told;
+};
+struct changed {
+    struct changed_row *rows;
+    size_t count, bytes;
+};
+/* Takes a copy. ERR_LIMIT: too many are kept; the caller tells it itself. */
+int changed_add(struct changed *c, int table, const struct shape_place *place,
+                const struct shape_row *row, const uint8_t leaf[SHA_BYTES]);
+int changed_tell(struct verify *v);
+void changed_done(struct changed *c);
+
+/* ---- window.c, examine.c ---- */
+struct strange {
+    uint64_t sealer, batch;
+};
+/* All rows that the store has, against b. Batches that do not give their root go to v->failing, rows
+ * of batches that b does not have to v->strange. */
+int window_run(struct verify *v, const struct book *b);
+int strange_add(struct strange **list, size_t *count, size_t *room, uint64_t sealer, uint64_t batch);
+/* One batch, row by row. `i` is its index in the book. */
+int examine_batch(struct verify *v, const struct book *b, size_t i);
+/* Another row with this one's id: where. Only tables with ids of their own can tell. */
+int examine_copy(struct verify *v, int table, const struct shape_row *r,
+                 const struct shape_place *own, struct shape_place *ret, bool *ret_found);
+/* The rows of a batch that the ledger does not have. */
+int examine_strange(struct verify *v, uint64_t sealer, uint64_t batch);
+
+/* Leaves of batches, from the store; believed only with the root. */
+struct leaves {
+    uint64_t sealer, batch;
+    size_t count;
+    const uint8_t *tables, *months, *hashes; /* 1, 4 and 32 bytes a row */
+};
+typedef int leaves_fn(void *arg, const struct leaves *l);
+int leaves_ask(struct verify *v, const char *condition, leaves_fn *fn, void *arg);
+
+/* ---- verify.c ---- */
+struct verify {
+    const struct verify_spec *spec;
+    struct verify_totals *totals;
+    uint64_t told[VERIFY_KIND_COUNT];
+    struct spool_list spool;
+    struct exchanges exchanges;
+    struct drops drops;
+    struct changed changed;
+    struct strange *strange, *failing;
+    size_t strange_count, strange_room, failing_count, failing_room;
+    size_t examined;
+    bool has_held[SHAPE_TABLES + 1], in_held;
+    uint64_t interactions_changed; /* rows of it that are others: their exchange is not counted */
+    uint64_t rows_expected; /* the store's word, for the progress only */
+};
+
+/* Tells it, or counts it when there were too many of its kind. */
+void verify_tell(struct verify *v, const struct verify_finding *f);
+void verify_say(struct verify *v, enum verify_kind kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* About a batch, or with an index a row of it; table may be NULL. */
+void verify_say_at(struct verify *v, enum verify_kind kind, const char *table, uint64_t sealer,
+                   uint64_t batch, uint32_t index, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+void verify_progress(struct verify *v, const char *what, uint64_t done, uint64_t all);
+/* A statement; failures are told as store-unread. */
+int verify_ask(struct verify *v, const char *format, const char *sql, verify_sink *sink, void *arg);
+/* The rows of table t that fulfil the condition, and then those that a hold kept of it when its partition
+ * was dropped (v->in_held). */
+int verify_rows(struct verify *v, int t, const char *condition, shape_fn *fn, void *arg);
+
+#endif
