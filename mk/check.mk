@@ -18,7 +18,7 @@ $(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base tlog/merkle.c rec
 # The two that write to a store's folder.
 TOOL_LIBS_tamper := $(UNIT_LIBS_store)
 TOOL_LIBS_fill   := $(UNIT_LIBS_store)
-$(B)/test/tools/fill: $(call objects,store read/ledger)
+$(B)/test/tools/fill: $(call objects,store tlog read/ledger)
 $(addprefix $(B)/test/tools/,tamper fill): | $(CHDB_DIR)/libchdb.so
 
 test-programs: build $(unit_bins) $(tool_bins) test/scenario/node_modules/.stamp

@@ -209,20 +209,21 @@ static int exit_of(const struct verify_totals *t) {
     return t->found ? CLI_FOUND : t->pending || t->part ? CLI_INCOMPLETE : CLI_DONE;
 }
 
-static int run_all(const char *dir, struct verify_spec *spec, struct output *o, const char *kept) {
-    struct verify_store *store;
+static int run_all(const char *dir, struct verify_spec *spec, struct output *o, bool ledger_only,
+                   const char *kept) {
+    struct verify_store *store = NULL;
     struct verify_totals t;
     int code = cli_need_installation(dir);
-    if (code == CLI_GO)
+    if (code == CLI_GO && !ledger_only)
         code = verify_store_open(dir, &store);
     if (code != CLI_GO)
         return code;
     spec->dir = dir;
-    spec->query = verify_store_query;
+    spec->query = ledger_only ? NULL : verify_store_query;
     spec->query_arg = store;
     int rc = verify_run(spec, &t);
     clear_progress(o);
-    if (t.part && *verify_store_why(store))
+    if (t.part && store && *verify_store_why(store))
         fprintf(stderr, "safehouse: the store said: %s\n", verify_store_why(store));
     verify_store_close(store);
     if (rc)
@@ -269,7 +270,7 @@ static int run_proofs(struct verify_spec *spec, struct output *o, char **names, 
 
 int cli_verify(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse verify [--dir D] [--checkpoint F] [--key K] [--keep F] [--json]\n"
+        "safehouse verify [--dir D] [--checkpoint F] [--key K] [--ledger] [--keep F] [--json]\n"
         "       safehouse verify --proof F [--checkpoint F] [--key K] [--dir D] [--json] [F ...]",
         "Checks every row of the log against the ledger, and the ledger against an earlier "
         "checkpoint;\n"
@@ -281,12 +282,14 @@ int cli_verify(int argc, char **argv) {
     static struct verify_note note;
     struct verify_note_key k;
     struct output o = {0};
+    bool ledger_only = false;
     int words = 0;
     const struct cli_option options[] = {
         {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP},
         {"--checkpoint", "F", .text = &checkpoint,
          .help = "a checkpoint that was kept elsewhere: a file"},
         {"--key", "K", .text = &key, .help = "the ledger's verifier key, or a file with it"},
+        {"--ledger", NULL, .flag = &ledger_only, .help = "the ledger alone, not the rows: in no time"},
         {"--keep", "F", .text = &kept,
          .help = "if nothing was found, write the newest checkpoint there"},
         {"--proof", "F", .text = &proof, .help = "check this proof of one event; more may follow"},
@@ -311,7 +314,7 @@ int cli_verify(int argc, char **argv) {
                                .progress = progress,
                                .arg = &o};
     if (!proof)
-        return run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, kept);
+        return run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, ledger_only, kept);
     argv[0] = (char *)proof; /* argv[1..words] are the others */
     return run_proofs(&spec, &o, argv, words + 1);
 }

@@ -308,7 +308,7 @@ int verify_run(const struct verify_spec *spec, struct verify_totals *ret) {
     int rc = book_read(&v, &b, true);
     if (!rc) {
         keep_newest(&v, &b);
-        rc = check_rows(&v, &b);
+        rc = spec->query ? check_rows(&v, &b) : spool_list_read(&v, &v.spool);
         if (rc && rc != ERR_NOMEM) {
             verify_say(&v, VERIFY_STORE_UNREAD, "the rows could not be read to their end: %s",
                        err_text(rc));

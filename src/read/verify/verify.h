@@ -27,7 +27,7 @@ typedef int verify_query(void *arg, const char *format, const char *sql, size_t 
 
 struct verify_spec {
     const char *dir; /* the installation's folder */
-    verify_query *query;
+    verify_query *query; /* NULL: the ledger alone is checked */
     void *query_arg;
     /* Earlier checkpoints, which the ledger must fit; each with the name that findings call it by. */
     const struct verify_note *checkpoints;

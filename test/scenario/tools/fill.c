@@ -6,6 +6,7 @@
  * is for verify, which does not care, and for whoever needs many rows. Prints the number of rows.
  */
 #include <ftw.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ static void give_back(const char *folder) {
 }
 
 int main(int argc, char **argv) {
-    char dir[3000], vault[4096], log[4096];
+    char dir[PATH_MAX], vault[PATH_MAX + 8], log[PATH_MAX + 8];
     const uint8_t audit[32] = {9}; /* no entry here has a sealed part */
     MUST(argc == 4 && sodium_init() >= 0 && realpath(argv[1], dir));
     const long exchanges = atol(argv[2]), bytes = atol(argv[3]);
