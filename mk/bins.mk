@@ -1,6 +1,6 @@
 # The link policy: per program its modules (folders under src/, or single files) and the symbols that
 # it must not contain. The link line is the policy; `make check-links` proves the second with nm.
-BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-demo-upstream
+BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-audit safehouse-demo-upstream
 
 # The detector's rules, as text and compiled.
 DETECT_DATA := write/detect/rules.S write/detect/database.S
@@ -9,7 +9,7 @@ CHDB_DIR := third_party/chdb
 
 MODULES_safehouse               := base ipc ipc/dial ring control tlog record codec/codec_decompress.c codec/dictionary.S \
                                    llm/json.c llm/reqscan.c read/query read/verify write/detect $(DETECT_DATA) \
-                                   proc/supervisor proc/cli
+                                   audit/scope.c audit/report proc/supervisor proc/cli
 LIBS_safehouse                  := -lsodium -lcrypto -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
 
@@ -27,6 +27,11 @@ FORBIDDEN_safehouse-store       := crypto_box_ crypto_aead_ crypto_secretbox cry
 MODULES_safehouse-vault         := base ipc tlog record read/unseal read/subject read/ledger read/people proc/vault
 LIBS_safehouse-vault            := -lsodium -lsqlite3 -lcrypto
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
+
+MODULES_safehouse-audit         := base ipc/sandbox.c tlog record llm/json.c llm/reqscan.c write/detect $(DETECT_DATA) \
+                                   audit/probe proc/audit
+LIBS_safehouse-audit            := -lssl -lcrypto -lsodium -ljansson -lyaml -lhs -lpcre2-8
+FORBIDDEN_safehouse-audit       := crypto_box_ crypto_aead_ sqlite3_ chdb_connect fopen
 
 MODULES_safehouse-demo-upstream := base ipc/sandbox.c proc/demo
 LIBS_safehouse-demo-upstream    :=

@@ -1,11 +1,12 @@
 # Tests and checks. `make test` is all of them; it ends with "N passed, N failed". Single ones:
 #   make unit           unit tests (test/run unit, links, nolink, fuzz, scenario: parts alone)
+#   make test-audit     the audit against large servers of Debian's, which it installs
 #   make check-asan     unit tests under AddressSanitizer and UBSan
 #   make check-links    no program contains a symbol that mk/bins.mk forbids it
 #   make check-headers  no module includes a header of one that it must not know
 #   make check-man      the manual and the example, against --help and the configuration's fields
 #   make fuzz           each fuzz target for SECONDS=60; TARGETS= names some
-.PHONY: test test-programs unit check-asan check-links check-headers check-man fuzz
+.PHONY: test test-audit test-programs unit check-asan check-links check-headers check-man fuzz
 
 # Unit tests of base link base alone.
 UNIT_base := base
@@ -28,6 +29,9 @@ test: test-programs
 test/scenario/node_modules/.stamp: test/scenario/package.json test/scenario/package-lock.json
 	cd test/scenario && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
+
+test-audit: build
+	SAFEHOUSE_BIN=$(abspath $(B))/bin node --test --test-reporter=spec test/audit/servers.test.mjs
 
 unit: $(filter-out $(addprefix $(B)/test/unit/,$(addsuffix /%,$(NOT))),$(unit_bins))
 	@B=$(B) NOT="$(NOT)" test/run unit
@@ -56,9 +60,12 @@ KNOWS_llm     := base
 KNOWS_control := base
 KNOWS_store   := base tlog record
 KNOWS_write   := base ipc ring tlog record codec llm control
+KNOWS_audit   := base llm write/detect
 KNOWS_read    := base ipc tlog record codec llm store
 # The command line knows the store's output formats, and links none of it.
 INCLUDES_safehouse := store/formats.h
+# Both programs of the audit know the verdicts' words.
+INCLUDES_safehouse-audit := audit/verdict.h
 layers := $(patsubst src/%,%,$(filter-out src/proc,$(wildcard src/*)))
 check-headers:
 	@sh mk/check-headers.sh $(foreach m,$(layers),"$(m):$(m) $(KNOWS_$(m))") \

@@ -6,7 +6,10 @@
 # A package, or package:command where the command may come from elsewhere.
 DEB_BUILD := gcc:cc libc6-dev binutils:nm libsodium-dev libssl-dev libsqlite3-dev libyaml-dev libjansson-dev \
              libzstd-dev libvectorscan-dev libpcre2-dev nginx nginx-dev ca-certificates curl:curl nodejs:node npm:npm
-DEB_TEST  := libcmocka-dev gdb:gdb openssl:openssl clang:clang libclang-rt-14-dev mandoc:mandoc
+DEB_TEST  := libcmocka-dev gdb:gdb openssl:openssl clang:clang libclang-rt-14-dev mandoc:mandoc strace:strace \
+             redis-server memcached nats-server mosquitto etcd-server
+# Servers that `make test-audit` looks at, beside those.
+DEB_AUDIT := clickhouse-server postgresql-15 mariadb-server zookeeper rabbitmq-server influxdb prometheus jupyter-server
 
 # `clean` and `help` need nothing, tests and checks both lists, everything else the first.
 deps_goals := $(filter-out clean help,$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
@@ -14,7 +17,7 @@ deps_tests := $(filter test% unit check-% fuzz bench% $(B)/test/%,$(deps_goals))
 deps_dry   := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 
 ifeq ($(if $(deps_dry),no,$(DEPS))$(if $(deps_goals),,no),)
-$(shell sh mk/deps.sh $(DEB_BUILD) $(if $(deps_tests),$(DEB_TEST)) >&2)
+$(shell sh mk/deps.sh $(DEB_BUILD) $(if $(deps_tests),$(DEB_TEST)) $(if $(filter test-audit,$(deps_goals)),$(DEB_AUDIT)) >&2)
 ifneq ($(.SHELLSTATUS),0)
 $(error some of what Safehouse needs is not there)
 endif

@@ -36,25 +36,28 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "Installing what is missing:$missing"
 
-# Debian starts a web server on port 80 when it installs nginx. Safehouse runs its own, so that one is
-# kept from starting now and at the next boot; an nginx that was there before is left as it is.
+# Debian starts servers as it installs them. Safehouse runs its own nginx, and its tests their own of the
+# rest, so these are kept from starting now and at the next boot; those that were there before are left.
+servers=
+for s in nginx redis-server memcached nats-server mosquitto etcd-server clickhouse-server postgresql-15 \
+    mariadb-server zookeeper rabbitmq-server influxdb prometheus jupyter-server; do
+    case " $missing " in *" $s "*) servers="$servers $s" ;; esac
+done
 policy=/usr/sbin/policy-rc.d
-case " $missing " in
-*" nginx "*)
-    if [ ! -e $policy ]; then
-        trap 'rm -f $policy' EXIT
-        trap 'exit 1' HUP INT TERM
-        printf '#!/bin/sh\nexit 101\n' >$policy
-        chmod 755 $policy
-    fi
-    ;;
-esac
+if [ -n "$servers" ] && [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
 log=$(mktemp)
 quiet() { "$@" >"$log" 2>&1 || { tail -n 20 "$log"; rm -f "$log"; return 1; }; }
 export DEBIAN_FRONTEND=noninteractive
 quiet apt-get -o DPkg::Lock::Timeout=300 update
 quiet apt-get -o DPkg::Lock::Timeout=300 ${install#apt-get }
 rm -f "$log"
-case " $missing " in
-*" nginx "*) update-rc.d nginx disable >/dev/null 2>&1 || true ;;
-esac
+for s in $servers; do
+    for name in ${s%-15} ${s%-server} prometheus-node-exporter; do
+        update-rc.d "$name" disable >/dev/null 2>&1 || true
+    done
+done

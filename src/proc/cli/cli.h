@@ -45,6 +45,7 @@ int cli_tail(int argc, char **argv);
 int cli_scan(int argc, char **argv);
 int cli_secret(int argc, char **argv);
 int cli_verify(int argc, char **argv);
+int cli_audit(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"

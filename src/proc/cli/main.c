@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"scan", cli_scan, "find secrets and personal data in files"},
     {"verify", cli_verify, "is the log what was written? names rows changed, added or missing"},
     {"secret", cli_secret, "where a secret was seen"},
+    {"audit", cli_audit, "find what stands open on your own hosts"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},

@@ -1,0 +1,120 @@
+/*
+ * One pair of address and port, from nothing to a verdict: is anybody there, in clear or under TLS, who
+ * speaks first, what does GET / give, which service is it, what does a stranger get.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/probe/probe.h"
+
+#define BANNER_MS 300
+#define BANNER_MAX 1024
+
+static const struct service *const services[] = {
+    &service_nats,       &service_mysql,     &service_clickhouse_native, &service_redis,
+    &service_memcached,  &service_postgresql, &service_mongodb,          &service_zookeeper,
+    &service_amqp,       &service_mqtt,       &service_cassandra,        &service_kafka,
+};
+#define SERVICES (sizeof services / sizeof services[0])
+
+static const uint16_t tls_ports[] = {443, 2376, 6380, 8443, 8883, 9440, 0};
+
+static bool listed(const uint16_t *ports, uint16_t port) {
+    for (; *ports; ports++)
+        if (*ports == port)
+            return true;
+    return false;
+}
+
+static void say_unreachable(struct probe *p, enum conn_result r) {
+    switch (r) {
+    case CONN_REFUSED:
+        probe_say(p, AUDIT_CLOSED, 'A', "nothing listens");
+        break;
+    case CONN_FILTERED:
+        probe_say(p, AUDIT_FILTERED, 'A', "no answer");
+        break;
+    default:
+        probe_say(p, AUDIT_UNKNOWN, 'A', "the connection failed");
+    }
+}
+
+/* A TLS server says so to a request in clear: an alert record, or a page that asks for https. */
+static bool wants_tls(const struct probe *p, const struct look *l) {
+    if (!l->http)
+        return l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3;
+    return p->root->status == 400 && (strstr(p->root->body, "HTTPS") || strstr(p->root->body, "https"));
+}
+
+/* One connection: what the server says by itself, and then what it says to GET /. */
+static enum conn_result look(struct probe *p, struct look *l, uint8_t *banner) {
+    struct conn *c;
+    const struct http_request q = {.method = "GET", .path = "/"};
+    enum conn_result r = conn_open(p->rules, &p->pair, p->tls, "look", &c);
+    *l = (struct look){.banner = banner};
+    p->root->status = 0;
+    p->root->head_len = p->root->body_len = 0;
+    if (r != CONN_OK)
+        return r;
+    l->banner_len = conn_receive(c, banner, BANNER_MAX, BANNER_MS);
+    bool ended = conn_ended(c);
+    if (!l->banner_len && !ended)
+        http_ask(c, &p->pair, &q, p->root);
+    conn_close(c);
+    l->http = p->root->status != 0;
+    l->odd = (const uint8_t *)p->root->head;
+    l->odd_len = l->http ? 0 : p->root->head_len;
+    return CONN_OK;
+}
+
+static void take(struct probe *p, const struct service *s) {
+    p->result->service = s->name;
+    p->result->verdict = AUDIT_UNKNOWN;
+    s->prove(p);
+}
+
+/* Services of this port first: their own words mean most there, and the fewest connections are made. */
+static bool other_services(struct probe *p, const struct look *l) {
+    for (int usual = 1; usual >= 0; usual--) {
+        for (size_t i = 0; i < SERVICES; i++) {
+            if (listed(services[i]->ports, p->pair.port) == usual && services[i]->recognise(p, l)) {
+                take(p, services[i]);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void say_unknown(struct probe *p, const struct look *l) {
+    if (l->http)
+        probe_say(p, AUDIT_UNKNOWN, 'C', "a web server of no kind that is known (status %d)", p->root->status);
+    else if (l->banner_len)
+        probe_say(p, AUDIT_UNKNOWN, 'C', "a service of no kind that is known, which speaks first");
+    else
+        probe_say(p, AUDIT_UNKNOWN, 'B', "it accepts connections, and answers nothing that is known");
+}
+
+void probe_target(struct probe *p) {
+    struct look l;
+    uint8_t banner[BANNER_MAX];
+    struct probe_result *r = p->result;
+    *r = (struct probe_result){.verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
+    p->tls = listed(tls_ports, p->pair.port);
+    enum conn_result found = look(p, &l, banner);
+    if (found == CONN_NO_TLS || (found == CONN_OK && !p->tls && wants_tls(p, &l))) {
+        p->tls = !p->tls;
+        found = look(p, &l, banner);
+    }
+    if (found != CONN_OK) {
+        say_unreachable(p, found);
+        return;
+    }
+    r->tls = p->tls;
+    if (other_services(p, &l))
+        return;
+    if (!l.http || !(probe_clickhouse_http(p) || probe_http_services(p)))
+        say_unknown(p, &l);
+    if (l.http)
+        probe_security_txt(p);
+}

@@ -1,0 +1,89 @@
+// Servers for the audit's tests: real ones from Debian on a free port of loopback, and stand-ins that
+// speak a protocol's few bytes in its open and its locked dialect.
+import { spawn, spawnSync } from 'node:child_process';
+import http from 'node:http';
+import net from 'node:net';
+import { mkdtemp, rm, chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+export async function freePort() {
+  const s = net.createServer();
+  await new Promise((done) => s.listen(0, '127.0.0.1', done));
+  const { port } = s.address();
+  await new Promise((done) => s.close(done));
+  return port;
+}
+
+export const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+
+async function reachable(port, child) {
+  for (const end = Date.now() + 90000; Date.now() < end;) {
+    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with ${child.exitCode}: ${child.said}`);
+    const ok = await new Promise((done) => {
+      const c = net.connect(port, '127.0.0.1', () => { c.destroy(); done(true); });
+      c.on('error', () => done(false));
+    });
+    if (ok) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`${child.spawnfile} does not listen on ${port}: ${child.said}`);
+}
+
+export class Servers {
+  #children = [];
+  #listeners = [];
+  #dirs = [];
+
+  async dir() {
+    const d = await mkdtemp(path.join(tmpdir(), 'audit-'));
+    await chmod(d, 0o777);
+    this.#dirs.push(d);
+    return d;
+  }
+
+  // command: (port, dir) => [program, ...arguments]
+  async real(command, options = {}) {
+    const port = options.port ?? await freePort();
+    const dir = options.dir ?? await this.dir();
+    const [program, ...args] = command(port, dir);
+    const child = spawn(program, args, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: dir } });
+    child.said = '';
+    for (const s of [child.stdout, child.stderr]) s.on('data', (d) => { child.said = (child.said + d).slice(-2000); });
+    this.#children.push(child);
+    await reachable(port, child);
+    return port;
+  }
+
+  // answer: (socket, data) => void for each piece that comes; greet: (socket) => void at the start
+  async tcp(answer, greet) {
+    const s = net.createServer((socket) => {
+      socket.on('error', () => {});
+      if (greet) greet(socket);
+      socket.on('data', (d) => answer(socket, d));
+    });
+    await new Promise((done) => s.listen(0, '127.0.0.1', done));
+    this.#listeners.push(s);
+    return s.address().port;
+  }
+
+  // routes: { '/path': [status, body, headers] }, with or without a query; '*' is anything else
+  async web(routes) {
+    const s = http.createServer((req, res) => {
+      const [status, body, headers] = routes[req.url] ?? (req.url.startsWith('/?') ? routes['/?'] : routes[req.url.split('?')[0]]) ?? routes['*'] ?? [404, 'not found'];
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      res.writeHead(status, { 'Content-Type': typeof body === 'string' ? 'text/plain' : 'application/json', ...headers });
+      res.end(text);
+    });
+    await new Promise((done) => s.listen(0, '127.0.0.1', done));
+    this.#listeners.push(s);
+    return s.address().port;
+  }
+
+  async stop() {
+    for (const s of this.#listeners) { s.closeAllConnections?.(); s.close(); }
+    await Promise.all(this.#children.map((c) => c.exitCode !== null || c.signalCode !== null ? null
+      : new Promise((done) => { c.on('exit', done); c.kill('SIGKILL'); })));
+    await Promise.all(this.#dirs.map((d) => rm(d, { recursive: true, force: true })));
+  }
+}
