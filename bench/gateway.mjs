@@ -18,9 +18,14 @@
 //            answer (lib/memory.mjs says how). A process may need two descriptors a stream, so there
 //            are two workers, and Portkey's one process has 1 000 only.
 //
+//   mask     for projects that block or mask (doc/policy.md), with a gateway of their own: processor time
+//            a request of 2 kB and 150 kB, against nginx with the same bodies. `inspect` has the detector
+//            on and a project without such classes, `block` looks and finds nothing, `mask` has one value
+//            to mask in each body; `mask_event` is its streams.
+//
 //   BENCH_RUNS=7        interleaved runs
 //   BENCH_QUICK=1       2 runs of a tenth: does it work, not how fast
-//   BENCH_ONLY=a,b      of unary, sizes, paced, event, latency, rss; all of them unless given
+//   BENCH_ONLY=a,b      of unary, sizes, paced, event, latency, rss, mask; all of them unless given
 //   BENCH_RATE=5000     of `paced`, requests a second
 //   BENCH_PEERS=nginx   without Portkey, which is installed from npm on first use
 //   BENCH_SAFEHOUSE=nginx   a second plain nginx in Safehouse's place: the ratios then show how far
@@ -199,6 +204,42 @@ async function rss() {
   await stop(upstream.child);
 }
 
+const POLICY = `
+detect:
+  enabled: true
+  projects:
+    block: {classes: {github-token: block, private-key: block, email: block}}
+    mask: {classes: {github-token: mask, private-key: mask, email: mask}}
+`;
+const SECRET = 'the token is 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ZFG49K';
+
+async function policies() {
+  const upstream = await startUpstream({ events: 400, 'interval-ms': INTERVAL_MS });
+  const nginx = await startPlain('nginx', upstream, 1);
+  const inspect = await startSafehouse('safehouse', upstream, 1, POLICY);
+  const block = await inspect.withProject('block'), mask = await inspect.withProject('mask');
+  const order = [nginx, inspect, block, mask, mask, block, inspect, nginx];
+  const text = (target) => (target === mask || target === nginx ? { text: SECRET } : {});
+  const noteAll = (end, sums) => {
+    for (const [name, t] of [['inspect', inspect], ['block', block], ['mask', mask]]) {
+      if (!sums.has(t)) continue;
+      note(`gateway.${name}${end}.vs_nginx`, 'ratio', sums.get(t).each / sums.get(nginx).each);
+      note(`gateway.${name}${end}_us`, 'us', sums.get(t).each);
+    }
+    note(`nginx.mask${end}_us`, 'us', sums.get(nginx).each);
+  };
+  for (let i = 0; i < runs; i++) {
+    for (const size of [SMALL, LARGE[1]])
+      noteAll(size.end, await measure((target) => load('unary', target, { connections: 8,
+        body: size.body, warmup: tenth(Math.min(300, size.requests / 2)),
+        requests: tenth(size.requests), ...text(target) }), order));
+    noteAll('_event', await measure((target) => load('stream', target,
+      { ...streams, body: 2048, ...text(target) }), [nginx, mask, mask, nginx]));
+    process.stderr.write(`run ${i + 1} of ${runs}, with policies\n`);
+  }
+  for (const t of [inspect, nginx, upstream]) await stop(t.child);
+}
+
 async function main() {
   console.log(`${runs} interleaved runs, ${processors.length} processors (${cpus()[0].model}), ` +
     (pinned ? 'pinned' : 'not pinned'));
@@ -216,6 +257,7 @@ async function main() {
     for (const t of [portkey, safehouse, nginx, direct]) if (t) await stop(t.child);
   }
   if (wanted('rss')) await rss();
+  if (wanted('mask') && !plainOnly) await policies();
   report(plainOnly ? 'noise' : 'bench', runs);
 }
 

@@ -60,12 +60,14 @@ static struct {
     unsigned header_count;
     uint64_t requests, warmup, rate, ramp_ns, window_ns, patience_ns, hold;
     size_t body;
+    const char *text; /* at the end of each request's; "" = nothing of its own */
 } opt = {.clients = 1,
          .path = "/v1/chat/completions",
          .requests = 1000,
          .ramp_ns = NET_NS,
          .patience_ns = 10 * NET_NS,
-         .body = 2048};
+         .body = 2048,
+         .text = ""};
 
 static struct group groups[GROUPS_MAX];
 static unsigned group_count;
@@ -122,6 +124,9 @@ static void make_template(void) {
         if (p < stop)
             *p++ = ' ';
     }
+    size_t text_len = strlen(opt.text);
+    if (text_len < (size_t)(stop - template) - number_at - 32)
+        memcpy(stop - text_len, opt.text, text_len);
     memcpy(stop, end, sizeof end);
 }
 
@@ -493,6 +498,8 @@ static bool read_option(const char *flag, char *value) {
         opt.clients = (unsigned)net_number(flag, value, CLIENTS_MAX);
     else if (strcmp(flag, "--body") == 0)
         opt.body = net_number(flag, value, BODY_MAX);
+    else if (strcmp(flag, "--text") == 0)
+        opt.text = value;
     else if (strcmp(flag, "--requests") == 0 && !opt.stream)
         opt.requests = net_number(flag, value, 100000000);
     else if (strcmp(flag, "--warmup") == 0 && !opt.stream)
@@ -521,7 +528,7 @@ static int usage(const char *name) {
             "       %s stream --port P [--streams S] [--ramp-ms N] [--window-ms N] "
             "[--hold N]\n"
             "both:  [--path PATH] [--header 'NAME: VALUE'] [--body BYTES] [--watch NAME=PID,PID]\n"
-            "       [--patience-ms N]\n",
+            "       [--patience-ms N] [--text TEXT]\n",
             name, name);
     return 2;
 }

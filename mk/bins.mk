@@ -15,7 +15,7 @@ FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly
 
 MODULES_safehouse-sealer        := base ipc ring tlog/merkle.c record codec/codec_compress.c codec/dictionary.S \
                                    llm write/seal write/turn write/spool write/detect $(DETECT_DATA) \
-                                   proc/sealer
+                                   write/policy write/mask/mask.c write/mask/nest.c write/mask/put.c proc/sealer
 LIBS_safehouse-sealer           := -lsodium -lzstd -lyaml -lhs -lpcre2-8
 FORBIDDEN_safehouse-sealer      := crypto_box_seal_open crypto_box_open crypto_aead_chacha20poly1305_ietf_decrypt \
                                    crypto_secretbox_open unseal_ socket connect chdb_connect ZSTD_decompress
@@ -38,7 +38,9 @@ LIBS_safehouse-demo-upstream    :=
 
 # The gateway's module is built by nginx's own build (mk/nginx.mk) from these folders.
 MODULES_gateway                 := base ring ipc/sandbox.c write/gateway \
+                                   record/fingerprint.c write/detect $(DETECT_DATA) write/policy write/mask \
                                    $(addprefix control/,apikey.c snapshot.c limits.c health.c slots.c cost.c money.c metrics.c \
                                    metrics_text.c) \
                                    $(addprefix llm/,dialect.c errors.c json.c reqscan.c splice.c sse.c usage.c)
+LIBS_gateway                    := -lsodium -lyaml -lhs -lpcre2-8
 FORBIDDEN_gateway               := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt unseal_

@@ -17,7 +17,9 @@ $(NGINX_HEADERS): $(NGINX_SOURCE)/conf_flags
 # Every instruction here is paid for once a request (doc/benchmarks.md).
 GATEWAY_CFLAGS := -fPIC -fvisibility=hidden -fno-plt $(if $(filter -O2,$(CFLAGS)),-O3)
 
-gateway_objects := $(patsubst src/%,$(B)/obj-gateway/%.o,$(call sources,$(MODULES_gateway)))
+# Data (.S) is the same object as in the programs.
+gateway_objects := $(patsubst src/%,$(B)/obj-gateway/%.o,$(filter %.c,$(call sources,$(MODULES_gateway)))) \
+                   $(call objects,$(filter %.S,$(MODULES_gateway)))
 
 $(B)/obj-gateway/%.c.o: src/%.c | $(NGINX_HEADERS)
 	@mkdir -p $(@D)
@@ -25,7 +27,7 @@ $(B)/obj-gateway/%.c.o: src/%.c | $(NGINX_HEADERS)
 
 $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared -o $@ $^ -lsodium
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared -o $@ $^ $(LIBS_gateway)
 
 -include $(gateway_objects:.o=.d)
 

@@ -49,7 +49,7 @@ export async function startPlain(name, upstream, workers) {
 
 // Every limit is in force and counted, and none is reached. The ring has room for 10 000 streams:
 // its pages exist once they are used.
-const configuration = (upstream, workers) => `
+const configuration = (upstream, workers, detect) => `
 providers:
   mock: {dialect: openai, url: "http://127.0.0.1:${upstream.port}", keys: [{env: BENCH_UPSTREAM_KEY}]}
 keys:
@@ -62,9 +62,10 @@ prices:
   models: {mock-model: {input: 0.15, output: 0.60}}
 gateway: {workers: ${workers}, ring_size: 4GiB}
 unencrypted_swap: accept
-`;
+${detect}`;
 
-export async function startSafehouse(name, upstream, workers) {
+// `detect`: more of the configuration, in YAML; then `withProject` gives the same gateway for others.
+export async function startSafehouse(name, upstream, workers, detect = '') {
   const program = path.join(B, 'bin/safehouse');
   if (!existsSync(program)) throw new Error(`${program} is not built: make build`);
   const home = folderFor('safehouse');
@@ -73,7 +74,7 @@ export async function startSafehouse(name, upstream, workers) {
   const config = path.join(home, 'safehouse.yaml');
   const port = await freePort();
   writeFileSync(passphrase, 'a passphrase for a benchmark only\n', { mode: 0o600 });
-  writeFileSync(config, configuration(upstream, workers), { mode: 0o600 });
+  writeFileSync(config, configuration(upstream, workers, detect), { mode: 0o600 });
   await run(program, ['init', '--dir', data, '--passphrase-file', passphrase]);
   const child = start(name, program, ['up', '--dir', data, '--config', config,
     '--passphrase-file', passphrase, '--listen', `127.0.0.1:${port}`],
@@ -91,8 +92,10 @@ export async function startSafehouse(name, upstream, workers) {
   const behind = [...named('sealer'), ...named('store')];
   await pinTo(front, gateway);
   await pinTo(rest, [...behind, ...named('vault'), child.pid]);
-  return { name, port, headers: [`authorization: Bearer ${key.secret}`], gateway, behind,
-           folder: path.join(data, 'gateway'), child };
+  const target = (secret) => ({ name, port, headers: [`authorization: Bearer ${secret}`], gateway,
+    behind, folder: path.join(data, 'gateway'), child });
+  return { ...target(key.secret),
+           withProject: async (project) => target((await ask('key', 'create', '--project', project)).secret) };
 }
 
 // Installed from npm on first use, at the versions of bench/peers/package-lock.json.

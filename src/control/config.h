@@ -184,7 +184,7 @@ struct config {
     } log;
     struct {
         bool enabled;
-        struct config_pairs classes; /* "fingerprint", "seal", "allow" */
+        struct config_pairs classes; /* "fingerprint", "seal", "allow", "block", "mask" */
         struct {
             struct config_detected *at;
             size_t count;
@@ -222,6 +222,11 @@ int config_complete(struct config *c, char why[CONFIG_WHY]);
  * when it is no http or https URL, or has more in it (a user, a query). */
 bool config_url_split(const char *url, bool *ret_tls, char host[SNAPSHOT_HOST],
                       char path[SNAPSHOT_PATH]);
+
+/* Is this action of `detect` one for the gateway, before it forwards: block or mask? */
+bool config_is_inspection(const char *action);
+/* Has the project such a class (NULL: any project), so that its requests are inspected? */
+bool config_inspects(const struct config *c, const char *project);
 
 /* The effective configuration as YAML that config_parse reads again. No secret is in it: keys are
  * named by where they come from. */

@@ -350,25 +350,36 @@ static int check_log(struct config_reading *r, const struct config *c) {
 
 /* ---- detect ---- */
 
-static int check_actions(struct config_reading *r, const struct config_pairs *classes) {
+static bool is_action(const char *word) {
+    static const char *const words[] = {"fingerprint", "seal", "allow", "block", "mask"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_actions(struct config_reading *r, const struct config *c,
+                         const struct config_pairs *classes) {
     for (size_t i = 0; i < classes->count; i++) {
         const struct config_pair *p = &classes->at[i];
         if (!plain_name(p->name))
             return bad_name(r, p->mark, "class", p->name);
-        if (strcmp(p->text, "block") == 0 || strcmp(p->text, "mask") == 0)
-            return config_wrong(r, p->mark, "\"%s\" is not in this version", p->text);
-        if (strcmp(p->text, "fingerprint") != 0 && strcmp(p->text, "seal") != 0 &&
-            strcmp(p->text, "allow") != 0)
-            return config_wrong(r, p->mark, "\"%.60s\" must be fingerprint, seal or allow", p->name);
+        if (!is_action(p->text))
+            return config_wrong(
+                r, p->mark, "\"%.60s\" must be fingerprint, seal, allow, block or mask", p->name);
+        if (config_is_inspection(p->text) && !c->detect.enabled)
+            return config_wrong(r, p->mark,
+                                "\"%s\" without \"enabled: true\" would let everything through",
+                                p->text);
     }
     return 0;
 }
 
 static int check_detect(struct config_reading *r, const struct config *c) {
-    int rc = check_actions(r, &c->detect.classes);
+    int rc = check_actions(r, c, &c->detect.classes);
     for (size_t i = 0; !rc && i < c->detect.projects.count; i++) {
         const struct config_detected *p = &c->detect.projects.at[i];
-        rc = plain_name(p->name) ? check_actions(r, &p->classes)
+        rc = plain_name(p->name) ? check_actions(r, c, &p->classes)
                                  : bad_name(r, p->mark, "project", p->name);
     }
     for (size_t i = 0; !rc && i < c->detect.mute.count; i++)

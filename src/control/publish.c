@@ -128,6 +128,7 @@ static int add_project(void *arg, const struct control_project *own) {
         limits_inherit(&limits, &c->limits);
     limits_inherit(&limits, &none);
     s->limits = limits;
+    s->inspect = config_inspects(p->config, own->name);
     int rc = c ? set_tags(p, s, c) : 0;
     return rc ? rc
               : limits_entry(p->to->limits, LIMITS_PROJECT, own->tenant, own->name, p->now_us,
@@ -332,7 +333,8 @@ static void arrange(struct publication *p) {
                                      .models = p->models.at,
                                      .model_count = (uint32_t)p->models.count,
                                      .currency = p->config->prices.currency,
-                                     .log = &p->log};
+                                     .log = &p->log,
+                                     .mask_key = p->to->mask_key};
 }
 
 static void publication_free(struct publication *p) {

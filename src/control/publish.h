@@ -28,6 +28,7 @@ struct control_publisher {
     int snapshot_fd;       /* of snapshot_create */
     struct limits *limits; /* of limits_open */
     struct health *health; /* of health_create */
+    const uint8_t *mask_key; /* of the installation; NULL: nothing is masked */
 };
 
 /* c: after config_complete. ERR_FULL: a table has no room left; ERR_LIMIT: more than fits into a

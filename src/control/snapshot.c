@@ -199,6 +199,7 @@ static int look_key(const uint8_t *area, const void *ask, void *out) {
         ret->project_limits = p.limits;
         ret->any_model = ret->any_model && p.models.count == 0;
         ret->no_tags = p.tags.count == 0;
+        ret->inspect = p.inspect != 0;
     }
     return 0;
 }
@@ -516,6 +517,19 @@ static int look_currency(const uint8_t *area, const void *ask, void *out) {
 
 int snapshot_currency(const struct snapshot *s, char ret[SNAPSHOT_CURRENCY]) {
     return look(s, look_currency, NULL, ret);
+}
+
+static int look_mask_key(const uint8_t *area, const void *ask, void *out) {
+    uint32_t has;
+    (void)ask;
+    return GET_HEAD(area, has_mask_key, &has) && has &&
+                   get(area, offsetof(struct snapshot_area, mask_key), out, SNAPSHOT_MASK_KEY)
+               ? 0
+               : ERR_NOTFOUND;
+}
+
+int snapshot_mask_key(const struct snapshot *s, uint8_t ret[SNAPSHOT_MASK_KEY]) {
+    return look(s, look_mask_key, NULL, ret);
 }
 
 static int look_model(const uint8_t *area, const void *ask, void *out) {

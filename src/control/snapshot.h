@@ -40,6 +40,7 @@
 #define SNAPSHOT_HOST 256
 #define SNAPSHOT_PATH 256
 #define SNAPSHOT_CURRENCY 8
+#define SNAPSHOT_MASK_KEY 32
 
 struct snapshot_key {
     char id[LIMIT_NAME]; /* as in the clear columns: the public id */
@@ -52,6 +53,7 @@ struct snapshot_key {
     uint32_t project_entry; /* read only: filled from the project */
     struct limits_set project_limits;
     bool any_model, no_tags; /* read only: there is nothing to look up of that kind */
+    bool inspect;            /* read only: its project's requests are inspected before they go on */
 };
 
 struct snapshot_provider {
@@ -86,6 +88,7 @@ struct snapshot_project {
     const char *models; /* "a,b*": what its keys may use; NULL or "" = everything */
     const struct snapshot_pair *tags;
     uint32_t tag_count;
+    bool inspect; /* some class is to be blocked or masked */
 };
 
 struct snapshot_upstream {
@@ -133,6 +136,7 @@ struct snapshot_data {
     uint32_t model_count;
     const char *currency;           /* of prices and budgets; NULL = "" */
     const struct snapshot_log *log; /* NULL = log nothing of that kind */
+    const uint8_t *mask_key;        /* SNAPSHOT_MASK_KEY; NULL = nothing is masked */
 };
 
 struct snapshot;
@@ -207,6 +211,8 @@ int snapshot_currency(const struct snapshot *s, char ret[SNAPSHOT_CURRENCY]);
 bool snapshot_model_known(const struct snapshot *s, const char *model, size_t len);
 /* What of headers and metadata goes into clear columns. Read it once a version. */
 int snapshot_log(const struct snapshot *s, struct snapshot_log *ret);
+/* The key of the placeholders that providers see; the caller wipes it. ERR_NOTFOUND: none. */
+int snapshot_mask_key(const struct snapshot *s, uint8_t ret[SNAPSHOT_MASK_KEY]);
 
 /* The first provider, with its first key as the value of Authorization (the caller wipes it). */
 int snapshot_provider(const struct snapshot *s, struct snapshot_provider *ret);

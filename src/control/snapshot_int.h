@@ -42,7 +42,7 @@ struct snapshot_key_record {
 struct snapshot_project_record {
     struct snapshot_ref name;          /* tenant NUL project */
     struct snapshot_list models, tags; /* tags: name, text, name, text, ... */
-    uint32_t entry, pad_;
+    uint32_t entry, inspect;
     struct limits_set limits;
 };
 struct snapshot_upstream_record {
@@ -85,6 +85,8 @@ struct snapshot_area {
     struct snapshot_log log;
     char currency[SNAPSHOT_CURRENCY];
     struct snapshot_provider provider;
+    uint32_t has_mask_key;
+    uint8_t mask_key[SNAPSHOT_MASK_KEY];
 };
 
 struct snapshot {

@@ -177,6 +177,7 @@ static void put_projects(struct builder *b, struct snapshot_table *t,
                                             .models = put_models(b, p->models),
                                             .tags = put_tags(b, p->tags, p->tag_count),
                                             .entry = p->entry,
+                                            .inspect = p->inspect,
                                             .limits = p->limits};
         table_put(b, t, &r, sizeof r);
     }
@@ -360,6 +361,10 @@ static int fill(uint8_t *area, const struct snapshot_data *d) {
         head->log = *d->log;
     if (d->currency)
         memcpy(head->currency, d->currency, strlen(d->currency));
+    if (d->mask_key) {
+        memcpy(head->mask_key, d->mask_key, sizeof head->mask_key);
+        head->has_mask_key = 1;
+    }
     head->used = b.used;
     return b.rc;
 }

@@ -76,6 +76,8 @@ enum errors_retry { ERRORS_RETRY_UNSAID, ERRORS_RETRY_NO, ERRORS_RETRY_YES };
       "No provider of this model is available at the moment.")                                     \
     X(ERRORS_OVERLOADED, 503, "overloaded", "server_error", "overloaded_error", YES,               \
       "The gateway is at its capacity.")                                                           \
+    X(ERRORS_UNINSPECTED, 503, "inspection_failed", "server_error", "api_error", UNSAID,           \
+      "The gateway could not inspect the request, and so does not forward it.")                    \
     X(ERRORS_TIMEOUT, 504, "upstream_timeout", "server_error", "timeout_error", UNSAID,            \
       "The provider did not answer in time.")
 

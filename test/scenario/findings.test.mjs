@@ -364,8 +364,8 @@ test('policy by class and project, rules of one\'s own, and a reload', async () 
   const check = (text) => writeFile(join(house.home, 'c.yaml'), before + text)
     .then(() => house.cliResult('config', 'check', '--credentials', join(house.home, 'c.yaml')));
   for (const [text, why] of [
-    ['detect: {classes: {jwt: block}}', /"block" is not in this version/],
-    ['detect: {classes: {jwt: hide}}', /must be fingerprint, seal or allow/],
+    ['detect: {classes: {jwt: block}}', /"block" without "enabled: true" would let everything through/],
+    ['detect: {classes: {jwt: hide}}', /must be fingerprint, seal, allow, block or mask/],
     ['detect: {classes: {jwtt: seal}}', /no rule is of the class jwtt/],
     ['detect: {mute: [nothing]}', /nothing/],
     ["detect: {rules: '/nowhere'}", /cannot be read/],

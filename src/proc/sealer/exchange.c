@@ -158,7 +158,7 @@ static int make_turn(struct sealer *s, struct exchange_work *w) {
         .status = m->status,
     };
     rc = turn_build(&w->turn, &parts);
-    return rc ? rc : findings_turn(s->findings, w->slot, &w->turn);
+    return rc ? rc : findings_turn(s->findings, w->slot, &w->request, &w->turn);
 }
 
 static void make_context(struct exchange_work *w) {

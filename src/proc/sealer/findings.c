@@ -126,7 +126,9 @@ static void unguard(struct ring_slot *slot) {
 
 static enum action action_of(const struct findings *f, struct detect_rule_info rule) {
     enum action a = policy_action(f->policy, f->project, rule.class);
-    return a != ACTION_DEFAULT ? a : rule.personal ? ACTION_SEAL : ACTION_FINGERPRINT;
+    return a == ACTION_FINGERPRINT || a == ACTION_SEAL || a == ACTION_ALLOW ? a
+           : rule.personal                                                  ? ACTION_SEAL
+                                                                            : ACTION_FINGERPRINT;
 }
 
 static bool is_replaced(struct detect_rule_info rule, void *arg) {
@@ -265,9 +267,18 @@ static void walk(struct walk *w, struct jv v, enum place place, unsigned depth) 
 
 /* ---- the turn ---- */
 
-static int judge_turn(struct findings *f, const struct buf *turn) {
+/* Of what the gateway masked, only what is replaced here matters: the rest may stand in the turn. */
+static bool is_masked(struct detect_rule_info rule, void *arg) {
+    const struct findings *f = arg;
+    return policy_action(f->policy, f->project, rule.class) == ACTION_MASK && is_replaced(rule, arg);
+}
+
+static int judge_turn(struct findings *f, const struct buf *request, const struct buf *turn) {
     const struct detect_key key = {f->key, f->key_number};
+    const struct known_wish wish = {f->detect, f->work, is_masked, f};
     int rc = detect_scan(f->detect, f->work, turn->p, turn->len, DETECT_JSON, &f->list);
+    if (!rc && policy_has(f->policy, f->project, ACTION_MASK))
+        rc = known_add(&wish, request, turn, &f->list);
     if (rc || !f->list.count)
         return rc;
     struct walk w = {.findings = f, .text = turn->p};
@@ -278,13 +289,14 @@ static int judge_turn(struct findings *f, const struct buf *turn) {
                                  &f->list, &key, is_replaced, f);
 }
 
-int findings_turn(struct findings *f, struct ring_slot *slot, struct buf *turn) {
+int findings_turn(struct findings *f, struct ring_slot *slot, const struct buf *request,
+                  struct buf *turn) {
     if (!f->detect)
         return 0;
     if (!f->judge)
         return ERR_DENIED;
-    guard(slot, turn->len);
-    int rc = judge_turn(f, turn);
+    guard(slot, turn->len + request->len);
+    int rc = judge_turn(f, request, turn);
     unguard(slot);
     if (rc || !f->list.count)
         return rc;

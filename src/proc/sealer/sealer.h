@@ -7,7 +7,7 @@
  *   main.c      start, sandbox, loop, connections, messages, the round over the ring, the end
  *   exchange.c  one exchange: ring slot -> turn -> sealed rows in the spool
  *   findings.c  what the detector finds in it, and what is stored in its place
- *   policy.c    which of it is replaced, which stays, which is not looked at
+ *   known.c     where what was masked towards the provider stands again
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
  *   ship.c      finished batches and assignments on their way
  */
@@ -18,6 +18,8 @@
 #include "ipc/child.h"
 #include "ipc/loop.h"
 #include "ring/ring.h"
+#include "write/detect/detect.h"
+#include "write/policy/policy.h"
 #include "write/seal/seal.h"
 #include "write/spool/spool.h"
 #include "write/turn/turn.h"
@@ -84,15 +86,20 @@ void exchange_forget(struct sealer *s, const uint8_t subject[UUID_BYTES]);
  */
 int exchange_seal(struct sealer *s, struct ring_slot *slot);
 
-/* ---- policy.c ---- */
-struct policy;
-enum action { ACTION_DEFAULT, ACTION_FINGERPRINT, ACTION_SEAL, ACTION_ALLOW };
-/* Reads the memory file, at the start. `ret_mute` (NULL-ended) and the rules, which end with the
- * policy, are for detect_options. ERR_SYNTAX. */
-int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
-               size_t *ret_rules_len);
-bool policy_on(const struct policy *p);
-enum action policy_action(const struct policy *p, const char *project, const char *class);
+/* ---- known.c ---- */
+/*
+ * Adds to the findings in a turn's JSON those places where a value of the request stands that was masked
+ * towards the provider: put back into the answer, it may stand where no rule would see a secret.
+ * `wanted`: of which rules.
+ */
+struct known_wish {
+    const struct detect *detect;
+    struct detect_work *work;
+    bool (*wanted)(struct detect_rule_info rule, void *arg);
+    void *arg;
+};
+int known_add(const struct known_wish *wish, const struct buf *request, const struct buf *turn,
+              struct detect_findings *list);
 
 /* ---- findings.c ---- */
 /* `policy_fd`: what the configuration says (src/proc/supervisor/policy.c has its form); -1: nothing. */
@@ -102,9 +109,11 @@ void findings_key(struct findings *f, uint32_t number, const uint8_t key[FINGERP
 /* A new exchange of this project begins; nothing is known of it. */
 void findings_begin(struct findings *f, const struct ring_slot *slot, const char *project);
 void findings_end(struct findings *f);
-/* Puts placeholders in place of the secrets in a turn's JSON. An error: it cannot be judged, and must
+/* Puts placeholders in place of the secrets in a turn's JSON, whose request (JSON or not) is needed where
+ * the project masks. An error: it cannot be judged, and must
  * not be stored; ERR_DENIED: it was tried too often. */
-int findings_turn(struct findings *f, struct ring_slot *slot, struct buf *turn);
+int findings_turn(struct findings *f, struct ring_slot *slot, const struct buf *request,
+                  struct buf *turn);
 /* The same in the text of a label; false: the label must be dropped (and `text` is wiped). */
 bool findings_label(struct findings *f, struct ring_slot *slot, char *text, size_t size);
 /* The turn is not stored: what was found in it so far is forgotten. */

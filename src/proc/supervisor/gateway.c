@@ -109,14 +109,15 @@ size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_
         {health_fd(s->health), "SH_HEALTH_FD"},
         {metrics_fd(s->metrics), "SH_METRICS_FD"},
     };
-    _Static_assert(sizeof all < GATEWAY_FDS * sizeof all[0], "room for one more");
+    _Static_assert(sizeof all + 2 * sizeof all[0] <= GATEWAY_FDS * sizeof all[0], "room for two more");
     memcpy(out, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
 
-/* `report`: the workers' end of the pipe, any descriptor when only the text is wanted. */
+/* `report`: the workers' end of the pipe, any descriptor when only the text is wanted; `policy`: what
+ * they look for before they forward. */
 static int make(struct supervisor *s, const struct settings *settings, const struct tls_files *tls,
-                int report, struct making *m) {
+                int policy, int report, struct making *m) {
     const struct install *in = s->spec->install;
     struct spawn_gifts *g = &m->gifts;
     struct gateway_fd shared[GATEWAY_FDS];
@@ -132,6 +133,7 @@ static int make(struct supervisor *s, const struct settings *settings, const str
     for (size_t i = 0; i < count; i++)
         spawn_give_fd(g, shared[i].fd, shared[i].variable);
     spawn_give_fd(g, report, "SH_READY_FD");
+    spawn_give_fd(g, policy, "SH_DETECT_FD");
     give_file(g, tls->certificate_fd, m->certificate);
     give_file(g, tls->key_fd, m->key);
     int rc = list_providers(m, settings->config);
@@ -166,7 +168,7 @@ int gateway_differs(struct supervisor *s, const struct settings *next, const str
     for (int i = 0; i < 2; i++) {
         buf_init(&text[i], GATEWAY_CONF_MAX);
         if (!rc)
-            rc = make(s, i ? next : s->settings, i ? tls : &s->tls, s->wake_fd, m[i]);
+            rc = make(s, i ? next : s->settings, i ? tls : &s->tls, s->policy_fd, s->wake_fd, m[i]);
         if (!rc)
             rc = write_text(s, m[i], &text[i]);
     }
@@ -186,7 +188,7 @@ int gateway_write_parts(struct supervisor *s) {
                                         [GATEWAY_PART_SERVER] = "nginx-server.conf"};
     struct making *m = calloc(1, sizeof *m);
     char dir[INSTALL_PATH];
-    int rc = m ? make(s, s->settings, &s->tls, s->wake_fd, m)
+    int rc = m ? make(s, s->settings, &s->tls, s->policy_fd, s->wake_fd, m)
                : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc && !install_path(s->spec->install, "run", dir))
         rc = why_say(s->why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
@@ -351,12 +353,12 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
 
 /* `words`: for its standard error; -1: the supervisor's own. */
 static int start(struct supervisor *s, struct master *master, const struct settings *settings,
-                 const struct tls_files *tls, int words) {
+                 const struct tls_files *tls, int policy, int words) {
     struct making *m = calloc(1, sizeof *m);
     int report = -1;
     int rc = m ? make_ready_pipe(s, master, &report) : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc)
-        rc = make(s, settings, tls, report, m);
+        rc = make(s, settings, tls, policy, report, m);
     if (!rc) {
         if (words >= 0)
             m->gifts.fds[m->gifts.fd_count++] = (struct spawn_fd){words, STDERR_FILENO};
@@ -375,7 +377,7 @@ void gateway_init(struct supervisor *s) {
 
 int gateway_start(struct supervisor *s, struct program *p) {
     close_words(&s->master);
-    int rc = start(s, &s->master, s->settings, &s->tls, -1);
+    int rc = start(s, &s->master, s->settings, &s->tls, s->policy_fd, -1);
     p->pid = s->master.pid;
     return rc;
 }
@@ -407,7 +409,7 @@ int gateway_start_next(struct supervisor *s) {
                        now + older, s->regions, needed);
     int words = -1, rc = make_words_pipe(s, &r->master, &words);
     if (!rc)
-        rc = start(s, &r->master, &r->settings, &r->tls, words);
+        rc = start(s, &r->master, &r->settings, &r->tls, r->policy_fd, words);
     if (words >= 0)
         close(words);
     return rc;

@@ -129,7 +129,8 @@ static int put_module(struct buf *out, const struct gateway_conf *c) {
                       "env SH_USAGE_FD;\n"
                       "env SH_LIVE_FD;\n"
                       "env SH_HEALTH_FD;\n"
-                      "env SH_METRICS_FD;\n",
+                      "env SH_METRICS_FD;\n"
+                      "env SH_DETECT_FD;\n",
                       c->module);
 }
 

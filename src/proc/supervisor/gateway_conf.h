@@ -15,6 +15,7 @@
  * SH_SNAPSHOT_FD    as in ipc/child.h
  *     SH_USAGE_FD, SH_LIVE_FD, SH_HEALTH_FD, SH_METRICS_FD    of limits_fds, health_fd and
  *                      metrics_fd (control/)
+ *     SH_DETECT_FD     the detector's rules and policy (write/policy/policy.h)
  *     SH_READY_FD      optional: a pipe's write end. Each worker writes {landlock abi, seccomp} as
  *                      two bytes when it is sandboxed and about to serve.
  *     SH_SANDBOX=best-effort    optional: start without Landlock where the kernel has none

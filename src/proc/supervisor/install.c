@@ -194,14 +194,15 @@ static int make_folder(int at, const char *name, unsigned mode, unsigned uid) {
     return 0;
 }
 
-static int make_token(int at) {
-    uint8_t token[32];
-    int fd = openat(at, "run/token", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+/* A file of 32 random bytes. */
+static int make_secret(int at, const char *name) {
+    uint8_t secret[32];
+    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_from_errno(errno);
-    randombytes_buf(token, sizeof token);
-    int rc = write(fd, token, sizeof token) == sizeof token && fsync(fd) == 0 ? 0 : ERR_IO;
-    sodium_memzero(token, sizeof token);
+    randombytes_buf(secret, sizeof secret);
+    int rc = write(fd, secret, sizeof secret) == sizeof secret && fsync(fd) == 0 ? 0 : ERR_IO;
+    sodium_memzero(secret, sizeof secret);
     close(fd);
     return rc;
 }
@@ -213,7 +214,7 @@ static int make_folders(const struct install *in, int at, struct why *why) {
     for (int i = 0; !rc && i < PROGRAMS; i++)
         rc = make_folder(at, folders[i], 0700, in->uid[i]);
     if (!rc)
-        rc = make_token(at);
+        rc = make_secret(at, "run/token");
     return rc ? why_say(why, rc, "cannot make folders in %.1000s: %s", in->dir, err_text(rc)) : 0;
 }
 
@@ -385,14 +386,40 @@ int install_lock(const struct install *in, int *ret_fd, struct why *why) {
     return 0;
 }
 
-int install_read_token(const struct install *in, uint8_t token[32]) {
+static int read_secret(const struct install *in, const char *name, uint8_t ret[32]) {
     char path[INSTALL_PATH];
-    if (!install_path(in, "run/token", path))
+    if (!install_path(in, name, path))
         return ERR_LIMIT;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_from_errno(errno);
-    ssize_t n = read(fd, token, 32);
+    ssize_t n = read(fd, ret, 32);
     close(fd);
     return n == 32 ? 0 : ERR_CORRUPT;
+}
+
+int install_read_token(const struct install *in, uint8_t token[32]) {
+    return read_secret(in, "run/token", token);
+}
+
+/* Under another name first, so that what has this one is whole. */
+static int make_mask_key(const struct install *in) {
+    int at = open(in->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return err_from_errno(errno);
+    int rc = unlinkat(at, MASK_KEY_PATH ".new", 0) && errno != ENOENT ? err_from_errno(errno) : 0;
+    if (!rc)
+        rc = make_secret(at, MASK_KEY_PATH ".new");
+    if (!rc && renameat(at, MASK_KEY_PATH ".new", at, MASK_KEY_PATH))
+        rc = err_from_errno(errno);
+    close(at);
+    return rc;
+}
+
+int install_mask_key(const struct install *in, uint8_t key[32]) {
+    int rc = read_secret(in, MASK_KEY_PATH, key);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    rc = make_mask_key(in);
+    return rc ? rc : read_secret(in, MASK_KEY_PATH, key);
 }

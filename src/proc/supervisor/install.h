@@ -4,7 +4,8 @@
  * An installation's folder: what lies in it, and who owns it.
  *
  *   D/                0711  owner: who ran init
- *   D/control/        0700  owner; control.db is made last, so that without it an init did not end
+ *   D/control/        0700  owner; control.db is made last, so that without it an init did not end;
+ *                           mask.key (0600), once some project masks
  *   D/run/            0711  owner; token (0600), lock, and while it runs ready and the sockets
  *   D/gateway/        0700  the gateway's user; nginx.conf
  *   D/spool/          0700  the sealer's
@@ -60,6 +61,9 @@ int install_lock(const struct install *in, int *ret_fd, struct why *why);
 /* D/name; false when it does not fit. */
 bool install_path(const struct install *in, const char *name, char out[INSTALL_PATH]);
 int install_read_token(const struct install *in, uint8_t token[32]);
+/* The key of the placeholders that providers see (doc/policy.md). Made when it is first asked for. */
+#define MASK_KEY_PATH "control/mask.key"
+int install_mask_key(const struct install *in, uint8_t key[32]);
 /* Is the file inside the folder, whatever links lead to it? */
 bool install_contains(const char *dir, const char *file);
 

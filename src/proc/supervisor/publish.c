@@ -5,6 +5,8 @@
  */
 #include "control/publish.h"
 
+#include <sodium.h>
+
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -32,17 +34,23 @@ uint64_t publish_ready_ns(const struct supervisor *s) {
 }
 
 static int publish(struct supervisor *s, const struct settings *settings, struct survey *v) {
-    const struct control_publisher to = {s->snapshot_fd, s->limits, s->health};
+    uint8_t mask_key[SNAPSHOT_MASK_KEY];
+    const bool masks = config_inspects(settings->config, NULL);
+    const struct control_publisher to = {s->snapshot_fd, s->limits, s->health,
+                                         masks ? mask_key : NULL};
     char path[INSTALL_PATH];
     struct control_db *db = NULL;
     int rc = install_path(s->spec->install, CONTROL_DB_PATH, path)
                  ? control_db_open(path, false, &db)
                  : ERR_LIMIT;
+    if (!rc && masks)
+        rc = install_mask_key(s->spec->install, mask_key);
     if (!rc)
         rc = control_publish(&to, settings->config, settings->credentials, db, v->wall_us);
     if (!rc)
         rc = control_db_each_live_key(db, v->wall_us, look_at_key, v);
     control_db_close(db);
+    sodium_memzero(mask_key, sizeof mask_key);
     return rc;
 }
 

@@ -65,9 +65,11 @@ static void succeed(struct supervisor *s) {
     bool nginx = r->step == RELOAD_LEAVING;
     size_t n = (size_t)snprintf(r->text, sizeof r->text, "the configuration is in force: %s%s%s",
                                 r->changed[0] ? "changed: " : "nothing in it changed", r->changed,
-                                nginx      ? "; the gateway has new workers"
-                                : r->parts ? "; reload your nginx now, it includes what changed"
-                                           : "");
+                                nginx       ? "; the gateway has new workers"
+                                : r->attach ? "; attach your nginx anew now: until then it inspects "
+                                              "requests by what it was started with"
+                                : r->parts  ? "; reload your nginx now, it includes what changed"
+                                            : "");
     if (r->kept[0])
         snprintf(r->text + n, sizeof r->text - n, "\nwaits for the next start of safehouse up: %s",
                  r->kept);
@@ -104,6 +106,14 @@ static int read_settings(struct supervisor *s) {
     return rc ? rc : shared_read_tls(s, r->settings.config, &r->tls);
 }
 
+/* Workers have what they look for from their start, too, if there is anything that they look for. */
+static bool inspection_differs(const struct supervisor *s) {
+    const struct reload *r = &s->reload;
+    return (config_inspects(s->settings->config, NULL) ||
+            config_inspects(r->settings.config, NULL)) &&
+           !policy_same(s->policy_fd, r->policy_fd);
+}
+
 static int begin(struct supervisor *s) {
     struct reload *r = &s->reload;
     bool differs = false, fresh = r->fresh;
@@ -116,7 +126,10 @@ static int begin(struct supervisor *s) {
         return rc;
     if (!shared_same_tls(&r->tls, &s->tls))
         settings_add_name(r->changed, "TLS files");
+    const bool inspection = inspection_differs(s);
     r->parts = own_nginx(s) && (differs || fresh);
+    r->attach = own_nginx(s) && inspection;
+    differs = differs || inspection;
     if (own_nginx(s) || (!differs && !fresh)) {
         r->step = RELOAD_PUBLISHING;
         return 0;

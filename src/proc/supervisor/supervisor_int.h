@@ -83,6 +83,7 @@ enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING, RELOAD_LEAVI
 struct reload {
     bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
     bool parts;        /* one's own nginx must be reloaded, too */
+    bool attach;       /* or attached anew */
     enum reload_step step;
     uint64_t end_ns;          /* of RELOAD_STARTING and RELOAD_LEAVING */
     struct settings settings; /* what is to be in force */
@@ -228,7 +229,7 @@ bool gateway_gone(const struct supervisor *s);
 unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, unsigned max);
 
 /* What workers need for their work, whoever starts them. */
-#define GATEWAY_FDS 8
+#define GATEWAY_FDS 9
 struct gateway_fd {
     int fd;
     const char *variable;
@@ -240,7 +241,7 @@ int gateway_write_parts(struct supervisor *s);
 /* ---- own.c ---- */
 bool own_nginx(const struct supervisor *s);
 int own_start(struct supervisor *s);
-/* gateway_shared, and the end of the pipe that tells workers of the supervisor's life. */
+/* gateway_shared, the end of the pipe that tells workers of the supervisor's life, and the policy. */
 size_t own_descriptors(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
 /* From here on its workers refuse. Nothing if there is none. */
 void own_release(struct supervisor *s);

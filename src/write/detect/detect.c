@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "write/detect/database.h"
 #include "write/detect/detect_int.h"
@@ -267,6 +268,17 @@ void detect_work_free(struct detect_work *w) {
     free(w);
 }
 
+void detect_work_time(struct detect_work *w, uint64_t ns) {
+    w->time_ns = ns;
+}
+
+bool work_is_late(struct detect_work *w) {
+    if (!w->until_ns || clock_thread_ns() < w->until_ns)
+        return false;
+    w->failed = ERR_LIMIT;
+    return true;
+}
+
 /* ---- findings ---- */
 
 static int push(struct detect_findings *list, struct detect_finding f) {
@@ -404,6 +416,7 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
     list->count = 0;
     if (len > DETECT_INPUT / 2)
         return ERR_LIMIT;
+    w->until_ns = w->time_ns ? clock_thread_ns() + w->time_ns : 0;
     for (int level = 0; !rc && level < DETECT_LEVELS; level++) {
         /* Below the first level of JSON only what stands around escapes is new. */
         rc = view_decode(&w->views[level], t, form == DETECT_TEXT || level > 0, level > 0);

@@ -67,6 +67,8 @@ int detect_new(struct detect **ret, const struct detect_options *options, char *
 void detect_free(struct detect *d);
 int detect_work_new(struct detect_work **ret, const struct detect *d);
 void detect_work_free(struct detect_work *w);
+/* The processor time (ns) after which a scan gives up with ERR_LIMIT; 0, as at first: none. */
+void detect_work_time(struct detect_work *w, uint64_t ns);
 
 /* The findings stay until the next scan or detect_findings_done; `list` is zeroed before its first use.
  * ERR_LIMIT, ERR_NOMEM: nothing is known about the input, which then must not be kept in the clear. */

@@ -125,7 +125,11 @@ struct detect_work {
     struct view views[DETECT_LEVELS];
     struct view base64, unescaped; /* unescaped: what has escapes in base64 */
     int failed;
+    uint64_t time_ns, until_ns; /* of a scan; when this one gives up, 0: never */
 };
+
+/* Is the scan's time over? Then it has failed. To be asked every few hundred steps. */
+bool work_is_late(struct detect_work *w);
 
 /* A finding in the view at hand; `check` is an enum detect_check. */
 void work_found(struct detect_work *w, size_t rule, size_t start, size_t end, uint8_t check);

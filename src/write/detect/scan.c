@@ -13,6 +13,8 @@
 
 #define HITS_MAX (1u << 22)
 #define FILLER_MAX 256 /* in a longer value "xxxxx" may stand by chance */
+#define HITS_A_LOOK 4096 /* at the time, in the first stage */
+#define LOOK_EVERY 64    /* and in the second */
 
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *arg) {
     struct detect_work *w = arg;
@@ -31,7 +33,7 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
         w->hits_cap = cap;
     }
     w->hits[w->hits_count++] = (struct hit){id, (uint32_t)to};
-    return 0;
+    return w->hits_count % HITS_A_LOOK == 0 && work_is_late(w);
 }
 
 /* Do letters or digits stand around [start, end), as if it were a part of something longer? */
@@ -158,6 +160,8 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
     if (rc)
         return rc;
     for (size_t i = 0; i < w->hits_count && !w->failed; i++) {
+        if (i % LOOK_EVERY == 0 && work_is_late(w))
+            break;
         struct hit hit = w->hits[i];
         enum rule_kind kind = d->rules.list[hit.id].kind;
         if (kind == RULE_PATTERN)
@@ -167,7 +171,7 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
         else
             assign_confirm(d, w, t, hit.id, hit.end);
     }
-    if (!w->failed)
+    if (!w->failed && !work_is_late(w))
         runs_find(d, w, t);
     if (!w->failed)
         runs_scan(d, w, t);

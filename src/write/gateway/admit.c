@@ -33,6 +33,8 @@ static void forget(void *data) {
     gateway_settle(q);
     if (q->strip)
         splice_strip_done(q->strip);
+    gateway_masked_done(q->masked);
+    q->masked = NULL;
 }
 
 struct gateway_request *gateway_find(ngx_http_request_t *r) {

@@ -164,6 +164,11 @@ static ngx_int_t begin_stream(ngx_http_request_t *r, struct gateway_request *q) 
 
 static int strip_emit(void *arg, const uint8_t *p, size_t n);
 
+/* Does the client get other bytes than the provider sent? */
+static bool is_edited(const struct gateway_request *q) {
+    return q->strip || q->unmask;
+}
+
 static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) {
     struct gateway_location *l = ngx_http_get_module_loc_conf(r, ngx_http_safehouse_module);
     ngx_http_upstream_t *u = r->upstream;
@@ -188,6 +193,8 @@ static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) 
     if (m->answer_body == RING_BODY_SSE && out->status == NGX_HTTP_OK && !m->content_coded &&
         begin_stream(r, q) != NGX_OK)
         return NGX_ERROR;
+    if (q->masked)
+        gateway_unmask_begin(r, q);
     if (q->count)
         usage_scan_init(&q->usage, q->endpoint.row->dialect, m->answer_body == RING_BODY_SSE);
     if (q->stream && q->asks_usage) {
@@ -311,11 +318,19 @@ static int put_copy(struct gateway_request *q, const u_char *p, size_t n) {
     return 0;
 }
 
+int gateway_put(struct gateway_request *q, const u_char *p, size_t n, bool end) {
+    size_t kept = n;
+    int rc = q->stream ? pass(q, p, n, end ? n : 0, &kept) : keep(q, p, n);
+    return rc || !kept ? rc : put_copy(q, p, kept);
+}
+
 /* What stays moves together within nginx's buffer. What was held of an event that came in several
  * buffers is not in it, and always comes first. */
 static int strip_emit(void *arg, const uint8_t *p, size_t n) {
     struct gateway_request *q = arg;
     size_t kept;
+    if (q->unmask && q->slot)
+        return gateway_unmask(q, p, n, false);
     int rc = pass(q, p, n, 0, &kept);
     if (rc || !kept)
         return rc;
@@ -378,6 +393,17 @@ static bool is_late(ngx_http_request_t *r, struct gateway_request *q, const ngx_
            (q->target.total_ms && now - q->begun_ms > q->target.total_ms);
 }
 
+/* A piece of a stream, up to `end`, as scan_events has it. */
+static int take_masked(struct gateway_request *q, ngx_buf_t *b, size_t end) {
+    const size_t n = (size_t)(b->last - b->pos);
+    const size_t kept = end ? end + terminal_rest(b->pos + end, n - end) : n;
+    int rc = gateway_unmask(q, b->pos, kept, end != 0);
+    if (kept < n)
+        q->r->keepalive = 0;
+    set_end(b, b->pos);
+    return rc;
+}
+
 /* A piece of a stream. */
 static int take_events(struct gateway_request *q, ngx_buf_t *b) {
     size_t n = (size_t)(b->last - b->pos), end = 0, kept;
@@ -385,6 +411,8 @@ static int take_events(struct gateway_request *q, ngx_buf_t *b) {
         end = scan_events(q, b->pos, n);
     if (q->strip)
         return take_stripped(q, b, b->last_buf);
+    if (q->unmask && q->slot)
+        return take_masked(q, b, end);
     int rc = pass(q, b->pos, n, end, &kept);
     if (kept < n)
         set_end(b, b->pos + kept);
@@ -395,15 +423,34 @@ static int take_events(struct gateway_request *q, ngx_buf_t *b) {
 static int take_bytes(struct gateway_request *q, const ngx_buf_t *b) {
     size_t n = (size_t)(b->last - b->pos);
     bool whole = !q->bytes && q->left == (off_t)n;
-    int rc = keep(q, b->pos, n);
+    int rc = q->unmask ? gateway_unmask(q, b->pos, n, false) : keep(q, b->pos, n);
     if (q->count && whole)
         usage_scan_whole(&q->usage, b->pos, n);
     else if (q->count)
         usage_scan_feed(&q->usage, b->pos, n);
     if (q->answer_scan)
         (void)reqscan_feed(q->answer_scan, b->pos, n);
-    if (!rc && q->left >= 0 && (q->left -= (off_t)n) <= 0)
+    if (!rc && q->left >= 0 && (q->left -= (off_t)n) <= 0) {
+        if (q->unmask)
+            rc = gateway_unmask_end(q);
         gateway_close(q, RING_COMPLETE);
+    }
+    return rc;
+}
+
+/* The end, if nothing said so before. */
+static int take_last(struct gateway_request *q, ngx_buf_t *b) {
+    int rc = q->strip ? take_stripped(q, b, true) : 0;
+    return !rc && q->unmask && q->slot ? gateway_unmask_end(q) : rc;
+}
+
+static int take_piece(struct gateway_request *q, ngx_buf_t *b) {
+    if (q->stream)
+        return take_events(q, b);
+    const bool passes = q->slot && !q->unmask;
+    int rc = q->slot ? take_bytes(q, b) : 0;
+    if (!passes)
+        set_end(b, b->pos);
     return rc;
 }
 
@@ -412,18 +459,14 @@ static int take(ngx_http_request_t *r, struct gateway_request *q, ngx_buf_t *b) 
     if (bytes && b->last > q->buffer_high)
         q->buffer_high = b->last;
     if (!bytes)
-        return q->strip && b->last_buf && q->slot ? take_stripped(q, b, true) : 0;
+        return b->last_buf && q->slot ? take_last(q, b) : 0;
     if (q->slot && is_late(r, q, b)) {
         q->broken = q->late = true;
         set_end(b, b->pos);
         return 0;
     }
-    if (q->stream)
-        return take_events(q, b);
-    if (q->slot)
-        return take_bytes(q, b);
-    set_end(b, b->pos);
-    return 0;
+    int rc = take_piece(q, b);
+    return !rc && b->last_buf && q->unmask && q->slot ? gateway_unmask_end(q) : rc;
 }
 
 /* nginx says that this was the end. Was it? */
@@ -447,7 +490,7 @@ static ngx_int_t send_cut(ngx_http_request_t *r, struct gateway_request *q, ngx_
             (*end)->buf->flush = 1;
         }
     }
-    bool between = !q->usage.cut.open || (q->strip && q->strip->held.len);
+    bool between = !q->usage.cut.open || (q->strip && q->strip->held.len) || q->unmask;
     if (q->stream && between && gateway_cut_event(r, q, &text) == NGX_OK &&
         !keep(q, text.data, text.len)) {
         event.buf = ngx_calloc_buf(r->pool);
@@ -501,19 +544,19 @@ ngx_int_t gateway_body(ngx_http_request_t *r, ngx_chain_t *in) {
     if (q->own)
         return gateway_send_refusal(r, q, in);
     for (ngx_chain_t *cl = in; cl; cl = cl->next) {
-        if (take(r, q, cl->buf) || (q->strip && weave(q, &end, cl->buf) != NGX_OK)) {
+        if (take(r, q, cl->buf) || (is_edited(q) && weave(q, &end, cl->buf) != NGX_OK)) {
             (void)cut(r, q);
             return NGX_ERROR;
         }
         last = last || cl->buf->last_buf;
     }
-    if (q->strip)
+    if (is_edited(q))
         in = out;
     if (q->slot && (q->broken || (last && !is_whole(q))))
         return send_cut(r, q, in);
     if (q->slot && last)
         gateway_close(q, RING_COMPLETE);
-    return q->strip ? send_stripped(r, q, in) : gateway_next_body(r, in);
+    return is_edited(q) ? send_stripped(r, q, in) : gateway_next_body(r, in);
 }
 
 void gateway_upstream_ended(ngx_http_request_t *r, ngx_int_t rc) {

@@ -28,7 +28,9 @@
 #define TYPE offsetof(struct seccomp_data, args[1])
 
 static const int syscalls[] = {
-    SYS_socket, SYS_connect, SYS_setsockopt, SYS_getsockname, SYS_getpeername, SYS_ioctl, -1,
+    SYS_socket, SYS_connect, SYS_setsockopt, SYS_getsockname, SYS_getpeername, SYS_ioctl,
+    SYS_sysinfo, /* qsort asks how much memory there is */
+    -1,
 };
 
 static int confine_sockets(void) {

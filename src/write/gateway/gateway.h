@@ -6,6 +6,8 @@
  *   module.c    directives, and what a worker has for its life
  *   admit.c     from the request's head to the last byte of its body: endpoint, who, room, JSON
  *   route.c     from there to a provider: model, limits, choice, and the next one after a failure
+ *   inspect.c   secrets and personal data in a body, for projects that block or mask them
+ *   masked.c    their values put back into the answer
  *   edit.c      what the provider gets in place of what the client wrote
  *   answer.c    from the provider's head to the last byte for the client
  *   refuse.c    what the gateway answers by itself
@@ -36,6 +38,7 @@
 #include "llm/usage.h"
 #include "ring/ring.h"
 #include "write/gateway/terminal.h"
+#include "write/mask/unmask.h"
 
 extern ngx_module_t ngx_http_safehouse_module;
 
@@ -100,6 +103,16 @@ struct gateway_target {
     bool isolate_by_user, deepseek;
 };
 
+/* Of a request whose body has placeholders. */
+struct gateway_masked {
+    struct mask mask;
+    struct buf body; /* as providers get it */
+    ngx_chain_t chain;
+    ngx_buf_t buf;        /* the same */
+    struct unmask unmask; /* once the answer's head is there */
+    struct buf out;       /* of a piece of the answer */
+};
+
 /* A request's own, in its pool. */
 struct gateway_request {
     ngx_http_request_t *r;
@@ -110,13 +123,13 @@ struct gateway_request {
     /* the gateway answers by itself */
     enum errors_code why;
     ngx_str_t detail;        /* in the pool or a literal */
-    const char *param;       /* a literal, or NULL */
+    const char *param;       /* a literal or in the pool, or NULL */
     uint64_t retry_after_ms; /* 0 = not said */
     ngx_str_t text;          /* the body */
 
     /* the request's body */
     struct reqscan scan;
-    ngx_chain_t *body; /* as the client sent it */
+    ngx_chain_t *body; /* as the client sent it, or masked */
     off_t body_len;
     uint64_t taken, held; /* bytes that came; of gateway_worker.bodies */
 
@@ -143,6 +156,7 @@ struct gateway_request {
     /* the answer */
     struct usage_scan usage;
     struct terminal terminal;
+    struct gateway_masked *masked; /* NULL: nothing is */
     struct splice_strip *strip;  /* NULL: nothing has to be taken out */
     struct reqscan *answer_scan; /* it ends where the provider closes, if it is whole JSON then */
     ngx_chain_t *strip_out, *strip_busy, *strip_free;
@@ -169,6 +183,7 @@ struct gateway_request {
     bool chosen;                /* the next attempt is */
     bool sent;                  /* the last attempt may have reached its provider */
     bool own;                   /* the answer is the gateway's */
+    bool unmask;                /* values are put back into the answer */
     bool stream;                /* the answer ends with its terminal event */
     bool count;                 /* it may have usage in it */
     bool broken;                /* the provider failed after the answer's head */
@@ -205,6 +220,10 @@ static inline uint64_t gateway_now_us(void) {
 typedef void gateway_header_fn(ngx_http_request_t *r, ngx_table_elt_t *h, void *arg);
 void gateway_each_header(ngx_http_request_t *r, ngx_list_t *list, gateway_header_fn *fn, void *arg);
 
+/* ---- module.c ---- */
+/* The descriptor that this variable names; -1: none. */
+int gateway_env_fd(const char *name);
+
 /* ---- admit.c ---- */
 ngx_int_t gateway_handler(ngx_http_request_t *r);
 ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
@@ -224,6 +243,25 @@ ngx_int_t gateway_authorization(ngx_http_request_t *r, ngx_http_variable_value_t
                                 uintptr_t data);
 ngx_int_t gateway_api_key(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 
+/* ---- inspect.c ---- */
+/* In the master: compiles what the configuration has projects look for, which workers then share. A
+ * failure is told to nginx's log, and makes workers refuse these projects' requests. */
+void gateway_inspect_prepare(ngx_cycle_t *cycle);
+/* In a worker: what one scan at a time needs. */
+int gateway_inspect_init(void);
+/* The body, before any provider is chosen for good: NGX_OK, or the status of a refusal. With values
+ * masked, q->body is another one then. */
+ngx_int_t gateway_inspect(ngx_http_request_t *r, struct gateway_request *q);
+
+/* ---- masked.c ---- */
+/* The answer's head is there: are values to be put back into its body? */
+void gateway_unmask_begin(ngx_http_request_t *r, struct gateway_request *q);
+/* A piece of the answer; `end`: the last of it that belongs to the exchange. 0, or it cannot go on. */
+int gateway_unmask(struct gateway_request *q, const u_char *p, size_t n, bool end);
+/* What is held goes out as it is. */
+int gateway_unmask_end(struct gateway_request *q);
+void gateway_masked_done(struct gateway_masked *m); /* NULL-safe */
+
 /* ---- edit.c ---- */
 /* The body for q->target, in r->request_body and its length in r->headers_in. */
 ngx_int_t gateway_edit(ngx_http_request_t *r, struct gateway_request *q);
@@ -231,6 +269,8 @@ ngx_int_t gateway_edit(ngx_http_request_t *r, struct gateway_request *q);
 /* ---- answer.c ---- */
 ngx_int_t gateway_header(ngx_http_request_t *r);
 ngx_int_t gateway_body(ngx_http_request_t *r, ngx_chain_t *in);
+/* An edited piece of the answer, copied: into the log, then to the client. `end` as above. */
+int gateway_put(struct gateway_request *q, const u_char *p, size_t n, bool end);
 /* Instead of the proxy module's finalize_request: notes how the provider's side ended. */
 void gateway_upstream_ended(ngx_http_request_t *r, ngx_int_t rc);
 

@@ -152,16 +152,16 @@ static ngx_int_t place(ngx_conf_t *cf) {
 
 /* ---- the worker ---- */
 
-static int env_fd(const char *name) {
+int gateway_env_fd(const char *name) {
     const char *text = getenv(name);
     ngx_int_t fd = text ? ngx_atoi((u_char *)(uintptr_t)text, strlen(text)) : NGX_ERROR;
     return fd > INT32_MAX ? -1 : (int)fd;
 }
 
 static int map_all(struct gateway_worker *w) {
-    int ring = env_fd("SH_RING_FD"), snapshot = env_fd("SH_SNAPSHOT_FD");
-    int usage = env_fd("SH_USAGE_FD"), live = env_fd("SH_LIVE_FD");
-    int health = env_fd("SH_HEALTH_FD"), metrics = env_fd("SH_METRICS_FD");
+    int ring = gateway_env_fd("SH_RING_FD"), snapshot = gateway_env_fd("SH_SNAPSHOT_FD");
+    int usage = gateway_env_fd("SH_USAGE_FD"), live = gateway_env_fd("SH_LIVE_FD");
+    int health = gateway_env_fd("SH_HEALTH_FD"), metrics = gateway_env_fd("SH_METRICS_FD");
     if (ring < 0 || snapshot < 0 || usage < 0 || live < 0 || health < 0 || metrics < 0)
         return ERR_USAGE;
     int rc = snapshot_map(snapshot, &w->snapshot);
@@ -187,15 +187,17 @@ static int claim_all(struct gateway_worker *w) {
 
 static int take_up(const struct gateway_main *m) {
     struct gateway_worker *w = &gateway_worker;
-    int ready_fd = env_fd("SH_READY_FD");
+    int ready_fd = gateway_env_fd("SH_READY_FD");
     uint8_t state[2];
     int rc = map_all(w);
     if (rc)
         return rc;
-    ring_set_wake_fd(w->ring, env_fd("SH_WAKE_FD"));
-    w->life_fd = env_fd("SH_LIFE_FD");
+    ring_set_wake_fd(w->ring, gateway_env_fd("SH_WAKE_FD"));
+    w->life_fd = gateway_env_fd("SH_LIFE_FD");
     known_init();
     rc = claim_all(w);
+    if (!rc)
+        rc = gateway_inspect_init();
     if (!rc)
         rc = gateway_confine(m->connect_ports, state);
     if (rc)
@@ -207,6 +209,14 @@ static int take_up(const struct gateway_main *m) {
     w->traces.data = w; /* nginx logs by it in debug builds */
     w->traces.cancelable = 1;
     return 0;
+}
+
+static ngx_int_t init_module(ngx_cycle_t *cycle) {
+    const struct gateway_main *m =
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_safehouse_module);
+    if (m && m->used && !ngx_test_config)
+        gateway_inspect_prepare(cycle);
+    return NGX_OK; /* else nginx would end, with all its other servers */
 }
 
 /* A master whose workers cannot start would look alive and serve nobody: it ends with them. */
@@ -244,6 +254,7 @@ ngx_module_t ngx_http_safehouse_module = {
     .ctx = &context,
     .commands = commands,
     .type = NGX_HTTP_MODULE,
+    .init_module = init_module,
     .init_process = init_process,
     .exit_process = exit_process,
 };

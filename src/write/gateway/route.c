@@ -372,6 +372,10 @@ static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
     }
     q->detail = (ngx_str_t)ngx_null_string;
     q->param = NULL;
+    if (q->key.inspect && (status = gateway_inspect(r, q)) != NGX_OK) {
+        gateway_attempt_done(q, HEALTH_CANCELLED, 0);
+        return status;
+    }
     return attempt(r, q);
 }
 

@@ -145,8 +145,8 @@ static int publish_full(int fd, unsigned turn) {
     const char *models[2] = {"gpt-4o,fast", NULL};
     const struct snapshot_pair tags[] = {{"team", "web"}, {"turn", host}};
     const struct snapshot_project projects[] = {
-        {"default", "project1", 9, {.concurrency = 4}, "", tags, 2},
-        {"default", "project2", 10, {0}, "gpt-*", NULL, 0}};
+        {"default", "project1", 9, {.concurrency = 4}, "", tags, 2, true},
+        {"default", "project2", 10, {0}, "gpt-*", NULL, 0, false}};
     const char *credentials[2] = {credential, "second"};
     const struct snapshot_upstream upstreams[] = {
         {.name = "a",
@@ -174,9 +174,10 @@ static int publish_full(int fd, unsigned turn) {
     const struct snapshot_log log = {.session_id = {"", "x-session", SNAPSHOT_HEADER},
                                      .tags = {{"feature", "f", SNAPSHOT_METADATA}},
                                      .tag_count = 1};
+    static const uint8_t mask_key[SNAPSHOT_MASK_KEY] = {1, 2, 3};
     const struct snapshot_data d = {keys,      2, {"", ""}, models, projects, 2,
                                     upstreams, 2, routes,   4,      aliases,  1,
-                                    prices,    3, known,    1,      "USD",    &log};
+                                    prices,    3, known,    1,      "USD",    &log, mask_key};
     return snapshot_publish(fd, &d);
 }
 
@@ -269,6 +270,14 @@ static void routes_and_prices(void **state) {
     }
     assert_int_equal(snapshot_currency(s, currency), 0);
     assert_string_equal(currency, "USD");
+    uint8_t mask_key[SNAPSHOT_MASK_KEY] = {0};
+    assert_int_equal(snapshot_mask_key(s, mask_key), 0);
+    assert_memory_equal(mask_key, "\1\2\3\0", 4);
+    struct snapshot_key asked;
+    assert_int_equal(snapshot_find_key(s, "key000000001", 12, &asked), 0);
+    assert_true(asked.inspect);
+    assert_int_equal(snapshot_find_key(s, "key000000002", 12, &asked), 0);
+    assert_false(asked.inspect);
     assert_true(snapshot_model_known(s, "fast", 4));
     assert_true(snapshot_model_known(s, "x-model", 7));
     assert_false(snapshot_model_known(s, "gpt-5", 5));

@@ -24,6 +24,7 @@ static int ring_fd = -1;
 static struct ring *ring;
 static struct ring_region *region;
 static struct ring_slot *slot;
+static const struct buf no_request;
 
 static int setup(void **state) {
     struct ring_slot *s;
@@ -68,7 +69,7 @@ static void judge(struct findings *f, const char *turn, char **ret_text) {
     struct buf b;
     buf_init(&b, 1 << 24);
     assert_int_equal(buf_append_str(&b, turn), 0);
-    assert_int_equal(findings_turn(f, slot, &b), 0);
+    assert_int_equal(findings_turn(f, slot, &no_request, &b), 0);
     assert_int_equal(ring_tries(slot), 0);
     *ret_text = strndup((const char *)b.p, b.len);
     buf_wipe(&b);
@@ -212,7 +213,7 @@ static int die_of(struct findings *f) {
         setrlimit(RLIMIT_CORE, &none);
         signal(SIGSEGV, SIG_DFL); /* the test's own handler is not the sealer's */
         findings_begin(f, s, "chat");
-        _exit(findings_turn(f, s, &b) == ERR_DENIED ? 0 : 1);
+        _exit(findings_turn(f, s, &no_request, &b) == ERR_DENIED ? 0 : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return status;
@@ -235,7 +236,7 @@ static void deaths_are_counted(void **state) {
     findings_begin(f, slot, "chat");
     buf_init(&b, 64);
     assert_int_equal(buf_append_str(&b, "{}"), 0);
-    assert_int_equal(findings_turn(f, slot, &b), ERR_DENIED);
+    assert_int_equal(findings_turn(f, slot, &no_request, &b), ERR_DENIED);
     assert_false(findings_label(f, slot, text, sizeof text));
     assert_string_equal(text, "");
     buf_wipe(&b);

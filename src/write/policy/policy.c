@@ -1,16 +1,15 @@
 /*
- * What the configuration says of the detector's classes. The supervisor writes it as lines
- * (src/proc/supervisor/policy.c) and has tried it; it is checked here all the same. Lives as long
- * as the process.
+ * The policy of policy.h, read once; lines are few, so looking through them is fast enough for the
+ * few findings that there are.
  */
+#include "write/policy/policy.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
-#include "proc/sealer/sealer.h"
-
 #define TEXT_MAX (16u << 20)
 
 struct line {
@@ -44,6 +43,8 @@ static enum action action_named(const char *word) {
     return !strcmp(word, "fingerprint") ? ACTION_FINGERPRINT
            : !strcmp(word, "seal")      ? ACTION_SEAL
            : !strcmp(word, "allow")     ? ACTION_ALLOW
+           : !strcmp(word, "block")     ? ACTION_BLOCK
+           : !strcmp(word, "mask")      ? ACTION_MASK
                                         : ACTION_DEFAULT;
 }
 
@@ -71,34 +72,50 @@ static int take_line(struct policy *p, char *text) {
     return l.action == ACTION_DEFAULT ? ERR_SYNTAX : 0;
 }
 
-int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
-               size_t *ret_rules_len) {
-    struct policy *p = calloc(1, sizeof *p);
-    size_t len = 0, count = 1;
-    if (!p)
-        return ERR_NOMEM;
-    *ret = p; /* a start that fails ends the process */
-    int rc = read_text(p, fd, &len);
-    if (rc)
-        return rc;
+static int take_lines(struct policy *p, size_t len, const char **ret_rules, size_t *ret_rules_len) {
     char *rest = p->text, *end = p->text + len;
-    for (char *s = rest; s < end; s++)
-        count += *s == '\n';
-    p->lines = calloc(count, sizeof *p->lines);
-    p->mute = calloc(count, sizeof *p->mute);
-    if (!p->lines || !p->mute)
-        return ERR_NOMEM;
-    *ret_mute = p->mute;
+    int rc = 0;
     while (!rc && rest && rest < end) {
         char *text = strsep(&rest, "\n");
         if (!strcmp(text, "rules")) {
             *ret_rules = rest;
             *ret_rules_len = rest ? (size_t)(end - rest) : 0;
-            return 0;
+            break;
         }
         rc = take_line(p, text);
     }
     return rc;
+}
+
+int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const char **ret_rules,
+               size_t *ret_rules_len) {
+    struct policy *p = calloc(1, sizeof *p);
+    size_t len = 0, count = 1;
+    *ret = NULL;
+    int rc = p ? read_text(p, fd, &len) : ERR_NOMEM;
+    for (size_t i = 0; !rc && i < len; i++)
+        count += p->text[i] == '\n';
+    if (!rc) {
+        p->lines = calloc(count, sizeof *p->lines);
+        p->mute = calloc(count, sizeof *p->mute);
+        rc = p->lines && p->mute ? take_lines(p, len, ret_rules, ret_rules_len) : ERR_NOMEM;
+    }
+    if (rc) {
+        policy_free(p);
+        return rc;
+    }
+    *ret_mute = p->mute;
+    *ret = p;
+    return 0;
+}
+
+void policy_free(struct policy *p) {
+    if (!p)
+        return;
+    free(p->text);
+    free(p->lines);
+    free(p->mute);
+    free(p);
 }
 
 bool policy_on(const struct policy *p) {
@@ -117,4 +134,17 @@ enum action policy_action(const struct policy *p, const char *project, const cha
             a = l->action;
     }
     return a;
+}
+
+/* A line of all projects counts where none of the project's own says otherwise. */
+bool policy_has(const struct policy *p, const char *project, enum action action) {
+    for (size_t i = 0; i < p->line_count; i++) {
+        const struct line *l = &p->lines[i];
+        if (l->action != action)
+            continue;
+        if (!project || (l->project ? !strcmp(l->project, project)
+                                    : policy_action(p, project, l->class) == action))
+            return true;
+    }
+    return false;
 }
