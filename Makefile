@@ -19,7 +19,7 @@ include mk/rules.mk
 include mk/deps.mk
 include mk/check.mk
 include mk/install.mk
--include $(wildcard mk/nginx.mk mk/bench.mk)
+-include $(wildcard mk/nginx.mk mk/bench.mk mk/soak.mk)
 
 .PHONY: build run clean help
 build: $(addprefix $(B)/bin/,$(BINS)) $(GATEWAY)

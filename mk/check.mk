@@ -5,6 +5,7 @@
 #   make check-links    no program contains a symbol that mk/bins.mk forbids it
 #   make check-headers  no module includes a header of one that it must not know
 #   make check-man      the manual and the example, against --help and the configuration's fields
+#   make soak           what takes long: 10^6 mutated proofs, one row of 10^6 (mk/soak.mk)
 #   make fuzz           each fuzz target for SECONDS=60; TARGETS= names some
 .PHONY: test test-audit test-programs unit check-asan check-links check-headers check-man fuzz
 

@@ -13,7 +13,7 @@ DEB_AUDIT := clickhouse-server postgresql-15 mariadb-server zookeeper rabbitmq-s
 
 # `clean` and `help` need nothing, tests and checks both lists, everything else the first.
 deps_goals := $(filter-out clean help,$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
-deps_tests := $(filter test% unit check-% fuzz bench% $(B)/test/%,$(deps_goals))
+deps_tests := $(filter test% unit check-% fuzz bench% soak% $(B)/test/%,$(deps_goals))
 deps_dry   := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
 
 ifeq ($(if $(deps_dry),no,$(DEPS))$(if $(deps_goals),,no),)
