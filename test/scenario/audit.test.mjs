@@ -311,3 +311,33 @@ test('reports: fingerprints stay, baseline, accepted, SARIF, files of mode 0600,
   assert.match((await run('--scope', one.scope, '--explain', worst.fingerprint.slice(0, 8), ...FAST)).stdout, /"cvss": 9.8/);
   assert.equal((await audit([await freePort()])).hosts[0].verdict, 'closed');
 });
+
+test('runs that follow one another: kept, compared, and an alarm for what is new', async () => {
+  const alarms = [];
+  const hook = (await import('node:http')).createServer((req, res) => {
+    let body = '';
+    req.on('data', (d) => { body += d; });
+    req.on('end', () => { alarms.push(JSON.parse(body)); res.end(); });
+  });
+  await new Promise((done) => hook.listen(0, '127.0.0.1', done));
+  const folder = path.join(dir, 'kept'), url = path.join(dir, 'hook');
+  await writeFile(url, `http://127.0.0.1:${hook.address().port}/alarm?token=x\n`);
+  const open = await redis(), later = await freePort();
+  const scope = await scopeOf(`127.0.0.1 ${open} ${later}\n`);
+  const once = () => run('--scope', scope, '--keep', folder, '--webhook', url, '--json', ...FAST);
+  const first = await once();
+  assert.match(first.stderr, /audit: new, critical/);
+  assert.equal(alarms.length, 1);
+  const second = await once();
+  assert.doesNotMatch(second.stderr, /audit: new/);
+  assert.equal(alarms.length, 1);
+  await servers.real((port) => ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', ''], { port: later });
+  await once();
+  assert.equal(alarms.length, 2);
+  assert.ok(alarms[1].findings.every((f) => f.port === later));
+  assert.match(await readFile(path.join(folder, 'audit.prom'), 'utf8'), /findings\{severity="critical",state="new"\} 1\n/);
+  assert.equal((await stat(path.join(folder, 'latest.jsonl'))).mode & 0o777, 0o600);
+  hook.close();
+  hook.closeAllConnections();
+  assert.equal((await run('--scope', scope, '--watch', '5')).code, 2);
+});

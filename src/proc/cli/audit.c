@@ -15,6 +15,7 @@
 
 #include "audit/report/report.h"
 #include "base/err.h"
+#include "proc/cli/audit_watch.h"
 #include "proc/cli/cli.h"
 
 static const struct cli_usage usage = {
@@ -27,6 +28,7 @@ static const struct cli_usage usage = {
 struct audit {
     const char *scope_path, *authorised, *baseline, *accepted, *output, *explain;
     const char *rate, *per_host, *workers, *timeout, *max_targets, *fail_on;
+    const char *keep, *watch, *webhook;
     bool json, sarif, no_sign_in, no_sample;
     struct scope scope;
     struct report report;
@@ -230,11 +232,18 @@ static int tell(const struct audit *a) {
     return ok ? CLI_GO : cli_fail(CLI_INTERNAL, NULL, "the report could not be written");
 }
 
-static int run(struct audit *a, const char *log_path) {
+static int check_options(const struct audit *a) {
     if (a->json && a->sarif)
         return cli_fail(CLI_USAGE, "choose one", "--json and --sarif exclude each other");
     if (strlen(a->fail_on) != 1 || a->fail_on[0] < 'C' || a->fail_on[0] > 'F')
         return cli_fail(CLI_USAGE, NULL, "--fail-on must be C, D, E or F");
+    if ((a->watch || a->webhook) && !a->keep)
+        return cli_fail(CLI_USAGE, "say --keep FOLDER", "the results of each run are kept for the next one to compare with");
+    return CLI_GO;
+}
+
+/* One run, from the scope to the findings. The scope is read anew each time: its lines end on a day. */
+static int once(struct audit *a, const char *log_path) {
     int code = read_scope(a);
     if (code != CLI_GO)
         return code;
@@ -245,12 +254,36 @@ static int run(struct audit *a, const char *log_path) {
     if (code != CLI_GO)
         return code;
     report_finish(&a->report);
-    code = compare(a);
-    if (code == CLI_GO)
-        code = tell(a);
-    if (code != CLI_GO)
-        return code;
-    return report_fails(&a->report) ? CLI_FOUND : a->report.incomplete ? CLI_INCOMPLETE : CLI_DONE;
+    return compare(a);
+}
+
+static void forget(struct audit *a) {
+    report_done(&a->report);
+    scope_done(&a->scope);
+    free(a->scope_text);
+    a->scope_text = NULL;
+}
+
+static int run(struct audit *a, const char *log_path) {
+    struct audit_watch w = {.folder = a->keep, .webhook = a->webhook};
+    long seconds = 0;
+    int code = check_options(a);
+    if (code == CLI_GO && a->watch)
+        code = number("--watch", a->watch, 1, 30L * 86400, &seconds);
+    while (code == CLI_GO) {
+        code = once(a, log_path);
+        if (code == CLI_GO && a->keep)
+            code = audit_keep(&w, &a->report);
+        if (code == CLI_GO)
+            code = tell(a);
+        if (code != CLI_GO)
+            break;
+        if (!a->watch)
+            return report_fails(&a->report) ? CLI_FOUND : a->report.incomplete ? CLI_INCOMPLETE : CLI_DONE;
+        forget(a);
+        sleep((unsigned)seconds);
+    }
+    return code;
 }
 
 int cli_audit(int argc, char **argv) {
@@ -273,14 +306,15 @@ int cli_audit(int argc, char **argv) {
         {"--max-targets", "N", .text = &a.max_targets, .help = "pairs that a scope may list (default 4096)"},
         {"--no-sign-in", NULL, .flag = &a.no_sign_in, .help = "do not sign in without a password (PostgreSQL, MySQL)"},
         {"--no-sample", NULL, .flag = &a.no_sample, .help = "do not look at rows for secrets"},
+        {"--keep", "FOLDER", .text = &a.keep, .help = "results are kept there, and compared with the last ones"},
+        {"--watch", "SECONDS", .text = &a.watch, .help = "look again and again, so many seconds apart; needs --keep"},
+        {"--webhook", "FILE", .text = &a.webhook, .help = "a file with the URL that new findings are sent to; needs --keep"},
         {"--log", "FILE", .text = &log_path, .help = "a line for every connection, before it is made"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
     if (code != CLI_GO)
         return code;
     code = run(&a, log_path);
-    report_done(&a.report);
-    scope_done(&a.scope);
-    free(a.scope_text);
+    forget(&a);
     return code;
 }
