@@ -123,23 +123,30 @@ async function unary(it) {
   note('all.unary_us', 'us', sums.get(it.safehouse).each + behind);
 }
 
-// Large bodies. Linear is: a kilobyte more costs from 150 kB to 1 MB what it costs below.
+// What a byte of 1 MB costs, over what one of 150 kB costs; both above what 2 kB cost.
+function linearity(cost) {
+  const perByte = (i) => (cost[i] - cost[0]) / (LARGE[i - 1].body - SMALL.body);
+  return perByte(LARGE.length) / perByte(LARGE.length - 1);
+}
+
+// Large bodies. Page faults stand beside the times, as some machines take a hundred times longer for
+// one than others do.
 async function sizes(it) {
-  const cost = [];
+  const cost = new Map([[it.safehouse, []], [it.nginx, []]]);
   for (const size of [SMALL, ...LARGE]) {
     const slice = requests(size, it);
     const sums = await measure((target) => size === SMALL || target === it.portkey
       ? slice(target)
       : withoutFiles(target, size.body * tenth(size.requests), () => slice(target)), it.order);
-    cost.push(sums.get(it.safehouse).each);
+    for (const [t, list] of cost) list.push(sums.get(t).each);
     if (size === SMALL) continue;
     noteRatios(`unary${size.end}`, sums, it);
     noteEach(`unary${size.end}`, sums, it);
+    for (const [prefix, t] of named(it))
+      if (cost.has(t)) note(`${prefix}.unary${size.end}_faults`, 'each', sums.get(t).faults);
   }
-  const kb = [SMALL, ...LARGE].map((s) => s.body / 1024);
-  const slope = (a, b) => (cost[b] - cost[a]) / (kb[b] - kb[a]);
-  note('gateway.unary_kb_us', 'us', slope(2, 3));
-  note('gateway.unary_growth', 'ratio', slope(2, 3) / slope(0, 2));
+  for (const [prefix, t] of named(it))
+    if (cost.has(t)) note(`${prefix}.large.linearity`, 'ratio', linearity(cost.get(t)));
 }
 
 async function paced(it) {

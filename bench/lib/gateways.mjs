@@ -102,7 +102,10 @@ export async function startSafehouse(name, upstream, workers, detect = '') {
 export async function startPortkey(name, upstream) {
   const peers = path.join(here, 'peers');
   const server = path.join(peers, 'node_modules/@portkey-ai/gateway/build/start-server.js');
-  if (!existsSync(server)) await run('npm', ['ci', '--ignore-scripts'], { cwd: peers });
+  if (!existsSync(server)) {
+    process.stderr.write('installing the Portkey gateway from npm, once\n');
+    await run('npm', ['ci', '--ignore-scripts'], { cwd: peers });
+  }
   const port = await freePort();
   const folder = folderFor('portkey');
   const child = start(name, process.execPath,

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import path from 'node:path';
 import { B } from './gateways.mjs';
-import { front, idle, pinned, start, stop, until } from './processes.mjs';
+import { front, idle, pageFaults, pinned, start, stop, until } from './processes.mjs';
 
 function startLoad(mode, target, options) {
   const args = [mode, '--port', String(target.port)];
@@ -48,10 +48,12 @@ export async function hold(target, options, look) {
 export async function measure(slice, order) {
   const sums = new Map();
   for (const t of order)
-    sums.set(t, { cpu: 0, count: 0, total: 0, p50: [], p99: [], perSecond: [] });
+    sums.set(t, { cpu: 0, count: 0, total: 0, faults: 0, p50: [], p99: [], perSecond: [] });
   for (const t of order) {
+    const before = pageFaults(t.gateway);
     const r = await slice(t);
     const s = sums.get(t);
+    s.faults += pageFaults(t.gateway) - before;
     s.cpu += r.cpu.gateway_ns || 0;
     s.count += r.window_requests ?? r.window_events;
     s.total += r.total_requests ?? r.total_events;
@@ -60,6 +62,9 @@ export async function measure(slice, order) {
     s.perSecond.push(r.window_requests / r.window_s);
     await idle(t.behind);
   }
-  for (const s of sums.values()) s.each = s.cpu / s.count / 1000;
+  for (const s of sums.values()) {
+    s.each = s.cpu / s.count / 1000;
+    s.faults /= s.total;
+  }
   return sums;
 }

@@ -4,6 +4,7 @@
  * Every ceiling of Safehouse, in one place. Bytes unless the name says otherwise.
  */
 #define LIMIT_REQUEST_BODY (32u << 20)   /* default; `max_body` in the configuration */
+#define LIMIT_BODY_MEMORY (256u << 20)   /* default; bodies that a gateway worker holds */
 #define LIMIT_ANSWER_BODY (64u << 20)    /* one answer; beyond it the exchange is cut */
 #define LIMIT_TURN_PLAIN (128u << 20)    /* a turn before compression, and after decompression */
 #define LIMIT_JSON_DEPTH 128             /* nesting of outside JSON */

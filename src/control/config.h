@@ -139,9 +139,10 @@ struct config {
     enum config_rule sandbox;          /* strict = required, lenient = best-effort */
     enum config_rule unencrypted_swap; /* strict = refuse, lenient = accept */
     struct {
-        uint64_t workers;   /* 0 = as many as processors */
-        uint64_t max_body;  /* bytes of a request's body */
-        uint64_t ring_size; /* bytes of the exchange ring, 0 = default */
+        uint64_t workers;       /* 0 = as many as processors */
+        uint64_t max_body;      /* bytes of a request's body */
+        uint64_t body_memory;   /* bytes of bodies that a worker holds at one time */
+        uint64_t ring_size;     /* bytes of the exchange ring, 0 = default */
         enum config_rule nginx; /* strict = started with the rest, lenient = someone's own */
     } gateway;
     struct {
@@ -188,8 +189,8 @@ struct config {
         struct {
             struct config_detected *at;
             size_t count;
-        } projects; /* what differs there */
-        char rules[CONFIG_PATH]; /* "" = none of one's own */
+        } projects;               /* what differs there */
+        char rules[CONFIG_PATH];  /* "" = none of one's own */
         struct config_names mute; /* rules and classes */
     } detect;
 };

@@ -216,6 +216,7 @@ static const struct config_field tls_table[] = {
 static const struct config_field gateway_table[] = {
     NUMBER("workers", gateway.workers, 1, 64),
     SIZE("max_body", gateway.max_body, 1024, LIMIT_REQUEST_BODY),
+    SIZE("body_memory", gateway.body_memory, LIMIT_REQUEST_BODY, 1ull << 36),
     SIZE("ring_size", gateway.ring_size, 16u << 20, 1ull << 36),
     RULE("nginx", gateway.nginx, "started", "own"),
 };
@@ -288,6 +289,7 @@ struct config *config_new(void) {
     if (!c)
         return NULL;
     c->gateway.max_body = LIMIT_REQUEST_BODY;
+    c->gateway.body_memory = LIMIT_BODY_MEMORY;
     memcpy(c->prices.currency, "USD", 4);
     c->prices.defaults = true;
     return c;

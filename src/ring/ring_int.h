@@ -32,8 +32,8 @@ struct shared_region {
 };
 
 struct shared_slot {
-    _Atomic uint32_t first[RING_CHAINS]; /* block number, RING_NONE = no block */
-    _Atomic uint32_t tries;              /* of sealers, to judge the content */
+    _Atomic uint32_t first[RING_CHAINS];  /* block number, RING_NONE = no block */
+    _Atomic uint32_t tries;               /* of sealers, to judge the content */
     _Atomic uint64_t length[RING_CHAINS]; /* bytes written */
     uint8_t zero_[24];
     struct ring_meta meta;
@@ -97,6 +97,7 @@ struct ring_region {
     uint32_t free_slot_count;
     uint32_t *closed; /* slots that the sealer has, oldest first, a circle */
     uint32_t closed_at, closed_count;
+    uint32_t touched; /* blocks before this one have their pages in this process */
     uint32_t waited;  /* admissions since the oldest was not done */
     uint32_t starved; /* times that there was no room */
     struct own_slot *slots;

@@ -7,7 +7,8 @@
  * allocate wrongly, and its death leaves nothing half done: a block is linked into its chain before
  * it is written to, and a length is published after the bytes.
  *
- * Nothing here makes a system call between claim and unclaim, but the one that wakes the sealer.
+ * Nothing here makes a system call between claim and unclaim, but for two: one wakes the sealer,
+ * one calls up pages that were never used.
  */
 #include "ring/ring_int.h"
 
@@ -15,12 +16,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 
+#define CALL_UP_BLOCKS 64u /* 256 KiB */
 #define TAKE_BACK_STEPS 8  /* closed slots taken back in one admission */
 #define PATIENCE_STEPS 64u /* admissions that wait for the oldest before another is looked at */
 #define SWEEP_STEPS 64u    /* admissions without room for each look at all closed slots */
@@ -46,29 +49,6 @@ static void free_block(struct ring_region *g, uint32_t b) {
     g->next[b] = g->free_block;
     g->free_block = b;
     g->free_blocks++;
-}
-
-/* The chain gets one block more. It ends, for a reader, before it begins to be reachable. */
-static void add_block(struct ring_region *g, struct own_slot *own, struct shared_slot *shared,
-                      enum ring_chain c) {
-    _Atomic uint32_t *next = ring_next(g->ring, g->number);
-    uint32_t b = g->free_block;
-    g->free_block = g->next[b];
-    g->free_blocks--;
-    if (own->promised[c]) {
-        own->promised[c]--;
-        g->promised--;
-    }
-    g->next[b] = RING_NONE;
-    atomic_store_explicit(&next[b], RING_NONE, memory_order_relaxed);
-    if (own->last[c] == RING_NONE) {
-        own->first[c] = b;
-        atomic_store_explicit(&shared->first[c], b, memory_order_release);
-    } else {
-        g->next[own->last[c]] = b;
-        atomic_store_explicit(&next[own->last[c]], b, memory_order_release);
-    }
-    own->last[c] = b;
 }
 
 /* The sealer is done with the slot: its blocks are zero and free. */
@@ -114,6 +94,52 @@ static void take_back_some(struct ring_region *g, uint32_t most) {
         put_closed(g, get_closed(g));
         g->waited = 0;
     }
+}
+
+/*
+ * The pages of blocks that this worker never had in hand are called up together, before the first
+ * of them is written to: one by one, the faults cost more than the copying. Fresh blocks are taken
+ * in the order of their numbers. Without it (an older kernel, no memory) they come one by one.
+ */
+static void call_up(struct ring_region *g, uint32_t b) {
+    uint32_t blocks = g->ring->geo.blocks;
+    uint32_t to = blocks - b < CALL_UP_BLOCKS ? blocks : b + CALL_UP_BLOCKS;
+    madvise(ring_block(g->ring, g->number, b), (size_t)(to - b) * RING_BLOCK_BYTES,
+            MADV_POPULATE_WRITE);
+    g->touched = to;
+}
+
+/* There is one. Rather one that was used before, if any can be had. */
+static uint32_t take_block(struct ring_region *g) {
+    if (g->free_block >= g->touched)
+        take_back_some(g, TAKE_BACK_STEPS);
+    uint32_t b = g->free_block;
+    g->free_block = g->next[b];
+    g->free_blocks--;
+    if (b >= g->touched)
+        call_up(g, b);
+    return b;
+}
+
+/* The chain gets one block more. It ends, for a reader, before it begins to be reachable. */
+static void add_block(struct ring_region *g, struct own_slot *own, struct shared_slot *shared,
+                      enum ring_chain c) {
+    _Atomic uint32_t *next = ring_next(g->ring, g->number);
+    uint32_t b = take_block(g);
+    if (own->promised[c]) {
+        own->promised[c]--;
+        g->promised--;
+    }
+    g->next[b] = RING_NONE;
+    atomic_store_explicit(&next[b], RING_NONE, memory_order_relaxed);
+    if (own->last[c] == RING_NONE) {
+        own->first[c] = b;
+        atomic_store_explicit(&shared->first[c], b, memory_order_release);
+    } else {
+        g->next[own->last[c]] = b;
+        atomic_store_explicit(&next[own->last[c]], b, memory_order_release);
+    }
+    own->last[c] = b;
 }
 
 /* There is no room: takes back what is done in order, and once in a while whatever is done. */

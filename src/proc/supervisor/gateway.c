@@ -145,6 +145,7 @@ static int make(struct supervisor *s, const struct settings *settings, const str
                                     .certificate = m->certificate,
                                     .certificate_key = m->key,
                                     .max_body = settings->config->gateway.max_body,
+                                    .body_memory = settings->config->gateway.body_memory,
                                     .workers = checks_workers(settings->config),
                                     .best_effort = settings->config->sandbox == CONFIG_LENIENT,
                                     .providers = m->providers,

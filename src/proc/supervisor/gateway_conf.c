@@ -170,7 +170,7 @@ static int put_limits(struct buf *out, const struct gateway_conf *c) {
                       "    client_header_buffer_size 4000;\n"
                       "    large_client_header_buffers 4 16k;\n"
                       "    client_max_body_size %llu;\n"
-                      "    client_body_buffer_size 1m;\n"
+                      "    client_body_buffer_size 64k;\n"
                       "    client_body_in_file_only off;\n",
                       body);
 }
@@ -212,7 +212,8 @@ static int put_proxy(struct buf *out) {
 
 /* Connections are kept for each provider by itself, so no one's are ever used for another. */
 static int put_upstreams(struct buf *out, const struct gateway_conf *c) {
-    int rc = 0;
+    unsigned long long memory = c->body_memory ? c->body_memory : LIMIT_BODY_MEMORY;
+    int rc = buf_printf(out, "    safehouse_body_memory %llu;\n", memory);
     for (size_t i = 0; i < c->provider_count && !rc; i++) {
         struct target t;
         rc = take_host(&t, &c->providers[i]);

@@ -48,10 +48,11 @@ struct gateway_conf {
     const char *listen;      /* "127.0.0.1:8080", "[::1]:8080" */
     const char *certificate; /* absolute; NULL or "": no TLS towards clients */
     const char *certificate_key;
-    const char *trusted; /* absolute: authorities for https providers; NULL or "": the system's */
-    uint64_t max_body;   /* bytes, up to LIMIT_REQUEST_BODY; 0 = that */
-    unsigned workers;    /* 0 = as many as processors */
-    bool best_effort;    /* of the parts alone: as SH_SANDBOX above */
+    const char *trusted;  /* absolute: authorities for https providers; NULL or "": the system's */
+    uint64_t max_body;    /* bytes, up to LIMIT_REQUEST_BODY; 0 = that */
+    uint64_t body_memory; /* bytes of bodies in a worker; 0 = LIMIT_BODY_MEMORY */
+    unsigned workers;     /* 0 = as many as processors */
+    bool best_effort;     /* of the parts alone: as SH_SANDBOX above */
     const struct gateway_provider *providers;
     size_t provider_count; /* 1 to LIMIT_PROVIDERS, names distinct */
 };

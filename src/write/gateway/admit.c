@@ -13,6 +13,7 @@
 #include "write/gateway/known.h"
 
 #define CHUNKED_ROOM 65536 /* set aside for a body of unknown length */
+#define TAKE_BYTES 16384u  /* of a body at once */
 
 /* Header names as nginx hashes them. */
 static ngx_uint_t hash_api_key, hash_connection, hash_encoding;
@@ -30,7 +31,9 @@ void gateway_admit_init(void) {
 /* Of the pool: for requests whose context is lost, and for what is not of the pool. */
 static void forget(void *data) {
     struct gateway_request *q = data;
+    const ngx_http_request_body_t *body = q->r->request_body;
     gateway_settle(q);
+    pieces_give(q->pieces, body && body->buf ? body->buf->last : NULL);
     if (q->strip)
         splice_strip_done(q->strip);
     gateway_masked_done(q->masked);
@@ -233,7 +236,7 @@ static void fill_meta(struct ring_meta *m, const struct gateway_request *q) {
 
 /* Counts bytes of a body against what a worker may hold. */
 static bool hold(struct gateway_request *q, uint64_t bytes) {
-    if (bytes > GATEWAY_BODIES - gateway_worker.bodies)
+    if (bytes > gateway_worker.bodies_max - gateway_worker.bodies)
         return false;
     gateway_worker.bodies += bytes;
     q->held += bytes;
@@ -284,14 +287,24 @@ ngx_int_t gateway_handler(ngx_http_request_t *r) {
 
 /* ---- the body ---- */
 
-/* Takes a piece of the body; 0 or why not. */
-static int take_piece(struct gateway_request *q, const u_char *p, size_t n) {
+/* Takes a few bytes of the body; 0 or why not. */
+static int take_some(struct gateway_request *q, const u_char *p, size_t n) {
     int rc = q->scanned ? reqscan_feed(&q->scan, p, n) : 0;
     int full = ring_append(gateway_worker.region, q->slot, RING_REQUEST, p, n);
     q->taken += n;
     if (!full && q->taken > q->held && !hold(q, n))
         full = ERR_FULL;
     return rc ? rc : full;
+}
+
+/* What was just looked at is copied while the nearest cache still has it. */
+static int take_all(struct gateway_request *q, const u_char *p, size_t n) {
+    int rc = 0;
+    for (size_t some; n && !rc; p += some, n -= some) {
+        some = n < TAKE_BYTES ? n : TAKE_BYTES;
+        rc = take_some(q, p, some);
+    }
+    return rc;
 }
 
 static enum errors_code why(struct gateway_request *q, int rc) {
@@ -318,43 +331,71 @@ static bool is_full(const ngx_http_request_body_t *b) {
     return b->rest > 0 && b->buf && b->buf->last == b->buf->end;
 }
 
-static size_t chain_bytes(const ngx_chain_t *cl) {
-    size_t n = 0;
-    for (; cl; cl = cl->next)
-        n += (size_t)(cl->buf->last - cl->buf->pos);
-    return n;
+static bool lies_in(const ngx_buf_t *b, const ngx_buf_t *memory) {
+    return b->pos >= memory->start && b->last <= memory->end;
 }
 
-static void move(ngx_buf_t *to, ngx_chain_t *cl) {
-    for (; cl; cl = cl->next) {
-        to->last = ngx_cpymem(to->last, cl->buf->pos, (size_t)(cl->buf->last - cl->buf->pos));
-        cl->buf->pos = cl->buf->last;
-    }
+static ngx_buf_t *add_own(ngx_http_request_t *r, u_char *at, ngx_chain_t ***end) {
+    ngx_chain_t *link = ngx_alloc_chain_link(r->pool);
+    ngx_buf_t *b = link ? ngx_calloc_buf(r->pool) : NULL;
+    if (!b)
+        return NULL;
+    b->tag = (ngx_buf_tag_t)&ngx_http_safehouse_module;
+    b->temporary = 1;
+    b->start = b->pos = b->last = at;
+    *link = (ngx_chain_t){.buf = b};
+    **end = link;
+    *end = &link->next;
+    return b;
 }
 
 /*
- * What nginx has read since the last time moves into memory of just that size, and nginx, which
- * then has no buffer in use, reads on into the same one. So a large body takes the memory that it
- * needs, in whatever chunks it comes, and never a file.
+ * Adds buffers of our own for what is in nginx's: one for all that lies in the memory that it reads
+ * into, where the framing between chunks is moved over. nginx then has no buffer in use.
  */
-static ngx_int_t set_aside(ngx_http_request_t *r, struct gateway_request *q, ngx_chain_t *in) {
+static ngx_int_t take_over(ngx_http_request_t *r, ngx_chain_t *from, ngx_chain_t **end) {
+    const ngx_buf_t *memory = r->request_body->buf;
+    ngx_buf_t *to = NULL;
+    for (; from; from = from->next) {
+        ngx_buf_t *b = from->buf;
+        size_t n = (size_t)(b->last - b->pos);
+        if (n == 0)
+            continue;
+        if (!to || !lies_in(to, memory) || !lies_in(b, memory))
+            to = add_own(r, b->pos, &end);
+        if (!to)
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (to->last != b->pos)
+            memmove(to->last, b->pos, n);
+        to->end = to->last += n;
+        b->pos = b->last;
+    }
+    return NGX_OK;
+}
+
+/*
+ * The memory that nginx has filled stays where it is, and nginx reads on into a new piece. So a
+ * large body takes the memory that it needs, in whatever chunks it comes, and never a file.
+ */
+static ngx_int_t read_on(ngx_http_request_t *r, struct gateway_request *q, ngx_chain_t *in) {
     ngx_http_request_body_t *body = r->request_body;
-    const ngx_buf_tag_t of_nginx = (ngx_buf_tag_t)&ngx_http_read_client_request_body;
-    ngx_chain_t **end = &body->bufs;
-    while (*end && (*end)->buf->tag != of_nginx)
-        end = &(*end)->next;
-    size_t n = chain_bytes(*end) + chain_bytes(in);
-    if (n == 0)
-        return NGX_OK;
-    ngx_chain_t *link = ngx_alloc_chain_link(r->pool);
-    ngx_buf_t *b = ngx_create_temp_buf(r->pool, n);
-    if (!link || !b)
+    ngx_chain_t **own = &body->bufs;
+    while (*own && (*own)->buf->tag == (ngx_buf_tag_t)&ngx_http_safehouse_module)
+        own = &(*own)->next;
+    ngx_chain_t *of_nginx = *own, **last = &of_nginx;
+    *own = NULL;
+    while (*last)
+        last = &(*last)->next;
+    *last = in;
+    struct piece *p = pieces_take();
+    if (!p)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    move(b, *end);
-    move(b, in);
-    *link = (ngx_chain_t){.buf = b};
-    *end = link;
-    q->set_aside = true;
+    p->next = q->pieces;
+    q->pieces = p;
+    if (take_over(r, of_nginx, own) != NGX_OK)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    body->buf->start = body->buf->pos = body->buf->last = p->bytes;
+    body->buf->end = p->bytes + sizeof p->bytes;
     return NGX_OK;
 }
 
@@ -366,13 +407,13 @@ ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in) {
         const ngx_buf_t *b = cl->buf;
         int rc = 0;
         if (b->last > b->pos)
-            rc = take_piece(q, b->pos, (size_t)(b->last - b->pos));
+            rc = take_all(q, b->pos, (size_t)(b->last - b->pos));
         if (!rc && b->last_buf && q->scanned)
             rc = reqscan_done(&q->scan);
         if (rc)
             return refuse_body(r, q, why(q, rc));
     }
     if (is_full(r->request_body))
-        return set_aside(r, q, in);
+        return read_on(r, q, in);
     return gateway_next_request_body(r, in);
 }

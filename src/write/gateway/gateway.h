@@ -16,8 +16,8 @@
  *   models.c    the list of models, where no provider's own will do
  *   probes.c    /healthz, /readyz, /metrics
  *   wipe.c      the request's end: its memory is overwritten
- *   confine.c, known.c, terminal.c    know nothing of nginx: the worker's sandbox, keys that it has
- *               checked before, where a stream ends
+ *   confine.c, known.c, pieces.c, terminal.c    know nothing of nginx: the worker's sandbox, keys
+ *               that it has checked before, memory for bodies, where a stream ends
  *
  * Functions that nginx calls return its codes (NGX_OK, NGX_ERROR, an HTTP status), all others ours.
  */
@@ -37,13 +37,13 @@
 #include "llm/splice.h"
 #include "llm/usage.h"
 #include "ring/ring.h"
+#include "write/gateway/pieces.h"
 #include "write/gateway/terminal.h"
 #include "write/mask/unmask.h"
 
 extern ngx_module_t ngx_http_safehouse_module;
 
 #define GATEWAY_ATTEMPTS 4
-#define GATEWAY_BODIES (256u << 20) /* bytes of requests' bodies in one worker at one time */
 
 /* ---- configuration ---- */
 
@@ -68,6 +68,7 @@ struct gateway_location {
 
 struct gateway_main {
     ngx_flag_t used;                             /* some location has a kind */
+    uint64_t body_memory;                        /* bytes of bodies that a worker may hold */
     uint16_t connect_ports[LIMIT_PROVIDERS + 1]; /* ended by 0 */
     ngx_uint_t connect_count;
     struct gateway_location *providers[LIMIT_PROVIDERS];
@@ -84,7 +85,8 @@ struct gateway_worker {
     struct metrics *metrics;
     int life_fd;          /* of an attached one: a pipe to the supervisor; else -1 */
     ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
-    uint64_t bodies;      /* bytes of request bodies that are held */
+    uint64_t bodies;      /* bytes of request bodies that are held, */
+    uint64_t bodies_max;  /* and may be */
     uint64_t log_version; /* of the snapshot that these two were read from: */
     struct snapshot_log log;
     char currency[SNAPSHOT_CURRENCY];
@@ -132,6 +134,7 @@ struct gateway_request {
     ngx_chain_t *body; /* as the client sent it, or masked */
     off_t body_len;
     uint64_t taken, held; /* bytes that came; of gateway_worker.bodies */
+    struct piece *pieces; /* what did not fit nginx's buffer lies in them, the newest first */
 
     /* the model */
     ngx_str_t asked;         /* as the client named it; in scan */
@@ -178,7 +181,6 @@ struct gateway_request {
     bool scanned;   /* the body is JSON */
     bool keepalive; /* as the client asked, before any error */
     bool body_refused;
-    bool set_aside;             /* the body was larger than nginx's buffer for it */
     bool asks_usage;            /* an edit asks for usage, the answer is to be stripped of it */
     bool chosen;                /* the next attempt is */
     bool sent;                  /* the last attempt may have reached its provider */

@@ -110,7 +110,7 @@ static int scan_again(struct gateway_request *q, const struct buf *body) {
 /* Providers get this one from now on. */
 static int replace_body(struct gateway_request *q, struct gateway_masked *m) {
     const uint64_t held = m->body.cap + m->mask.plain.cap;
-    if (held > GATEWAY_BODIES - gateway_worker.bodies)
+    if (held > gateway_worker.bodies_max - gateway_worker.bodies)
         return ERR_FULL;
     gateway_worker.bodies += held;
     q->held += held;

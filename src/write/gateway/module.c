@@ -3,12 +3,14 @@
  * when it starts (the ring's region, the shared tables, the sandbox) and gives back.
  *
  *   http:      safehouse_connect_port PORT;     a port that workers may connect to; repeatable
+ *              safehouse_body_memory BYTES;     of bodies that a worker holds at one time
  *   location:  safehouse on;                    every endpoint (llm/dialect.h)
  *              safehouse next;                  where an attempt that failed comes back to
  *              safehouse healthz | readyz | metrics;
  *              safehouse_provider NAME IDLE;    this provider's; a proxy_pass without URI goes with
  * it variables: $safehouse_authorization, $safehouse_api_key    the provider's credential
  */
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,6 +18,9 @@
 #include "write/gateway/confine.h"
 #include "write/gateway/gateway.h"
 #include "write/gateway/known.h"
+
+#define KEPT_BYTES (4 << 20)
+#define PAD_BYTES (256 << 10) /* that the heap grows by at once */
 
 struct gateway_worker gateway_worker;
 ngx_http_output_header_filter_pt gateway_next_header;
@@ -25,7 +30,10 @@ ngx_http_request_body_filter_pt gateway_next_request_body;
 /* ---- configuration ---- */
 
 static void *create_main(ngx_conf_t *cf) {
-    return ngx_pcalloc(cf->pool, sizeof(struct gateway_main));
+    struct gateway_main *m = ngx_pcalloc(cf->pool, sizeof *m);
+    if (m)
+        m->body_memory = LIMIT_BODY_MEMORY;
+    return m;
 }
 
 static void *create_location(ngx_conf_t *cf) {
@@ -45,6 +53,17 @@ static char *set_port(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     if (m->connect_count == LIMIT_PROVIDERS)
         return "is given too often";
     m->connect_ports[m->connect_count++] = (uint16_t)port;
+    return NGX_CONF_OK;
+}
+
+static char *set_body_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+    struct gateway_main *m = conf;
+    ngx_str_t *word = cf->args->elts;
+    off_t bytes = ngx_parse_offset(&word[1]);
+    (void)cmd;
+    if (bytes < (off_t)LIMIT_REQUEST_BODY)
+        return "takes bytes, as many as the largest body has at least";
+    m->body_memory = (uint64_t)bytes;
     return NGX_CONF_OK;
 }
 
@@ -99,6 +118,8 @@ static char *set_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
 
 static ngx_command_t commands[] = {
     {ngx_string("safehouse_connect_port"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_port,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    {ngx_string("safehouse_body_memory"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_body_memory,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("safehouse"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_kind,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
@@ -185,6 +206,16 @@ static int claim_all(struct gateway_worker *w) {
     return rc ? rc : ring_claim(w->ring, &w->region);
 }
 
+/*
+ * malloc gives what is free at the heap's end back to the system above 128 KiB, and takes it again,
+ * zeroed and page by page, for the next requests: so many bytes come and go with a few of them.
+ * Large blocks still are mapped by themselves.
+ */
+static void keep_memory(void) {
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TOP_PAD, PAD_BYTES);
+}
+
 static int take_up(const struct gateway_main *m) {
     struct gateway_worker *w = &gateway_worker;
     int ready_fd = gateway_env_fd("SH_READY_FD");
@@ -194,7 +225,9 @@ static int take_up(const struct gateway_main *m) {
         return rc;
     ring_set_wake_fd(w->ring, gateway_env_fd("SH_WAKE_FD"));
     w->life_fd = gateway_env_fd("SH_LIFE_FD");
+    w->bodies_max = m->body_memory;
     known_init();
+    keep_memory();
     rc = claim_all(w);
     if (!rc)
         rc = gateway_inspect_init();

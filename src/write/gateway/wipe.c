@@ -54,7 +54,7 @@ static size_t used_of(const ngx_http_request_t *r, u_char *p) {
     const ngx_http_upstream_t *u = r->upstream;
     size_t size = malloc_usable_size(p);
     u_char *high = NULL;
-    if (body && body->buf && body->buf->start == p && !(q && q->set_aside))
+    if (body && body->buf && body->buf->start == p)
         high = body->buf->last;
     else if (q && u && u->buffer.start == p)
         high = q->buffer_high;

@@ -45,6 +45,7 @@ static void reads_every_field(void **state) {
                    "gateway:\n"
                    "  workers: 2\n"
                    "  max_body: 8MiB\n"
+                   "  body_memory: 64MiB\n"
                    "  ring_size: 1GiB\n"
                    "vault:\n"
                    "  replica:\n"
@@ -64,6 +65,7 @@ static void reads_every_field(void **state) {
     assert_string_equal(c->tls.key, "/k.pem");
     assert_int_equal(c->gateway.workers, 2);
     assert_int_equal(c->gateway.max_body, 8u << 20);
+    assert_int_equal(c->gateway.body_memory, 64u << 20);
     assert_int_equal(c->gateway.ring_size, 1u << 30);
     assert_int_equal(c->vault.replica_count, 2);
     assert_string_equal(c->vault.replica[1], "/mnt/b");
@@ -94,6 +96,8 @@ static void says_what_is_wrong(void **state) {
          "f.yaml:1:21: \"max_body\" must be a number of bytes, KiB, MiB or GiB"},
         {"gateway: {max_body: 99999999999999999999}\n",
          "f.yaml:1:21: \"max_body\" must be a number of bytes, KiB, MiB or GiB"},
+        {"gateway: {body_memory: 31MiB}\n",
+         "f.yaml:1:24: \"body_memory\" must be between 33554432 and 68719476736"},
         {"gateway: {ring_size: 99999999999GiB}\n",
          "f.yaml:1:22: \"ring_size\" must be between 16777216 and 68719476736"},
         {"detect: {classes: {jwt: mask}}\n",
@@ -130,6 +134,7 @@ static void survives_odd_files(void **state) {
     char why[CONFIG_WHY];
     assert_int_equal(parse(&c, "", why), 0);
     assert_int_equal(c->gateway.max_body, LIMIT_REQUEST_BODY);
+    assert_int_equal(c->gateway.body_memory, LIMIT_BODY_MEMORY);
     config_free(c);
     assert_int_equal(parse(&c, "listen: [\n", why), ERR_SYNTAX);
     config_free(c);

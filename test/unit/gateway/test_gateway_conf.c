@@ -208,15 +208,18 @@ static void says_what_was_asked(void **state) {
     struct gateway_conf c = usual;
     has(&c, "worker_processes auto;");
     has(&c, "client_max_body_size 33554432;");
+    has(&c, "safehouse_body_memory 268435456;");
     has(&c, "listen 127.0.0.1:8080 backlog=4096 so_keepalive=on;");
     has_not(&c, "ssl");
     assert_false(gateway_conf_tls(&c));
     c.workers = 3;
     c.max_body = 65536;
+    c.body_memory = 64u << 20;
     c.certificate = "/etc/c.pem";
     c.certificate_key = "/etc/k.pem";
     has(&c, "worker_processes 3;");
     has(&c, "client_max_body_size 65536;");
+    has(&c, "safehouse_body_memory 67108864;");
     has(&c, "so_keepalive=on ssl;");
     has(&c, "ssl_certificate_key \"/etc/k.pem\";");
     has_not(&c, "proxy_ssl_");

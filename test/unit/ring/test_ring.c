@@ -232,6 +232,41 @@ static void ceilings(void **state) {
     ring_unclaim(g);
 }
 
+static blkcnt_t resident(void) {
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_blocks;
+}
+
+/* What the sealer gave back is used before memory that nobody has touched yet. */
+static void used_blocks_first(void **state) {
+    (void)state;
+    enum { BODY = 2 << 20, ROUNDS = 6 };
+    struct ring_region *g;
+    uint8_t *p = malloc(BODY);
+    assert_non_null(p);
+    memset(p, 'x', BODY);
+    make((size_t)64 << 20, 1);
+    assert_int_equal(ring_claim(ring, &g), 0);
+    struct ring_slot *now = admit(g, BODY), *next, *out[1];
+    assert_int_equal(ring_append(g, now, RING_REQUEST, p, BODY), 0);
+    const blkcnt_t first = resident();
+    assert_true(first >= BODY / 512);
+    assert_true(first < (BODY + (1 << 20)) / 512);
+    for (int round = 0; round < ROUNDS; round++) {
+        next = admit(g, BODY); /* before the other one is given back */
+        ring_close(g, now, RING_COMPLETE);
+        assert_int_equal(ring_collect(ring, out, 1), 1);
+        ring_release(out[0]);
+        assert_int_equal(ring_append(g, next, RING_REQUEST, p, BODY), 0);
+        now = next;
+    }
+    expect(now, RING_REQUEST, p, BODY);
+    assert_true(resident() - first < (1 << 20) / 512);
+    free(p);
+    ring_unclaim(g);
+}
+
 /* 10 000 open streams, 2 kB of request and 4 kB of answer each, in 210 MB. */
 static void many_streams(void **state) {
     (void)state;
@@ -793,6 +828,7 @@ int main(void) {
         cmocka_unit_test_teardown(waking, unmake),
         cmocka_unit_test_teardown(layout_written, unmake),
         cmocka_unit_test_teardown(layout_read, unmake),
+        cmocka_unit_test_teardown(used_blocks_first, unmake),
         cmocka_unit_test_teardown(hostile, unmake),
         cmocka_unit_test_teardown(hostile_claim, unmake),
         cmocka_unit_test_teardown(load, unmake),
