@@ -46,6 +46,7 @@ int cli_scan(int argc, char **argv);
 int cli_secret(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_ledger(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"

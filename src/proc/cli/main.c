@@ -31,6 +31,7 @@ static const struct command commands[] = {
     {"verify", cli_verify, "is the log what was written? names rows changed, added or missing"},
     {"secret", cli_secret, "where a secret was seen"},
     {"audit", cli_audit, "find what stands open on your own hosts"},
+    {"ledger", cli_ledger, "checkpoint, proofs, export, witness of the ledger"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},
