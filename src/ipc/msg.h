@@ -114,10 +114,10 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> vault: the ledger, to be read; answered with LEDGER_IS and END */                \
-    X(MSG_LEDGER,       60, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    X(MSG_LEDGER,       46, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* vault -> client, with a read-only descriptor of ledger.log: u64 bytes of it that are        \
        confirmed | the newest checkpoint */                                                        \
-    X(MSG_LEDGER_IS,    61, IPC_VAULT,      IPC_CLIENT,     4096)                                  \
+    X(MSG_LEDGER_IS,    47, IPC_VAULT,      IPC_CLIENT,     4096)                                  \
     /* client -> supervisor: read control.db again and publish; answered with END */               \
     X(MSG_RELOAD,       50, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
     /* client -> supervisor: read the configuration again (u8 1 = new gateway workers in any case); \

@@ -45,7 +45,7 @@ struct peer {
 };
 
 static int carries_fd(uint16_t msg) {
-    return msg == MSG_PEER || msg == MSG_INSERT || msg == MSG_DESCRIPTOR;
+    return msg == MSG_PEER || msg == MSG_INSERT || msg == MSG_DESCRIPTOR || msg == MSG_LEDGER_IS;
 }
 
 int peer_new(int fd, enum ipc_role self, enum ipc_role other, struct peer **ret) {

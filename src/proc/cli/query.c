@@ -79,12 +79,16 @@ static int say_sealed(const struct cells *c, const char *dir) {
     char reasons[1024], fix[CLI_PATH + 64];
     cells_reasons(c, reasons, sizeof reasons);
     bool locked = cells_failed_with(c, ERR_LOCKED), gone = cells_failed_with(c, ERR_PEER);
+    bool unnoted = cells_failed_with(c, ERR_IO);
     snprintf(fix, sizeof fix,
-             locked ? "open it with: safehouse unlock --dir %s"
-                    : "look at: safehouse status --dir %s",
+             locked    ? "open it with: safehouse unlock --dir %s"
+             : unnoted ? "the ledger cannot be written, and nothing opens that is not in it; is "
+                         "there room for %s/vault?"
+                       : "look at: safehouse status --dir %s",
              dir);
-    return cli_fail(CLI_INCOMPLETE, locked || gone ? fix : NULL, "%zu of %zu cells stay sealed: %s",
-                    cells_failed(c), cells_failed(c) + cells_opened(c), reasons);
+    return cli_fail(CLI_INCOMPLETE, locked || gone || unnoted ? fix : NULL,
+                    "%zu of %zu cells stay sealed: %s", cells_failed(c),
+                    cells_failed(c) + cells_opened(c), reasons);
 }
 
 static int keep(void *file, const void *p, size_t len) {
