@@ -184,6 +184,14 @@ struct config {
         } tags;
     } log;
     struct {
+        uint64_t content_days, metadata_days; /* that rows are kept; 0 = for ever */
+    } retention;
+    struct { /* what a record of processing says; "" = not stated */
+        char controller[512], contact[256], representative[256], officer[256], transfers[512];
+        struct config_names purposes, categories_people, categories_data, recipients, measures,
+            legal_bases;
+    } processing;
+    struct {
         bool enabled;
         struct config_pairs classes; /* "fingerprint", "seal", "allow", "block", "mask" */
         struct {

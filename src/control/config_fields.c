@@ -32,6 +32,10 @@
     {                                                                                              \
         .name = label, .kind = CONFIG_RULE, .offset = AT(member), .words = { strict, lenient }     \
     }
+#define DAYS(label, member)                                                                        \
+    {                                                                                              \
+        .name = label, .kind = CONFIG_NUMBER, .offset = AT(member), .min = 1, .max = DAYS_MAX      \
+    }
 #define TEXTS(label, member, counter)                                                              \
     {                                                                                              \
         .name = label, .kind = CONFIG_TEXTS, .offset = AT(member), .room = ROOM(member[0]),        \
@@ -238,6 +242,25 @@ static const struct config_field log_table[] = {
     SECTION("trace_id", log.trace_id, &trace_schema),
     MAP("tags", log.tags, LIMIT_TAGS, &tag_schema),
 };
+#define DAYS_MAX 36500
+#define STATED_MAX 64
+static const struct config_field retention_table[] = {
+    DAYS("content_days", retention.content_days),
+    DAYS("metadata_days", retention.metadata_days),
+};
+static const struct config_field processing_table[] = {
+    TEXT("controller", processing.controller),
+    TEXT("contact", processing.contact),
+    TEXT("representative", processing.representative),
+    TEXT("data_protection_officer", processing.officer),
+    NAMES("purposes", processing.purposes, STATED_MAX),
+    NAMES("legal_bases", processing.legal_bases, STATED_MAX),
+    NAMES("people", processing.categories_people, STATED_MAX),
+    NAMES("data", processing.categories_data, STATED_MAX),
+    NAMES("recipients", processing.recipients, STATED_MAX),
+    TEXT("transfers", processing.transfers),
+    NAMES("measures", processing.measures, STATED_MAX),
+};
 static const struct config_field detect_table[] = {
     FLAG("enabled", detect.enabled),
     PAIRS("classes", detect.classes, DETECT_CLASSES),
@@ -256,6 +279,8 @@ static const struct config_schema prices_schema = {
     "prices", prices_table, COUNT(prices_table), 0, 0, AT(prices.mark), NULL};
 static const struct config_schema log_schema = PART("log", log_table);
 static const struct config_schema detect_schema = PART("detect", detect_table);
+static const struct config_schema retention_schema = PART("retention", retention_table);
+static const struct config_schema processing_schema = PART("processing", processing_table);
 
 /* These tables are for struct config itself, so they begin at its beginning. */
 #define OWN(label, schema)                                                                         \
@@ -275,6 +300,8 @@ static const struct config_field top_table[] = {
     OWN("prices", &prices_schema),
     OWN("log", &log_schema),
     OWN("detect", &detect_schema),
+    OWN("retention", &retention_schema),
+    OWN("processing", &processing_schema),
     OWN("tls", &tls_schema),
     OWN("gateway", &gateway_schema),
     OWN("vault", &vault_schema),

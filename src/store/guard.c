@@ -65,6 +65,10 @@ static bool in_list(const char *p, size_t len, const char *const *list) {
 }
 
 static bool listed_table(const char *p, size_t len) {
+    static const char *const held[] = {"held_turns", "held_interactions", "held_findings"};
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++)
+        if (strlen(held[i]) == len && memcmp(p, held[i], len) == 0)
+            return true;
     for (int t = ROWS_DATA_KEYS; t <= (int)STORE_LEAVES; t++) {
         const char *name = store_table_name((enum rows_table)t);
         if (strlen(name) == len && memcmp(p, name, len) == 0)
@@ -279,7 +283,7 @@ static int check_one_table(const struct lexer *x, size_t i) {
         i += 2;
     if (i + 1 == x->count && is_name(x, i) && listed_table(text(x, i), x->tokens[i].len))
         return 0;
-    return deny(x->why, x->why_size, "the tables are data_keys, turns, interactions, findings and leaves");
+    return deny(x->why, x->why_size, "the tables are data_keys, turns, interactions, findings, leaves and held_turns, held_interactions, held_findings");
 }
 
 static int check_select(struct lexer *x, size_t i) {
@@ -369,7 +373,7 @@ static int check_table(const struct guard *g, const char *p, size_t len, char *w
     for (unsigned i = 0; i < g->ctes; i++)
         if (g->cte[i].len == len && memcmp(g->sql.p + g->cte[i].at, p, len) == 0)
             return 0;
-    return deny(why, why_size, "no table %.*s: the tables are data_keys, turns, interactions, findings and leaves",
+    return deny(why, why_size, "no table %.*s: the tables are data_keys, turns, interactions, findings, leaves and held_turns, held_interactions, held_findings",
                 (int)(len > 100 ? 100 : len), p);
 }
 

@@ -70,6 +70,11 @@ static const char *const statements[] = {
     " interaction" ID ", key" NAME ", subject" ID ", class" NAME ", rule" NAME ", place" NAME ","
     " count UInt32" BYTES ", fingerprint String" BYTES ", fingerprint_key UInt32" BYTES ", " PLACE ")"
     " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, project, time)" SETTINGS,
+    /* What outlives the partitions that it was in, because somebody is held. Engine, order, codecs
+     * and aliases are the other table's. */
+    "CREATE TABLE IF NOT EXISTS held_turns AS turns",
+    "CREATE TABLE IF NOT EXISTS held_interactions AS interactions",
+    "CREATE TABLE IF NOT EXISTS held_findings AS findings",
     /* In no order of time: a batch is looked up by its number. */
     "CREATE TABLE IF NOT EXISTS leaves (time" TIME NEAR ", sealer UInt64" BYTES ", batch UInt64" NEAR ","
     " tables Array(UInt8)" BYTES ", months Array(UInt32)" BYTES ","

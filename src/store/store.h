@@ -52,6 +52,25 @@ int store_insert(struct store *s, enum rows_table t, uint64_t sealer, uint64_t b
 int store_insert_file(struct store *s, int fd, uint64_t sealer, uint64_t batch, uint32_t rows,
                       bool again);
 
+/* ---- retention (retain.c) ---- */
+
+/* A partition of a table: a month, as 202611. */
+struct store_partition {
+    uint32_t month;
+    uint64_t rows, held;
+};
+/* Those of turns, interactions or findings, the oldest first; at most `max`. *ret_n: how many. `held`
+ * are subjects, 16 bytes each, whose rows are counted. */
+int store_partitions(struct store *s, enum rows_table t, const uint8_t *held, size_t held_len,
+                     struct store_partition *ret, size_t max, size_t *ret_n);
+/*
+ * Copies the rows of the subjects in `held` (16 bytes each) to the table's held_ one, unless they are
+ * there, then drops the partition. May be done again after any failure. *ret_held: rows of it that
+ * are kept. ERR_USAGE: not a table that is retained; ERR_IO.
+ */
+int store_retain(struct store *s, enum rows_table t, uint32_t month, const uint8_t *held,
+                 size_t held_len, uint64_t *ret_held);
+
 /* A connection that can only read, with limits on time, memory and result. */
 int store_reader_open(struct store *s, struct store_reader **ret);
 void store_reader_close(struct store_reader *r); /* NULL-safe */

@@ -111,12 +111,71 @@ static void read_sealer(struct state *s) {
     }
 }
 
+/* ---- retention ---- */
+
+#define MONTHS_MAX 1024 /* of one table */
+
+static int answer_supervisor(struct state *s, enum ipc_msg msg, const struct buf *b) {
+    int rc = peer_send(s->child.supervisor, msg, b->p, b->len, -1);
+    return rc ? rc : peer_flush_wait(s->child.supervisor, 5000);
+}
+
+static int put_months(struct state *s, enum rows_table t, const struct frame *f, struct buf *out) {
+    static struct store_partition months[MONTHS_MAX];
+    uint8_t row[21];
+    size_t n = 0;
+    int rc = store_partitions(s->store, t, f->p, f->len, months, MONTHS_MAX, &n);
+    for (size_t i = 0; !rc && i < n; i++) {
+        row[0] = (uint8_t)t;
+        put_u32(row + 1, months[i].month);
+        put_u64(row + 5, months[i].rows);
+        put_u64(row + 13, months[i].held);
+        rc = buf_append(out, row, sizeof row);
+    }
+    return rc;
+}
+
+static int tell_months(struct state *s, const struct frame *f) {
+    struct buf out;
+    uint8_t head[4] = {0};
+    buf_init(&out, LIMIT_FRAME);
+    int rc = buf_append(&out, head, sizeof head);
+    for (int t = ROWS_TURNS; !rc && t <= ROWS_FINDINGS; t++)
+        rc = put_months(s, (enum rows_table)t, f, &out);
+    if (rc) {
+        buf_clear(&out);
+        put_u32(head, (uint32_t)rc);
+        rc = buf_append(&out, head, sizeof head);
+    }
+    rc = rc ? rc : answer_supervisor(s, MSG_MONTHS_ARE, &out);
+    buf_wipe(&out);
+    return rc;
+}
+
+static int drop_month(struct state *s, const struct frame *f) {
+    uint8_t answer[12] = {0};
+    uint64_t held = 0;
+    if (f->len < 5)
+        return ERR_SYNTAX;
+    int rc = store_retain(s->store, (enum rows_table)f->p[0], get_u32(f->p + 1), f->p + 5, f->len - 5,
+                          &held);
+    log_event(rc ? "month-not-dropped" : "month-dropped", LOG_U64("table", f->p[0]),
+              LOG_U64("month", get_u32(f->p + 1)), LOG_U64("kept", held), LOG_END);
+    put_u32(answer, (uint32_t)rc);
+    put_u64(answer + 4, held);
+    const struct buf b = {.p = answer, .len = sizeof answer};
+    return answer_supervisor(s, MSG_DROPPED, &b);
+}
+
 static void read_supervisor(struct state *s) {
     struct frame f;
     int rc;
     while ((rc = peer_recv(s->child.supervisor, &f)) == 0) {
         if (f.msg == MSG_STOP) {
             s->stop = true;
+        } else if (f.msg == MSG_MONTHS || f.msg == MSG_DROP) {
+            if (f.msg == MSG_MONTHS ? tell_months(s, &f) : drop_month(s, &f))
+                s->stop = true;
         } else if (f.msg == MSG_PEER && f.len == 1 && f.p[0] == IPC_SEALER && f.fd >= 0) {
             peer_free(s->sealer);
             s->sealer = NULL;

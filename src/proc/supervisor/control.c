@@ -15,6 +15,7 @@
 #include "proc/supervisor/supervisor_int.h"
 
 #define IDLE_NS (15000 * MS)
+#define RETENTION_NS (600000 * MS)
 #define CONFIGURE_NS (60000 * MS) /* two reloads in a row, the first one's workers too slow */
 #define USAGE_NS (500 * MS)       /* how long a status waits for the sealer's figures */
 
@@ -121,6 +122,14 @@ static int handle(struct client *c, const struct frame *f) {
         answer_attach(c);
         return 0;
     }
+    if (f->msg == MSG_RETAIN) {
+        if (f->len != 1)
+            return ERR_SYNTAX;
+        c->want = WANT_RETENTION;
+        c->end_ns = clock_mono_ns() + RETENTION_NS;
+        retention_ask(c->supervisor, f->p[0] == 1);
+        return 0;
+    }
     if (f->msg == MSG_CONFIGURE) {
         if (f->len != 1)
             return ERR_SYNTAX;
@@ -189,6 +198,19 @@ void control_configuring(struct supervisor *s) {
 void control_configured(struct supervisor *s, int rc, const char *text) {
     for (int i = 0; i < CLIENTS; i++)
         if (s->clients[i].peer && s->clients[i].want == WANT_CONFIGURED)
+            answer_end(&s->clients[i], rc, text);
+}
+
+void control_retained(struct supervisor *s, json_t *o) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (s->clients[i].peer && s->clients[i].want == WANT_RETENTION)
+            send_object(&s->clients[i], json_incref(o));
+    json_decref(o);
+}
+
+void control_retention(struct supervisor *s, int rc, const char *text) {
+    for (int i = 0; i < CLIENTS; i++)
+        if (s->clients[i].peer && s->clients[i].want == WANT_RETENTION)
             answer_end(&s->clients[i], rc, text);
 }
 

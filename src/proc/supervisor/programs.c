@@ -95,7 +95,9 @@ static int handle(struct program *p, const struct frame *f) {
         program_running(p, f->p[0], f->p[1]);
         return 0;
     }
-    return f->msg == MSG_USAGE_IS ? control_usage(p->supervisor, f) : ERR_DENIED;
+    if (f->msg == MSG_USAGE_IS)
+        return control_usage(p->supervisor, f);
+    return retention_frame(p->supervisor, f);
 }
 
 static void read_control(void *arg, uint32_t events) {

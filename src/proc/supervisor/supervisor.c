@@ -150,6 +150,7 @@ static int tick(void *arg) {
     publish_tick(s, now, &due);
     tables_tick(s, now, &due);
     control_tick(s, now, &due);
+    retention_tick(s, now, &due);
     announce(s);
     stop_tick(s, now, &due);
     now = clock_mono_ns();
@@ -233,6 +234,8 @@ static int begin(struct supervisor *s) {
                 s->spec->install->dir, err_text(rc));
     if (!rc && (rc = tables_place(s)) != 0)
         why_say(s->why, rc, "cannot watch the providers: %s", err_text(rc));
+    if (!rc && (rc = retention_new(&s->retention)) != 0)
+        why_say(s->why, rc, "out of memory");
     if (!rc)
         rc = control_start(s);
     return rc ? rc : programs_start(s);
@@ -245,6 +248,7 @@ static void end(struct supervisor *s) {
             waitpid(s->programs[i].pid, NULL, 0);
     vault_done(s);
     control_done(s);
+    retention_free(s->retention);
     for (int i = 0; i < PROGRAMS; i++)
         peer_free(s->programs[i].control);
     unlinkat(s->run_fd, "ready", 0);

@@ -11,6 +11,7 @@
  *   own.c         in its place, an nginx that someone else starts and attaches
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
+ *   retention.c   months that are over go, once a day and when asked for
  *   publish.c     configuration and control.db -> snapshot
  *   control.c     clients of D/run/control.sock
  *   report.c      what a status says
@@ -60,7 +61,14 @@ struct program {
 enum vault_lock { VAULT_ASKED, VAULT_UNLOCKED, VAULT_LOCKED, VAULT_WRONG_PASSPHRASE };
 
 /* CONFIGURE becomes CONFIGURED when the reading begins that the client will hear of. */
-enum want { WANT_NOTHING, WANT_RELOAD, WANT_STATUS, WANT_CONFIGURE, WANT_CONFIGURED };
+enum want {
+    WANT_NOTHING,
+    WANT_RELOAD,
+    WANT_STATUS,
+    WANT_CONFIGURE,
+    WANT_CONFIGURED,
+    WANT_RETENTION,
+};
 
 /* What nginx is given beside its configuration, in memory files of the gateway's own. */
 struct tls_files {
@@ -158,6 +166,7 @@ struct supervisor {
     struct client clients[CLIENTS];
     struct usage usage;
     uint64_t usage_ns; /* when it came; 0 = never */
+    struct retention *retention;
     /* vault.c */
     enum vault_lock lock;
     bool passphrase_sent;
@@ -272,6 +281,16 @@ void vault_running(struct supervisor *s);
 void vault_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 void vault_done(struct supervisor *s);
 
+/* ---- retention.c ---- */
+struct retention;
+int retention_new(struct retention **ret);
+void retention_free(struct retention *r); /* NULL-safe */
+/* Begins, or joins what is under way; control_retention tells how it went. `dry`: nothing is done. */
+void retention_ask(struct supervisor *s, bool dry);
+void retention_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+/* An answer of vault or store. ERR_DENIED: nobody asked; ERR_SYNTAX. */
+int retention_frame(struct supervisor *s, const struct frame *f);
+
 /* ---- publish.c ---- */
 /* These settings; the version before stays in force when it fails. Sleeps for what is left of the
  * snapshot's grace. */
@@ -289,6 +308,9 @@ void control_published(struct supervisor *s, int rc);
 void control_configuring(struct supervisor *s);
 void control_configured(struct supervisor *s, int rc, const char *text);
 int control_usage(struct supervisor *s, const struct frame *f);
+/* Retention: an object for whoever waits for it (taken), and its end. */
+void control_retained(struct supervisor *s, json_t *o);
+void control_retention(struct supervisor *s, int rc, const char *text);
 
 /* ---- report.c ---- */
 /* The object of MSG_STATUS_IS; NULL without memory. */

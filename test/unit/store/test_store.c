@@ -278,6 +278,55 @@ static int ask(struct store_reader *r, const char *format, const char *sql, stru
     return store_reader_query(r, format, strlen(format), sql, strlen(sql), sink, out, why, 512);
 }
 
+/* A month goes, the held person's rows of it stay in another table, and again changes nothing. */
+static void a_month_goes(struct store *st) {
+    static struct sample a;
+    struct store_partition parts[4];
+    struct store_reader *r;
+    struct buf out, before;
+    char why[512];
+    size_t n;
+    uint64_t held = 0;
+    uint8_t ids[2 * UUID_BYTES] = {0};
+    buf_init(&out, 1 << 20);
+    buf_init(&before, 1 << 20);
+    make_sample(&a, 5, 1, NOVEMBER, DECEMBER);
+    MUST(insert(st, &a, false) == 0);
+    memcpy(ids + UUID_BYTES, a.turns[1].ctx.subject, UUID_BYTES); /* every fifth turn */
+    MUST(!store_partitions(st, ROWS_TURNS, ids, sizeof ids, parts, 4, &n) && n == 2);
+    MUST(parts[0].month == 202511 && parts[1].month == 202512 && parts[0].rows == EXCHANGES / 2);
+    MUST(parts[0].held == EXCHANGES / 10);
+    MUST(store_partitions(st, ROWS_DATA_KEYS, NULL, 0, parts, 4, &n) == ERR_USAGE);
+    MUST(store_retain(st, ROWS_DATA_KEYS, 202511, NULL, 0, &held) == ERR_USAGE);
+    MUST(store_retain(st, ROWS_TURNS, 202511, ids, 17, &held) == ERR_USAGE);
+    MUST(!store_reader_open(st, &r));
+    const char *of_held = "SELECT id, body FROM turns WHERE toYYYYMM(time) = 202511 AND subject ="
+                          " (SELECT max(subject) FROM turns WHERE sealer = 5 AND index = 4)"
+                          " ORDER BY id";
+    MUST(!ask(r, "TSV", of_held, &before, why) && before.len > 0);
+    for (int twice = 0; twice < 2; twice++) {
+        MUST(!store_retain(st, ROWS_TURNS, 202511, ids, sizeof ids, &held));
+        MUST(held == EXCHANGES / 10);
+        MUST(count(st, ROWS_TURNS, 5, 1) == EXCHANGES / 2);
+    }
+    MUST(!ask(r, "TSV", "SELECT id, body FROM held_turns ORDER BY id", &out, why));
+    MUST(out.len == before.len && !memcmp(out.p, before.p, out.len));
+    MUST(!store_partitions(st, ROWS_TURNS, NULL, 0, parts, 4, &n) && n == 1 && parts[0].month == 202512);
+    MUST(count(st, ROWS_INTERACTIONS, 5, 1) == EXCHANGES); /* content and metadata are apart */
+    MUST(!store_retain(st, ROWS_INTERACTIONS, 202511, NULL, 0, &held) && held == 0);
+    MUST(count(st, ROWS_INTERACTIONS, 5, 1) == EXCHANGES / 2);
+    MUST(count(st, ROWS_DATA_KEYS, 5, 1) == EXCHANGES / 10); /* they outlive what they open */
+    store_reader_close(r);
+    buf_wipe(&out);
+    buf_wipe(&before);
+    free_sample(&a);
+}
+
+static void retention_drops_months(void **state) {
+    (void)state;
+    in_child(a_month_goes);
+}
+
 static void half_of_it(struct store *st) {
     static struct sample a;
     make_sample(&a, 8, 1, NOVEMBER, DECEMBER);
@@ -661,6 +710,7 @@ static void a_configuration_beside_it_is_not_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(batches_go_in_once, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(retention_drops_months, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_batch_of_two_months_is_completed, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(damaged_files_leave_nothing, make_folder, remove_folder),
