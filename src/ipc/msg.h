@@ -130,6 +130,39 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_ATTACH,       55, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
     /* supervisor -> client, with a descriptor: the variable that is to have its number */         \
     X(MSG_DESCRIPTOR,   56, IPC_SUPERVISOR, IPC_CLIENT,     64)                                    \
+    /* Retention (doc/retention.md). supervisor -> vault: who is held? i32 0 or ERR_* | k x 16 id */  \
+    X(MSG_HOLDS,        90, IPC_SUPERVISOR, IPC_VAULT,      0)                                     \
+    X(MSG_HOLDS_ARE,    91, IPC_VAULT,      IPC_SUPERVISOR, LIMIT_FRAME)                           \
+    /* supervisor -> store: k x 16 held id; store -> supervisor: i32 0 or ERR_* |                   \
+       n x (u8 table | u32 month, as 202611 | u64 rows | u64 of them of held subjects) */          \
+    X(MSG_MONTHS,       92, IPC_SUPERVISOR, IPC_STORE,      LIMIT_FRAME)                           \
+    X(MSG_MONTHS_ARE,   93, IPC_STORE,      IPC_SUPERVISOR, LIMIT_FRAME)                           \
+    /* supervisor -> vault: u8 table | u32 month | u64 rows | u64 held | u32 days that rows are kept:  \
+       the ledger is to have it; answered when it is durable, i32 0 or ERR_* */                    \
+    X(MSG_RETENTION,    94, IPC_SUPERVISOR, IPC_VAULT,      25)                                    \
+    X(MSG_RETENTION_IS, 95, IPC_VAULT,      IPC_SUPERVISOR, 4)                                     \
+    /* supervisor -> store: u8 table | u32 month | k x 16 held id: copy theirs, drop the month;     \
+       answered with i32 0 or ERR_* | u64 rows that are kept */                                    \
+    X(MSG_DROP,         96, IPC_SUPERVISOR, IPC_STORE,      LIMIT_FRAME)                           \
+    X(MSG_DROPPED,      97, IPC_STORE,      IPC_SUPERVISOR, 12)                                    \
+    /* client -> vault, about persons (record/inquiry.h has the layouts): find, export, erase, hold,   \
+       release; answered with SUBJECTS_ARE for each person, or RECEIPT, and END */                 \
+    X(MSG_SUBJECTS,     80, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \
+    X(MSG_SUBJECTS_ARE, 81, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* vault -> client: a signed note (doc/erasure.md, doc/export.md) */                           \
+    X(MSG_RECEIPT,      82, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* client -> vault: who read what, of these subjects and that time; answered with READING for     \
+       each entry of the ledger, and END */                                                        \
+    X(MSG_READINGS,     83, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \
+    X(MSG_READING,      84, IPC_VAULT,      IPC_CLIENT,     4096)                                  \
+    /* client -> vault: 16 request | 32 SHA-256 of the file | u32 cells: an export is whole; answered   \
+       with RECEIPT and END */                                                                     \
+    X(MSG_EXPORTED,     85, IPC_CLIENT,     IPC_VAULT,      52)                                    \
+    /* client -> vault: a new generation of keys now; answered with END when it is there */        \
+    X(MSG_RENEW,        86, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    /* client -> supervisor: u8 1 = only say what would be done; answered with STATUS_IS for each     \
+       month that is due, and END */                                                               \
+    X(MSG_RETAIN,       98, IPC_CLIENT,     IPC_SUPERVISOR, 1)                                     \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

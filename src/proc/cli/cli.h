@@ -47,6 +47,8 @@ int cli_secret(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
+int cli_subject(int argc, char **argv);
+int cli_retention(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"

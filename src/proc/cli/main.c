@@ -32,6 +32,8 @@ static const struct command commands[] = {
     {"secret", cli_secret, "where a secret was seen"},
     {"audit", cli_audit, "find what stands open on your own hosts"},
     {"ledger", cli_ledger, "checkpoint, proofs, export, witness of the ledger"},
+    {"subject", cli_subject, "find, export, erase, hold or release one person"},
+    {"retention", cli_retention, "let months go that are over"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},

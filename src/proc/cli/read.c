@@ -26,15 +26,20 @@ void read_harden(void) {
 /* ---- standard output ---- */
 
 void out_init(struct out *o) {
-    *o = (struct out){.terminal = isatty(STDOUT_FILENO) == 1};
+    *o = (struct out){.terminal = isatty(STDOUT_FILENO) == 1, .fd = STDOUT_FILENO};
     buf_init(&o->held, HELD_BYTES + 8);
 }
 
-static int write_all(const uint8_t *p, size_t len) {
+void out_to(struct out *o, int fd) {
+    *o = (struct out){.fd = fd};
+    buf_init(&o->held, HELD_BYTES + 8);
+}
+
+static int write_all(int fd, const uint8_t *p, size_t len) {
     while (len > 0) {
-        ssize_t n = write(STDOUT_FILENO, p, len);
+        ssize_t n = write(fd, p, len);
         if (n < 0 && errno == EAGAIN) { /* a pipe that its other end made non-blocking */
-            struct pollfd f = {.fd = STDOUT_FILENO, .events = POLLOUT};
+            struct pollfd f = {.fd = fd, .events = POLLOUT};
             poll(&f, 1, -1);
         } else if (n < 0 && errno != EINTR) {
             return ERR_IO;
@@ -48,7 +53,7 @@ static int write_all(const uint8_t *p, size_t len) {
 }
 
 static int flush(struct out *o) {
-    int rc = write_all(o->held.p, o->held.len);
+    int rc = write_all(o->fd, o->held.p, o->held.len);
     buf_clear(&o->held);
     return rc;
 }

@@ -21,11 +21,14 @@
  */
 struct out {
     bool terminal;
+    int fd;
     bool lead; /* the last byte was 0xc2, which may begin a C1 control character */
     struct buf held;
 };
 
 void out_init(struct out *o);
+/* The same to a file, whose bytes are written as they are. Borrows fd. */
+void out_to(struct out *o, int fd);
 /* ERR_IO: nobody reads any more. */
 int out_write(void *out, const void *p, size_t len);
 /* Writes what is held and lets the memory go; after any result. */

@@ -37,6 +37,7 @@ struct client {
     struct opening *opening; /* NULL: no cells since the last GO */
     int rc;                  /* of the cells so far: the first failure ends the request */
     bool answering;          /* GO was noted; opening_next goes on */
+    bool waiting;            /* for clients_answer */
 };
 
 /* ---- coming and going ---- */
@@ -49,6 +50,8 @@ static void hang_up(struct vault *v, struct client *c) {
 }
 
 static void drop(struct vault *v, struct client *c) {
+    erase_client_gone(v, c);
+    renew_client_gone(v, c);
     hang_up(v, c);
     opening_free(c->opening);
     sodium_memzero(c, sizeof *c);
@@ -119,6 +122,73 @@ static void end_request(struct client *c) {
     c->rc = 0;
 }
 
+struct ledger_who who_of(const struct client_who *w, const char *reason, size_t reason_len) {
+    return (struct ledger_who){.uid = w->uid, .reason = reason, .reason_len = reason_len};
+}
+
+static int send_answer(struct client *c, int rc, const struct answer *a) {
+    int sent = 0;
+    for (size_t at = 0; !sent && !rc && at < a->frames.len;) {
+        const uint8_t *p = a->frames.p + at;
+        const size_t len = get_u32(p + 2);
+        sent = peer_send(c->peer, (enum ipc_msg)get_u16(p), p + ANSWER_HEAD, len, -1);
+        at += ANSWER_HEAD + len;
+    }
+    return sent ? sent : rc ? end(c, rc, *a->why ? a->why : err_text(rc)) : end_rc(c, 0);
+}
+
+void clients_answer(struct vault *v, struct client *c, int rc, const struct answer *a) {
+    c->waiting = false;
+    if (c->peer && send_answer(c, rc, a))
+        hang_up(v, c);
+}
+
+static int subjects(struct vault *v, struct client *c, const struct frame *f) {
+    struct inquiry q;
+    struct answer a = {0};
+    const struct client_who who = {.uid = c->uid};
+    int rc = inquiry_decode(&q, f->p, f->len);
+    if (rc)
+        return rc;
+    const struct ledger_who noted = who_of(&who, q.reason, q.reason_len);
+    buf_init(&a.frames, LIMIT_FRAME);
+    rc = q.verb == INQUIRY_ERASE ? erase_begin(v, &q, c, &who, &a) : person_answer(v, &q, &noted, &a);
+    sodium_memzero((void *)(uintptr_t)f->p, f->len); /* names, as in unlock */
+    c->waiting = q.verb == INQUIRY_ERASE && !rc;
+    rc = c->waiting ? 0 : send_answer(c, rc, &a);
+    buf_wipe(&a.frames);
+    return rc;
+}
+
+static int readings(struct vault *v, struct client *c, const struct frame *f) {
+    struct answer a = {0};
+    buf_init(&a.frames, LIMIT_FRAME);
+    int rc = readings_answer(v, f->p, f->len, &a);
+    if (rc != ERR_SYNTAX)
+        rc = send_answer(c, rc, &a);
+    buf_wipe(&a.frames);
+    return rc;
+}
+
+static int exported(struct vault *v, struct client *c, const struct frame *f) {
+    struct answer a = {0};
+    const struct client_who who = {.uid = c->uid};
+    const struct ledger_who noted = who_of(&who, "", 0);
+    buf_init(&a.frames, LIMIT_FRAME);
+    int rc = export_done(v, f->p, f->len, &noted, &a);
+    if (rc != ERR_SYNTAX)
+        rc = send_answer(c, rc, &a);
+    buf_wipe(&a.frames);
+    return rc;
+}
+
+static int renew(struct vault *v, struct client *c) {
+    struct answer a = {0};
+    int rc = renew_ask(v, c, &a);
+    c->waiting = !rc;
+    return rc ? send_answer(c, rc, &a) : 0;
+}
+
 static int unlock(struct vault *v, struct client *c, const struct frame *f) {
     char text[96];
     unsigned wait_s = state_patience(v);
@@ -129,6 +199,8 @@ static int unlock(struct vault *v, struct client *c, const struct frame *f) {
         snprintf(text, sizeof text, "too many wrong passphrases: try again in %u s", wait_s);
         return end(c, rc, text);
     }
+    if (rc == ERR_DENIED && v->stale)
+        return end(c, rc, v->stale);
     return rc == ERR_UNAUTHENTICATED ? end(c, rc, "wrong passphrase") : end_rc(c, rc);
 }
 
@@ -277,6 +349,14 @@ static int take_frame(struct vault *v, struct client *c, const struct frame *f) 
         return status(v, c);
     case MSG_LEDGER:
         return ledger(v, c);
+    case MSG_SUBJECTS:
+        return subjects(v, c, f);
+    case MSG_READINGS:
+        return readings(v, c, f);
+    case MSG_EXPORTED:
+        return exported(v, c, f);
+    case MSG_RENEW:
+        return renew(v, c);
     case MSG_SECRET_TAG:
         return secret(v, c, f);
     case MSG_OPEN_WHY:
@@ -310,6 +390,8 @@ static int client_turn(struct vault *v, struct client *c) {
     while (!rc && clock_mono_ns() < until) {
         if (c->answering)
             rc = answer(c);
+        else if (c->waiting)
+            rc = ERR_AGAIN;
         else if ((rc = peer_recv(c->peer, &f)) == 0)
             rc = take_frame(v, c, &f);
         if (!rc && peer_wants_write(c->peer))
@@ -323,7 +405,7 @@ static int client_turn(struct vault *v, struct client *c) {
 /* Whose turn was: in its place, or NULL after it was dropped. */
 static struct client *after_turn(struct vault *v, struct client *c, int rc) {
     if (!rc || rc == ERR_AGAIN) {
-        vault_watch(v, c->peer, !c->answering && !peer_wants_write(c->peer));
+        vault_watch(v, c->peer, !c->answering && !c->waiting && !peer_wants_write(c->peer));
         return c;
     }
     if (rc != ERR_PEER)

@@ -33,6 +33,7 @@ static const int syscalls[] = {
     SYS_openat,  SYS_pread64,  SYS_pwrite64,   SYS_fsync,     SYS_fdatasync,  SYS_ftruncate,
     SYS_unlink,  SYS_unlinkat, SYS_access,     SYS_faccessat, SYS_faccessat2, SYS_stat,
     SYS_lstat,   SYS_readlink, SYS_readlinkat, SYS_getcwd,    SYS_fchmod,     SYS_fchown,
+    SYS_link,    SYS_linkat,   SYS_rename,     SYS_renameat,  SYS_renameat2, /* generations */
     SYS_sysinfo, /* qsort asks how much memory there is */
     -1,
 };
@@ -98,6 +99,8 @@ static void from_supervisor(struct vault *v, const struct frame *f) {
         state_unlock(v, f->p, f->len);
         /* The frame lies in the peer's buffer, which is ours until the next call. */
         sodium_memzero((void *)(uintptr_t)f->p, f->len);
+    } else if (f->msg == MSG_HOLDS || f->msg == MSG_RETENTION) {
+        v->stop = retain_frame(v, f) != 0;
     } else if (f->msg == MSG_PEER && f->len == 1 && f->p[0] == IPC_SEALER && f->fd >= 0) {
         sealer_take(v, f->fd);
     } else if (f->fd >= 0) {
@@ -125,8 +128,13 @@ static int tick(void *arg) {
     if (!v->stop) {
         ms = sooner(ms, clients_turn(v));
         ms = sooner(ms, state_turn(v));
+        ms = sooner(ms, erase_turn(v));
+        ms = sooner(ms, renew_turn(v));
+        ms = sooner(ms, checkpoint_turn(v));
     }
-    ms = sooner(ms, keys_replica_step(v->keys, clock_mono_ns()));
+    fresh_turn(v);
+    if (!v->stale)
+        ms = sooner(ms, keys_replica_step(v->keys, clock_mono_ns()));
     if (v->stop)
         loop_stop(v->loop);
     return ms;
@@ -224,6 +232,11 @@ static int begin(struct vault *v) {
         return rc;
     open_ledger(v);
     sealer_init(v);
+    rc = erase_init(v);
+    if (rc)
+        return rc;
+    keys_replica_check_first(v->keys);
+    fresh_look(v);
     rc = clients_start(v);
     if (rc)
         return rc;
@@ -242,6 +255,8 @@ static int serve(void) {
     }
     clients_stop(&v);
     sealer_drop(&v);
+    sodium_free(v.erasing);
+    buf_wipe(&v.forget);
     ledger_close(v.ledger);
     keys_close(v.keys);
     return 0;

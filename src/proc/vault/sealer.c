@@ -124,6 +124,9 @@ static int on_pool(struct vault *v, unsigned wanted) {
 
 static int handle_question(struct vault *v, uint16_t msg, const uint8_t *p, size_t len) {
     switch (msg) {
+    case MSG_FORGOTTEN:
+        v->forgot = get_u32(p);
+        return 0;
     case MSG_HELLO:
         return on_hello(v, p);
     case MSG_SUBJECT:
@@ -141,9 +144,13 @@ static int begin_questions(struct vault *v) {
 
 static int commit_questions(struct vault *v) {
     int rc = keys_commit(v->keys);
-    if (!rc)
-        v->writer = v->lent;
-    return rc;
+    if (rc)
+        return rc;
+    v->writer = v->lent;
+    v->forgotten = v->forgot;
+    if (v->forgotten == v->forget_number && !v->forget_due)
+        buf_clear(&v->forget);
+    return 0;
 }
 
 static void undo_questions(struct vault *v) {
@@ -278,6 +285,7 @@ void sealer_drop(struct vault *v) {
     v->sealer = NULL;
     v->greeted = false;
     v->lent = v->writer = 0;
+    v->forget_due = v->forget.len > 0;
     clear_round(&v->questions);
     clear_round(&v->batches);
     buf_clear(&v->answers);
@@ -325,6 +333,9 @@ static int take_frame(struct vault *v, const struct frame *f) {
     case MSG_ASSIGN:
         rc = f->len < UUID_BYTES ? ERR_SYNTAX
                                  : parse_question(&q, f->p + UUID_BYTES, f->len - UUID_BYTES);
+        break;
+    case MSG_FORGOTTEN:
+        rc = f->len == 4 ? 0 : ERR_SYNTAX;
         break;
     case MSG_POOL:
         return take_pool(v, f);
@@ -377,6 +388,8 @@ int sealer_turn(struct vault *v) {
     run_round(v, &v->questions);
     if (v->sealer)
         run_round(v, &v->batches);
+    if (v->sealer && v->writer && v->forget_due)
+        sealer_forget(v);
     if (!v->sealer)
         return -1;
     int ms = wait_ms(v);
@@ -395,4 +408,31 @@ void sealer_lend_again(struct vault *v) {
     if (rc)
         log_event("lending-failed", LOG_ERR(rc), LOG_END);
     send_answers(v);
+}
+
+int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row_bytes) {
+    struct buf b;
+    uint8_t number[4];
+    if (!v->sealer || !v->writer)
+        return ERR_PEER;
+    put_u32(number, ++v->forget_number);
+    buf_init(&b, LIMIT_FRAME);
+    int rc = buf_append(&b, number, sizeof number);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = buf_append(&b, rows + i * row_bytes, UUID_BYTES);
+    if (!rc)
+        rc = peer_send(v->sealer, MSG_FORGET, b.p, b.len, -1);
+    buf_wipe(&b);
+    if (rc)
+        sealer_drop(v);
+    else
+        vault_watch(v, v->sealer, true);
+    return rc;
+}
+
+int sealer_forget(struct vault *v) {
+    v->forget_due = false;
+    int rc = sealer_forget_ids(v, v->forget.p, v->forget.len / UUID_BYTES, UUID_BYTES);
+    v->forget_due = rc != 0;
+    return rc;
 }

@@ -29,6 +29,8 @@ static void wrong_passphrase(struct vault *v) {
 int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len) {
     if (state_patience(v))
         return ERR_AGAIN;
+    if (fresh_look(v))
+        return ERR_DENIED;
     int rc = keys_unlock(v->keys, passphrase, len);
     traces_wipe();
     if (rc == ERR_UNAUTHENTICATED) {

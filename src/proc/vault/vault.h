@@ -10,6 +10,12 @@
  *   opening.c   one opening request: cells in, ledger, plaintext out
  *   noting.c    the ledger's entries about it
  *   secret.c    the fingerprints of a value that is looked for
+ *   person.c    one person: found, held, exported
+ *   erase.c     erased, together with the sealer
+ *   readings.c  who read what, for the persons read about
+ *   renew.c     the next generation of keys, and when
+ *   retain.c    retention: who is held, and the ledger's entry
+ *   fresh.c     is this the newest there is of this vault?
  *   states.c    locked and unlocked
  */
 #include <stdbool.h>
@@ -20,6 +26,7 @@
 #include "ipc/loop.h"
 #include "read/ledger/ledger.h"
 #include "read/subject/keys.h"
+#include "record/inquiry.h"
 
 #define VAULT_CLIENTS_MAX 32
 #define VAULT_TURN_NS 20000000ull /* of one kind of work, before others get their turn */
@@ -40,6 +47,7 @@ struct round {
 };
 
 struct client;
+struct erasing;
 
 struct vault {
     struct child child;
@@ -58,6 +66,18 @@ struct vault {
     struct client *clients[VAULT_CLIENTS_MAX];
     size_t client_count, client_first; /* whose turn is first, by turns */
     size_t open_bytes;                 /* sealed cells that wait in all clients' requests */
+
+    struct erasing *erasing;
+    struct buf forget; /* ids that were erased, which the sealer has not said that it forgot */
+    bool forget_due;   /* it has not been told on this connection */
+    uint32_t forget_number, forgot, forgotten; /* told; answered: in this round, committed */
+
+    const char *stale;      /* why this vault is an old one, and stays locked; NULL: it is not */
+    uint64_t saved_entries; /* of the ledger, in the checkpoint that is kept outside */
+    uint64_t save_ns;       /* the next one not before */
+    struct client *renewing; /* who waits for a new generation */
+    bool renew_now;
+    uint64_t renew_ns; /* after a failure: not before this */
 
     unsigned asked; /* for fingerprints, since */
     uint64_t asked_ns;
@@ -79,12 +99,79 @@ void sealer_drop(struct vault *v);
 int sealer_turn(struct vault *v);
 /* Lends the lasting pepper, after an unlock. */
 void sealer_lend_again(struct vault *v);
+/* Tells the sealer to forget v->forget, or (_ids) rows that begin with an id; v->forget_number is
+ * what it will answer with. ERR_PEER: it is not there. */
+int sealer_forget(struct vault *v);
+int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row_bytes);
 
 /* ---- clients.c ---- */
 int clients_start(struct vault *v);
 int clients_turn(struct vault *v);    /* as sealer_turn */
 void clients_locked(struct vault *v); /* what is being answered ends, and plaintext is dropped */
 void clients_stop(struct vault *v);
+
+/* Frames for a client, and what END says. */
+#define ANSWER_HEAD 6 /* u16 message | u32 length */
+struct answer {
+    struct buf frames;
+    char why[1536];
+};
+/* A request that took longer is answered. */
+void clients_answer(struct vault *v, struct client *c, int rc, const struct answer *a);
+/* Who it is, as the ledger is told; kept while a request takes its time. */
+struct client_who {
+    uint32_t uid;
+};
+struct ledger_who who_of(const struct client_who *w, const char *reason, size_t reason_len);
+
+/* ---- person.c ---- */
+int answer_add(struct answer *a, enum ipc_msg msg, const void *p, size_t len);
+int answer_fail(struct answer *a, int rc, const char *why); /* gives rc */
+/* find, export, hold, release. */
+int person_answer(struct vault *v, const struct inquiry *q, const struct ledger_who *who,
+                  struct answer *a);
+/* The one person whom the names lead to; *ret_name is borrowed from q. ERR_NOTFOUND, ERR_EXISTS:
+ * several; ERR_AGAIN. The ids are to be buf_wiped in any case. */
+int person_only(struct vault *v, const struct inquiry *q, struct answer *a, struct keys_person *ret,
+                const uint8_t **ret_name, size_t *ret_len);
+/* Appends the entry with the person's ids as its subject part, durably. ERR_IO: it could not. */
+int person_note(struct vault *v, const struct keys_person *p, struct ledger_draft *d,
+                struct ledger_receipt *ret);
+/* An export is whole: 16 request | 32 SHA-256 | u32 cells. The ledger has it, then the note. */
+int export_done(struct vault *v, const uint8_t *p, size_t len, const struct ledger_who *who,
+                struct answer *a);
+
+/* ---- erase.c ---- */
+int erase_init(struct vault *v);
+/* 0: it has begun, and clients_answer follows. */
+int erase_begin(struct vault *v, const struct inquiry *q, struct client *c,
+                const struct client_who *who, struct answer *a);
+void erase_client_gone(struct vault *v, const struct client *c);
+int erase_turn(struct vault *v); /* as sealer_turn */
+/* Finishes or calls off what was begun. ERR_DENIED: the ledger has an erasure that the keys do not
+ * know, so they are old. */
+int erase_recover(struct vault *v);
+
+/* ---- readings.c ---- */
+int readings_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
+
+/* ---- renew.c ---- */
+/* 0: clients_answer follows. */
+int renew_ask(struct vault *v, struct client *c, struct answer *a);
+void renew_client_gone(struct vault *v, const struct client *c);
+int renew_turn(struct vault *v); /* as sealer_turn */
+
+/* ---- retain.c ---- */
+/* HOLDS and RETENTION, answered to the supervisor. ERR_*: the supervisor is gone. */
+int retain_frame(struct vault *v, const struct frame *f);
+
+/* ---- fresh.c ---- */
+/* The ledger's newest checkpoint into the keys, in a transaction of the caller. */
+int checkpoint_save(struct vault *v);
+int checkpoint_turn(struct vault *v); /* as sealer_turn */
+/* Compares everything; finishes erasures. NULL: all is well, else why not (v->stale). */
+const char *fresh_look(struct vault *v);
+void fresh_turn(struct vault *v); /* when a replica comes back */
 
 /* ---- opening.c ---- */
 struct opening;

@@ -1,6 +1,7 @@
 /* What the ledger says of itself: only what is confirmed. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,6 +54,17 @@ int ledger_covers(const struct ledger *l, const char *checkpoint, size_t len) {
         return ERR_AGAIN;
     rc = ledger_walk(l->fd, &walk, &end);
     return rc ? rc : s.rc;
+}
+
+int ledger_sign(const struct ledger *l, struct buf *out) {
+    static const char first[] = LEDGER_ORIGIN "receipt/";
+    uint8_t signature[NOTE_SIGNATURE_BYTES];
+    /* A log's origin goes on with hex digits. */
+    if (out->len < sizeof first || memcmp(out->p, first, sizeof first - 1))
+        return ERR_USAGE;
+    crypto_sign_ed25519_detached(signature, NULL, out->p, out->len, l->secret);
+    int rc = buf_append_u8(out, '\n');
+    return rc ? rc : note_put_signature(out, &l->sure.key, signature, sizeof signature);
 }
 
 int ledger_reader(const struct ledger *l) {

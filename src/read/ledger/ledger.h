@@ -112,6 +112,9 @@ const struct note_key *ledger_key(const struct ledger *l);
  * the file.
  */
 int ledger_covers(const struct ledger *l, const char *checkpoint, size_t len);
+/* Signs a note's text, which is in `out` and begins with a line that is no log's origin, and appends
+ * the empty line and the signature's. ERR_USAGE: it could be taken for a checkpoint. */
+int ledger_sign(const struct ledger *l, struct buf *out);
 /* A new descriptor of the log, read-only, of which the first totals.bytes are confirmed. The caller
  * closes it. */
 int ledger_reader(const struct ledger *l);

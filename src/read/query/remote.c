@@ -427,3 +427,25 @@ int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const
     hang_up(&r->vault);
     return rc;
 }
+
+int remote_vault(struct remote *r, enum ipc_msg msg, const void *p, size_t len, remote_frame *fn,
+                 void *arg) {
+    r->why[0] = 0;
+    int rc = reach(r, "vault", IPC_VAULT, &r->vault);
+    if (!rc)
+        rc = peer_send(r->vault, msg, p, len, -1);
+    if (!rc)
+        rc = peer_flush_wait(r->vault, SEND_MS);
+    while (!rc) {
+        struct frame f;
+        rc = peer_recv_wait(r->vault, &f, ANSWER_MS);
+        if (!rc && f.fd >= 0)
+            rc = ERR_DENIED;
+        if (!rc && f.msg == MSG_END)
+            return end_of(r, &f);
+        if (!rc)
+            rc = fn ? fn(arg, f.msg, f.p, f.len) : ERR_DENIED;
+    }
+    hang_up(&r->vault);
+    return rc;
+}

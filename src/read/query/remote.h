@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "ipc/msg.h"
 #include "read/query/cells.h"
 
 struct remote;
@@ -31,6 +32,11 @@ void remote_open(void *remote, const struct cell *cells, size_t n, struct opened
  * characters each, zeros for a number that it does not know. ERR_LOCKED, ERR_AGAIN: too often. */
 int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const uint8_t *wanted,
                        size_t wanted_len, struct buf *ret_tags);
+
+/* Asks the vault one thing: every frame of its answer goes to `fn` (not 0 ends it), then END's code. */
+typedef int remote_frame(void *arg, uint16_t msg, const uint8_t *p, size_t len);
+int remote_vault(struct remote *r, enum ipc_msg msg, const void *p, size_t len, remote_frame *fn,
+                 void *arg);
 
 /* Lets the connections go until they are needed again: the store serves few clients at a time. */
 void remote_rest(struct remote *r);

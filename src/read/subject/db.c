@@ -55,7 +55,7 @@ static const struct {
      "(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, time INTEGER NOT NULL,"
      " generation INTEGER NOT NULL, version INTEGER NOT NULL) STRICT"},
     {"TABLE", "checkpoints",
-     "(n INTEGER PRIMARY KEY CHECK (n = 1), size INTEGER NOT NULL, hash BLOB NOT NULL,"
+     "(n INTEGER PRIMARY KEY CHECK (n = 1), note BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
     /* Not in replicas: what is about to be erased. */
     {"TABLE", "intents", "(n INTEGER PRIMARY KEY, erasure BLOB NOT NULL, id BLOB NOT NULL) STRICT"},
@@ -104,7 +104,7 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_HOLD_END] = "UPDATE holds SET tag = NULL, reason = NULL, version = ? WHERE tag = ?",
     [KEYS_HELD] = "SELECT s.id FROM holds h JOIN subjects s ON s.pepper = ? AND s.tag = h.tag"
                   " WHERE h.tag IS NOT NULL",
-    [KEYS_CHECKPOINT_SET] = "INSERT OR REPLACE INTO checkpoints VALUES(1, ?, ?, ?)",
+    [KEYS_CHECKPOINT_SET] = "INSERT OR REPLACE INTO checkpoints VALUES(1, ?, ?)",
     [KEYS_RECORD_ADD] = "INSERT INTO people VALUES(NULL, NULL, ?) RETURNING n",
     [KEYS_RECORD_SET] = "UPDATE people SET box = ?, version = ? WHERE n = ?",
     [KEYS_RECORD_EACH] = "SELECT n, version, box FROM people WHERE n > ? AND box IS NOT NULL"

@@ -150,13 +150,15 @@ int keys_erasure(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]);
  */
 bool keys_renew_due(struct keys *k, uint64_t *ret_since_us);
 int keys_renew(struct keys *k);
+bool keys_renewing(const struct keys *k);
 
-/* The ledger's newest size and head hash, as it is known outside of it: kept here and in the replicas.
- * In a transaction of the caller. */
-int keys_checkpoint_set(struct keys *k, uint64_t size, const uint8_t hash[32]);
+/* The ledger's newest checkpoint, a signed note, as it is known outside of it: kept here and in the
+ * replicas. In a transaction of the caller. */
+#define KEYS_NOTE_MAX 1024
+int keys_checkpoint_set(struct keys *k, const void *note, size_t len);
 /* The i-th that is known: 0 is vault.db's own, 1... the replicas'. ERR_NOTFOUND: there are no more;
  * ERR_AGAIN: this one is not there now. */
-int keys_checkpoint(struct keys *k, size_t i, uint64_t *ret_size, uint8_t ret_hash[32]);
+int keys_checkpoint(struct keys *k, size_t i, char ret_note[KEYS_NOTE_MAX], size_t *ret_len);
 
 struct keys_counts {
     uint64_t subjects;   /* ids that are somebody's */
@@ -191,6 +193,12 @@ enum keys_replica_state {
 /* ERR_LIMIT, ERR_NOMEM. */
 int keys_replica_add(struct keys *k, const char *dir);
 size_t keys_replica_count(const struct keys *k);
+const char *keys_replica_dir(const struct keys *k, size_t i);
+/* From now on nothing is copied to a replica that came (back) before the caller has compared its
+ * checkpoint with the ledger, and said so: an old vault must not overwrite what knows more. */
+void keys_replica_check_first(struct keys *k);
+bool keys_replica_unchecked(const struct keys *k);
+void keys_replica_checked(struct keys *k);
 enum keys_replica_state keys_replica_state(const struct keys *k, size_t i);
 /* A bounded piece of copying, outside of a transaction. Returns in how many ms to come again, at
  * the latest when something was committed; -1: only then. `now_ns` is monotonic time. */

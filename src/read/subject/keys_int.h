@@ -77,8 +77,10 @@ struct replica {
     uint64_t looked_ns; /* when, last; 0: never */
     bool more;          /* the last piece was not all */
     bool renewing;      /* what is attached is its next file, of our generation */
-    uint64_t size;      /* of the ledger, as its checkpoint says */
-    uint8_t hash[32];
+    bool old;           /* of an older generation: to be made anew */
+    bool unchecked;     /* attached, and nobody has said yet that we are not older than it */
+    char note[KEYS_NOTE_MAX]; /* the ledger's checkpoint that it has */
+    size_t note_len;
 };
 
 struct keys {
@@ -100,6 +102,7 @@ struct keys {
     uint64_t renewed;       /* the version up to which subjects are in it */
     struct replica replicas[KEYS_REPLICAS_MAX];
     size_t replica_count;
+    bool check_first; /* replicas are not copied to before keys_replica_checked */
 };
 
 /* ---- db.c ---- */
@@ -166,7 +169,8 @@ int keys_swap(const char *dir);
 /* Every table that replicas have, in the order in which they are copied; NULL-ended. */
 extern const char *const keys_tables[];
 /* The checkpoint in the database `name`. ERR_AGAIN: it has none. */
-int keys_checkpoint_of(struct keys *k, const char *name, uint64_t *ret_size, uint8_t ret_hash[32]);
+int keys_checkpoint_of(struct keys *k, const char *name, char ret_note[KEYS_NOTE_MAX],
+                       size_t *ret_len);
 /* Lets all of them go, to be looked at anew. */
 void keys_replicas_rest(struct keys *k);
 

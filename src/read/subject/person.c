@@ -170,18 +170,20 @@ int keys_erasure(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]) {
 
 /* ---- the ledger's checkpoint ---- */
 
-int keys_checkpoint_set(struct keys *k, uint64_t size, const uint8_t hash[32]) {
-    return keys_run(k, KEYS_CHECKPOINT_SET, NULL, "nbn", size, hash, (size_t)32, ++k->version);
+int keys_checkpoint_set(struct keys *k, const void *note, size_t len) {
+    if (len > KEYS_NOTE_MAX)
+        return ERR_LIMIT;
+    return keys_run(k, KEYS_CHECKPOINT_SET, NULL, "bn", note, len, ++k->version);
 }
 
-int keys_checkpoint(struct keys *k, size_t i, uint64_t *ret_size, uint8_t ret_hash[32]) {
+int keys_checkpoint(struct keys *k, size_t i, char ret_note[KEYS_NOTE_MAX], size_t *ret_len) {
     if (i > k->replica_count)
         return ERR_NOTFOUND;
     if (i) {
         const struct replica *r = &k->replicas[i - 1];
-        *ret_size = r->size;
-        memcpy(ret_hash, r->hash, 32);
-        return r->size ? 0 : ERR_AGAIN;
+        memcpy(ret_note, r->note, r->note_len);
+        *ret_len = r->note_len;
+        return r->note_len ? 0 : ERR_AGAIN;
     }
-    return keys_checkpoint_of(k, "main", ret_size, ret_hash);
+    return keys_checkpoint_of(k, "main", ret_note, ret_len);
 }

@@ -192,6 +192,10 @@ static int take_over(struct keys *k) {
     return rc ? rc : swapped;
 }
 
+bool keys_renewing(const struct keys *k) {
+    return k->renewing;
+}
+
 int keys_renew(struct keys *k) {
     unsigned n = 0;
     if (!k->open)

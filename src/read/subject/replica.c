@@ -41,6 +41,28 @@ int keys_replica_add(struct keys *k, const char *dir) {
     return 0;
 }
 
+void keys_replica_check_first(struct keys *k) {
+    k->check_first = true;
+}
+
+bool keys_replica_unchecked(const struct keys *k) {
+    for (size_t i = 0; i < k->replica_count; i++)
+        if (k->replicas[i].attached && k->replicas[i].unchecked)
+            return true;
+    return false;
+}
+
+void keys_replica_checked(struct keys *k) {
+    for (size_t i = 0; i < k->replica_count; i++) {
+        k->replicas[i].unchecked = false;
+        k->replicas[i].looked_ns = 0;
+    }
+}
+
+const char *keys_replica_dir(const struct keys *k, size_t i) {
+    return k->replicas[i].dir;
+}
+
 size_t keys_replica_count(const struct keys *k) {
     return k->replica_count;
 }
@@ -75,18 +97,23 @@ void keys_replicas_rest(struct keys *k) {
     }
 }
 
-int keys_checkpoint_of(struct keys *k, const char *name, uint64_t *ret_size, uint8_t ret_hash[32]) {
+int keys_checkpoint_of(struct keys *k, const char *name, char ret_note[KEYS_NOTE_MAX],
+                       size_t *ret_len) {
     char sql[96];
     sqlite3_stmt *s = NULL;
-    snprintf(sql, sizeof sql, "SELECT size, hash FROM %s.checkpoints", name);
+    snprintf(sql, sizeof sql, "SELECT note FROM %s.checkpoints", name);
     int rc = keys_translate(sqlite3_prepare_v2(k->sql, sql, -1, &s, NULL));
     int code = rc ? SQLITE_DONE : sqlite3_step(s);
     if (!rc && code != SQLITE_ROW)
         rc = code == SQLITE_DONE ? ERR_AGAIN : keys_translate(code);
-    if (!rc)
-        *ret_size = (uint64_t)sqlite3_column_int64(s, 0);
-    if (!rc)
-        rc = keys_column(s, 1, ret_hash, 32);
+    const void *note = rc ? NULL : sqlite3_column_blob(s, 0);
+    const int len = note ? sqlite3_column_bytes(s, 0) : 0;
+    if (!rc && (len <= 0 || len > KEYS_NOTE_MAX))
+        rc = ERR_CORRUPT;
+    if (!rc) {
+        memcpy(ret_note, note, (size_t)len);
+        *ret_len = (size_t)len;
+    }
     sqlite3_finalize(s);
     return rc;
 }
@@ -134,7 +161,7 @@ static int examine(struct keys *k, struct replica *r, uint64_t *ret_generation) 
         rc = keys_schema(k, name);
     if (!rc && ours)
         rc = version_of(k, i, &r->version);
-    if (!rc && ours && (rc = keys_checkpoint_of(k, name, &r->size, r->hash)) == ERR_AGAIN)
+    if (!rc && ours && (rc = keys_checkpoint_of(k, name, r->note, &r->note_len)) == ERR_AGAIN)
         rc = 0;
     snprintf(sql, sizeof sql, "SELECT coalesce(max(n), 0) FROM r%u.generations", i);
     if (!rc)
@@ -142,8 +169,10 @@ static int examine(struct keys *k, struct replica *r, uint64_t *ret_generation) 
     if (rc)
         return rc;
     r->state = !ours                          ? KEYS_REPLICA_FOREIGN
-               : r->version > k->sure_version ? KEYS_REPLICA_NEWER
-                                              : KEYS_REPLICA_BEHIND;
+               : r->version > k->sure_version || *ret_generation > k->generation
+                   ? KEYS_REPLICA_NEWER
+                   : KEYS_REPLICA_BEHIND;
+    r->unchecked = k->check_first && ours;
     return 0;
 }
 
@@ -201,11 +230,10 @@ static int attach(struct keys *k, struct replica *r) {
     if (!rc)
         rc = attach_file(k, r, KEYS_FILE, "TRUNCATE");
     r->state = KEYS_REPLICA_BEHIND;
-    r->version = r->size = 0;
+    r->version = r->note_len = 0;
     if (!rc)
         rc = examine(k, r, &generation);
-    if (!rc && r->state == KEYS_REPLICA_BEHIND && generation && generation < k->generation)
-        rc = begin_anew(k, r);
+    r->old = generation && generation < k->generation;
     return rc;
 }
 
@@ -213,7 +241,10 @@ static int attach(struct keys *k, struct replica *r) {
 static int take_place(struct keys *k, struct replica *r) {
     detach(k, r);
     int rc = keys_swap(r->dir);
-    return rc ? rc : attach(k, r);
+    if (!rc)
+        rc = attach(k, r);
+    r->unchecked = false; /* we wrote it just now */
+    return rc;
 }
 
 /* One slice of each table; *ret_more: one of them was full. */
@@ -246,7 +277,11 @@ static int step(struct keys *k, struct replica *r) {
     snprintf(name, sizeof name, "r%u", index_of(k, r));
     int rc = r->attached ? 0 : attach(k, r);
     r->more = false;
-    if (rc || left_alone(r))
+    if (rc || left_alone(r) || r->unchecked)
+        return rc;
+    if (r->old && !r->renewing)
+        rc = begin_anew(k, r);
+    if (rc)
         return rc;
     /* A file that was deleted goes on being written to, and nobody would ever read it. */
     snprintf(path, sizeof path, "%s/%s", r->dir, r->renewing ? KEYS_FILE_NEXT : KEYS_FILE);
@@ -258,7 +293,7 @@ static int step(struct keys *k, struct replica *r) {
     if (!rc && !r->more) {
         r->version = k->sure_version;
         r->state = KEYS_REPLICA_CURRENT;
-        rc = keys_checkpoint_of(k, name, &r->size, r->hash);
+        rc = keys_checkpoint_of(k, name, r->note, &r->note_len);
         rc = rc == ERR_AGAIN ? 0 : rc;
     }
     return rc;
@@ -279,7 +314,7 @@ static void look(struct keys *k, struct replica *r, uint64_t now_ns) {
         detach(k, r);
     if (rc) {
         r->state = KEYS_REPLICA_MISSING;
-        r->size = 0;
+        r->note_len = 0;
     }
 }
 

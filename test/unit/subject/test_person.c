@@ -379,15 +379,15 @@ static void put_back(void **state) {
     struct keys *k = open_it(dir, true);
     struct keys_subject a;
     char command[512];
-    uint8_t hash[32] = {9}, got[32];
-    uint64_t size;
+    char note[KEYS_NOTE_MAX];
+    size_t len;
     (void)state;
     assert_int_equal(keys_replica_add(k, replica), 0);
     subject(k, "alice", &a);
     keys_replica_look(k, 1);
-    assert_int_equal(keys_checkpoint(k, 0, &size, got), ERR_AGAIN);
-    assert_int_equal(keys_checkpoint(k, 1, &size, got), ERR_AGAIN);
-    assert_int_equal(keys_checkpoint(k, 2, &size, got), ERR_NOTFOUND);
+    assert_int_equal(keys_checkpoint(k, 0, note, &len), ERR_AGAIN);
+    assert_int_equal(keys_checkpoint(k, 1, note, &len), ERR_AGAIN);
+    assert_int_equal(keys_checkpoint(k, 2, note, &len), ERR_NOTFOUND);
     keys_close(k);
     snprintf(command, sizeof command, "cp -a %s %s.before", dir, dir);
     assert_int_equal(system(command), 0);
@@ -396,12 +396,12 @@ static void put_back(void **state) {
     assert_int_equal(erase(k, "alice", erasure), 1);
     assert_int_equal(renew(k), 0);
     assert_int_equal(keys_begin(k), 0);
-    assert_int_equal(keys_checkpoint_set(k, 12, hash), 0);
+    assert_int_equal(keys_checkpoint_set(k, "a note", 6), 0);
     assert_int_equal(keys_commit(k), 0);
     keys_replica_look(k, 1);
     keys_replica_look(k, 2);
-    assert_int_equal(keys_checkpoint(k, 0, &size, got), 0);
-    assert_int_equal(size, 12);
+    assert_int_equal(keys_checkpoint(k, 0, note, &len), 0);
+    assert_int_equal(len, 6);
     keys_close(k);
     snprintf(command, sizeof command, "rm -rf %s && mv %s.before %s", dir, dir, dir);
     assert_int_equal(system(command), 0);
@@ -409,9 +409,9 @@ static void put_back(void **state) {
     assert_int_equal(keys_replica_add(k, replica), 0);
     keys_replica_look(k, 1);
     assert_int_equal(keys_replica_state(k, 0), KEYS_REPLICA_NEWER);
-    assert_int_equal(keys_checkpoint(k, 1, &size, got), 0);
-    assert_int_equal(size, 12);
-    assert_memory_equal(got, hash, 32);
+    assert_int_equal(keys_checkpoint(k, 1, note, &len), 0);
+    assert_int_equal(len, 6);
+    assert_memory_equal(note, "a note", 6);
     keys_close(k);
 }
 

@@ -1,0 +1,44 @@
+#ifndef PROC_CLI_SUBJECT_H
+#define PROC_CLI_SUBJECT_H
+/* What `safehouse subject` and `safehouse report subject` share: one person, asked for by name. */
+#include "base/buf.h"
+#include "proc/cli/read.h"
+#include "record/inquiry.h"
+#include "record/subject.h"
+
+struct subject_ask {
+    const char *dir, *name, *project, *reason;
+    bool key, json; /* key: the name is an API key's public id */
+    struct remote *remote;
+};
+
+/* One person of an answer; the ids live as long as the buffer that they were copied to. */
+struct subject_person {
+    struct subject_name name;
+    uint8_t request[INQUIRY_REQUEST_BYTES];
+    uint64_t held_since_us;
+    char reason[LIMIT_REASON + 1];
+    struct buf ids; /* rows of INQUIRY_ID_ROW bytes */
+};
+#define SUBJECT_PERSONS_MAX 64
+struct subject_answer {
+    struct subject_person at[SUBJECT_PERSONS_MAX];
+    size_t count;
+    struct buf receipt;
+};
+/* On the heap: zeroed, and freed with subject_answer_free. */
+void subject_answer_free(struct subject_answer *a);
+
+/* Asks the vault: the name in every project (or the one), as a person's and as a key's. ERR_NOTFOUND:
+ * nobody. */
+int subject_ask(struct subject_ask *s, enum inquiry_verb verb, struct subject_answer *a);
+/* "'id','id'" for a statement. */
+int subject_id_list(const struct subject_person *p, struct buf *out);
+/* µs since 1970 as RFC 3339. */
+void subject_time(char out[READ_TIME], uint64_t us);
+
+/* export.c: everything of one person, JSON lines, to `out`; *ret_count: interactions. */
+int subject_export(struct subject_ask *s, const struct subject_person *p, struct out *out,
+                   uint8_t ret_sha256[32], uint32_t *ret_count);
+
+#endif

@@ -1,0 +1,222 @@
+// One person of the log through the real programs: found, held, exported, erased; and afterwards
+// nothing opens, nothing names, whatever is put back.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Installation, BIN, until } from './lib/installation.mjs';
+import { Upstream, completion } from './lib/upstream.mjs';
+
+const run = promisify(execFile);
+const SCAN = process.env.SAFEHOUSE_SCAN ?? join(BIN, '..', 'test', 'tools', 'scan');
+const ALICE = 'alice-Kx93mQpl7ZtW@example.org';
+const BOB = 'bob-Rt55vBnn2LsY@example.org';
+
+let upstream, house, replica;
+test.before(async () => {
+  upstream = await Upstream.start();
+  upstream.answer = (x) => x.json(completion(`you said: ${x.body.messages.at(-1).content}`));
+  house = await Installation.start({ upstream: upstream.url });
+  replica = join(house.home, 'replica');
+  await mkdir(replica, { mode: 0o700 });
+  const owner = await stat(join(house.dir, 'vault'));
+  await chown(replica, owner.uid, owner.gid);
+  await house.stop();
+  house.options.config = `vault: {replica: [${replica}]}\nretention: {content_days: 30, metadata_days: 400}\n`;
+  await house.up();
+});
+test.after(async () => {
+  await house?.destroy();
+  await upstream?.stop();
+});
+
+async function ask(user, ...contents) {
+  const r = await fetch(`${house.gateway}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'gpt-4o-mini', user,
+      messages: contents.map((content, i) => ({ role: i % 2 ? 'assistant' : 'user', content })) }),
+  });
+  assert.equal(r.status, 200, await r.clone().text());
+  const id = r.headers.get('x-safehouse-id');
+  await r.text();
+  await house.stored(id);
+  return id;
+}
+const subject = (verb, name, ...more) =>
+  house.cliResult('subject', verb, name, '--dir', house.dir, ...(verb === 'find' ? [] : ['--reason', 'a request']), ...more);
+async function found(name) {
+  const r = await subject('find', name, '--json');
+  assert.equal(r.code, 0, r.stderr);
+  return JSON.parse(r.stdout);
+}
+
+async function files(dir) {
+  const out = [];
+  for (const e of await readdir(dir, { withFileTypes: true })) {
+    const path = join(dir, e.name);
+    if (e.isDirectory()) out.push(...(await files(path)));
+    else if (e.isFile()) out.push(path);
+  }
+  return out;
+}
+
+// Every 12 bytes of what must be gone: as they are, in hex, in base64 at each alignment.
+function patterns(secrets) {
+  const all = new Set();
+  const windows = (b) => {
+    for (let i = 0; i + 12 <= b.length; i++) all.add(b.subarray(i, i + 12).toString('hex'));
+  };
+  for (const s of secrets) {
+    windows(s);
+    windows(Buffer.from(s.toString('hex')));
+    for (let shift = 0; shift < 3; shift++) {
+      const text = Buffer.concat([Buffer.alloc(shift), s]).toString('base64').replace(/=+$/, '');
+      windows(Buffer.from(text.slice(Math.ceil((shift * 8) / 6), Math.floor(((shift + s.length) * 8) / 6))));
+    }
+  }
+  return [...all];
+}
+async function hits(secrets, paths) {
+  const list = join(house.home, 'patterns');
+  await writeFile(list, patterns(secrets).join('\n') + '\n');
+  return run(SCAN, [list, ...paths], { maxBuffer: 1 << 26, encoding: 'latin1' })
+    .then(() => '', (e) => e.stdout || e.message);
+}
+
+// The row of a subject in SQLite's file, from its public key to its sealed name.
+function keysOf(file, id) {
+  const raw = Buffer.from(id.replaceAll('-', ''), 'hex');
+  for (let at = file.indexOf(raw); at >= 0; at = file.indexOf(raw, at + 1))
+    if (file.subarray(at - 20, at).includes(Buffer.from('2c4c812c', 'hex')))
+      return file.subarray(at + 16, at + 16 + 32 + 80 + 32 + 40);
+  throw new Error('no row');
+}
+
+let first, gone, before;
+
+test('a person is found by name, and nobody else', async () => {
+  first = await ask(ALICE, 'my first question');
+  await ask(ALICE, 'my first question', 'you said: my first question', 'and a second one');
+  await ask(BOB, 'something else');
+  const alice = await found(ALICE);
+  assert.equal(alice.project, 'default');
+  assert.equal(alice.kind, 'person');
+  assert.equal(alice.interactions, 2);
+  assert.equal(alice.ids.length, 1);
+  assert.equal(alice.hold, null);
+  assert.ok(Date.now() - Date.parse(alice.ids[0].created) < 60000);
+  const rows = await house.rows(`SELECT subject FROM interactions WHERE id = '${first}'`);
+  assert.equal(rows[0].subject, alice.ids[0].id);
+  const nobody = await subject('find', 'carol');
+  assert.equal(nobody.code, 3);
+  assert.match(nobody.stderr, /nobody has this name/);
+});
+
+test('an export is what was sent, with who read it, signed', async () => {
+  await house.show(first);
+  const path = join(house.home, 'alice.jsonl');
+  const r = await subject('export', ALICE, '--output', path);
+  assert.equal(r.code, 0, r.stderr);
+  const text = await readFile(path);
+  const lines = text.toString().trim().split('\n').map((l) => JSON.parse(l));
+  assert.equal(lines[0].type, 'export');
+  assert.equal(lines[0].name, ALICE);
+  const said = lines.filter((l) => l.type === 'interaction');
+  assert.equal(said.length, 2);
+  const second = said.find((l) => l.id !== first).attributes;
+  assert.deepEqual(second['gen_ai.input.messages'], [
+    { role: 'user', parts: [{ type: 'text', content: 'my first question' }] },
+    { role: 'assistant', parts: [{ type: 'text', content: 'you said: my first question' }] },
+    { role: 'user', parts: [{ type: 'text', content: 'and a second one' }] },
+  ]);
+  assert.deepEqual(second['gen_ai.output.messages'], [
+    { role: 'assistant', parts: [{ type: 'text', content: 'you said: and a second one' }], finish_reason: 'stop' },
+  ]);
+  assert.equal(second['gen_ai.request.model'], 'gpt-4o-mini');
+  const readings = lines.filter((l) => l.type === 'reading');
+  assert.ok(readings.some((l) => l.what === 'opened' && l.reason === 'test'), 'the show before');
+  assert.ok(readings.some((l) => l.what === 'exported' && l.reason === 'a request'));
+  assert.ok(!text.includes('something else'));
+  const receipt = await readFile(`${path}.receipt`, 'utf8');
+  assert.match(receipt, new RegExp(`^sha256 ${createHash('sha256').update(text).digest('hex')}$`, 'm'));
+  assert.equal((await subject('export', ALICE, '--output', path)).code, 2, 'never over another file');
+});
+
+test('a hold keeps a person from being erased, and says so', async () => {
+  assert.equal((await subject('hold', ALICE)).code, 0);
+  assert.equal((await found(ALICE)).hold.reason, 'a request');
+  assert.notEqual((await subject('hold', ALICE)).code, 0);
+  const r = await subject('erase', ALICE);
+  assert.equal(r.code, 2);
+  assert.match(r.stderr, /held since .*a request/);
+  await house.show(first);
+  assert.equal((await subject('release', ALICE)).code, 0);
+  assert.equal((await found(ALICE)).hold, null);
+});
+
+test('an erased person is gone: keys, name, what programs knew of it', { timeout: 120000 }, async () => {
+  await house.stop(); // its files lie still
+  before = join(house.home, 'before');
+  await run('cp', ['-a', join(house.dir, 'store'), before]);
+  await run('cp', ['-a', join(house.dir, 'vault'), `${before}.vault`]);
+  await house.up();
+  const id = (await found(ALICE)).ids[0].id;
+  gone = [Buffer.from(ALICE), keysOf(await readFile(join(house.dir, 'vault', 'vault.db')), id)];
+  assert.notEqual(await hits([gone[1]], await files(join(house.dir, 'vault'))), '', 'the search finds it');
+  assert.notEqual(await hits([gone[1]], await files(replica)), '');
+  const r = await subject('erase', ALICE, '--now', '--json');
+  assert.equal(r.code, 0, r.stderr);
+  const receipt = JSON.parse(r.stdout);
+  assert.equal(receipt.pending, false);
+  assert.match(receipt.note, /^subjects 1$/m);
+  assert.match(receipt.note, /^sealer forgotten$/m);
+  assert.match(receipt.note, new RegExp(`^replica erased ${replica}$`, 'm'));
+  assert.ok(!receipt.note.includes('alice'));
+  assert.equal((await subject('find', ALICE)).code, 3);
+  const shown = await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test');
+  assert.equal(shown.code, 3);
+  assert.match(shown.stderr, /the key was destroyed/);
+  const status = await house.status();
+  assert.equal(status.vault.generation, 2);
+  assert.equal(await hits(gone, await files(join(house.dir, 'vault'))), '', 'the vault');
+  await until(async () => await hits(gone, await files(replica)) === '', 'the replica renewed');
+  for (const name of ['vault', 'sealer']) {
+    const pid = await house.pid(name);
+    await run('gcore', ['-o', join(house.home, `core-${name}`), String(pid)]);
+    assert.equal(await hits(gone, [join(house.home, `core-${name}.${pid}`)]), '', `core of ${name}`);
+  }
+});
+
+test('whoever comes back is somebody new', async () => {
+  const [{ subject: old }] = await house.rows(`SELECT subject FROM interactions WHERE id = '${first}'`);
+  const id = await ask(ALICE, 'my first question', 'you said: my first question', 'a new one');
+  const [row] = await house.rows(`SELECT subject, conversation FROM interactions WHERE id = '${id}'`);
+  assert.notEqual(row.subject, old);
+  assert.equal(row.conversation, id, 'no history is known');
+  const alice = await found(ALICE);
+  assert.equal(alice.interactions, 1);
+  assert.equal((await house.show(id)).request.messages.length, 3);
+});
+
+test('yesterday\'s database brings nobody back, yesterday\'s keys stay shut', { timeout: 120000 }, async () => {
+  await house.stop();
+  await rm(join(house.dir, 'store'), { recursive: true });
+  await run('cp', ['-a', before, join(house.dir, 'store')]);
+  await house.up();
+  const shown = await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test');
+  assert.match(shown.stderr, /the key was destroyed/);
+  // The vault's folder of before, the replica knows better.
+  await house.stop();
+  await rm(join(house.dir, 'vault'), { recursive: true });
+  await run('cp', ['-a', `${before}.vault`, join(house.dir, 'vault')]);
+  await house.up();
+  assert.equal((await house.status()).vault.locked, true);
+  const opened = await house.cliResult('unlock', '--dir', house.dir, '--passphrase-file', house.passphraseFile);
+  assert.notEqual(opened.code, 0);
+  assert.match(opened.stderr, /was put back/);
+  assert.match((await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test')).stderr, /locked/);
+});
