@@ -241,6 +241,8 @@ ngx_int_t gateway_header(ngx_http_request_t *r) {
     } else if (q && q->slot) {
         rc = provider_header(r, q);
     }
+    if (ngx_exiting) /* nginx closes it then; this way the client knows */
+        r->keepalive = 0;
     if (rc == NGX_OK && q && q->admitted)
         rc = gateway_add_header(r, GATEWAY_TEXT("x-safehouse-id"),
                                 (ngx_str_t){UUID_TEXT, (u_char *)q->id});
