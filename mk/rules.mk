@@ -55,6 +55,7 @@ UNIT_sealer  := base tlog/merkle.c record ring llm/json.c llm/reqscan.c write/de
 UNIT_store   := base tlog/merkle.c record store
 UNIT_detect  := base tlog/merkle.c record llm write/turn write/detect $(DETECT_DATA)
 UNIT_mask    := base record/fingerprint.c llm write/detect $(DETECT_DATA) write/mask
+UNIT_policy  := base write/policy
 UNIT_LIBS    := -lcmocka -lsodium -lcrypto -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 

@@ -4,8 +4,8 @@
  * those of the request, made out here as the gateway made them out (write/mask): nothing but the exchange
  * passes through the ring.
  *
- * They are looked for as JSON has them, escaped once or more. Very short ones are not: they would be
- * found everywhere. All copies are wiped.
+ * They are looked for as JSON has them, escaped once or more. Short ones only where they stand alone, very
+ * short ones not at all: they would be found everywhere. All copies are wiped.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include "write/mask/nest.h"
 
 #define VALUE_MIN 4
+#define VALUE_LONG 8 /* from here on it is no part of another word by chance */
 
 static bool is_word(uint8_t c) {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_';
@@ -52,7 +53,7 @@ static int find(const struct buf *turn, const struct buf *text, uint16_t rule,
         if (!p)
             break;
         const size_t start = (size_t)(p - turn->p), end = start + text->len;
-        if (stands_alone(turn, start, end))
+        if (text->len >= VALUE_LONG || stands_alone(turn, start, end))
             rc = push(list, (struct detect_finding){start, end, rule, DETECT_UNCHECKED});
         at = end;
     }

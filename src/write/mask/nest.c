@@ -96,3 +96,7 @@ void nest_text(struct nest *n) {
     if (depth < NEST_LEVELS && n->level[depth].state < JSON)
         n->level[depth].state = TEXT;
 }
+
+bool nest_is_prose(const struct nest *n) {
+    return n->level[0].inside && n->level[0].escape == 0 && n->level[1].state == TEXT;
+}

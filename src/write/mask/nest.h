@@ -30,6 +30,8 @@ void nest_begin(struct nest *n);
 void nest_feed(struct nest *n, uint8_t c);
 /* In the middle of an escape it is the depth at which that escape is text. */
 unsigned nest_depth(const struct nest *n);
+/* The string's text is prose: whatever comes, but quotes and backslashes, changes nothing here. */
+bool nest_is_prose(const struct nest *n);
 /* Something stands at this place that was not fed, and is no JSON of its own. */
 void nest_text(struct nest *n);
 

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "llm/scan.h"
 
 void unmask_init(struct unmask *u, const struct mask *mask, enum unmask_kind kind) {
     *u = (struct unmask){.mask = mask, .kind = kind};
@@ -80,7 +81,7 @@ int unmask_text_end(const struct mask *m, struct unmask_text *t, struct buf *out
     return let_go(m, t, n, out);
 }
 
-int unmask_text_feed(const struct mask *m, struct unmask_text *t, uint8_t c, struct buf *out) {
+static int feed_byte(const struct mask *m, struct unmask_text *t, uint8_t c, struct buf *out) {
     int rc = 0;
     if (t->matched && narrow(m, t, c)) {
         const struct mask_item *item = &m->items[t->low];
@@ -106,6 +107,26 @@ int unmask_text_feed(const struct mask *m, struct unmask_text *t, uint8_t c, str
     return rc ? rc : buf_append_u8(out, c);
 }
 
+/* In prose nothing happens until one of these bytes. */
+static const uint8_t *prose_end(const uint8_t *p, const uint8_t *e) {
+    e = scan_for(p, e, '"', '\\');
+    const uint8_t *bracket = memchr(p, '[', (size_t)(e - p));
+    return bracket ? bracket : e;
+}
+
+int unmask_text_feed(const struct mask *m, struct unmask_text *t, const uint8_t **p,
+                     const uint8_t *e, struct buf *out) {
+    const uint8_t *at = *p;
+    int rc = 0;
+    while (!rc && at < e && t->nest.level[0].inside) {
+        const uint8_t *to = !t->matched && nest_is_prose(&t->nest) ? prose_end(at, e) : at;
+        rc = to > at ? buf_append(out, at, (size_t)(to - at)) : feed_byte(m, t, *at, out);
+        at = to > at ? to : at + 1;
+    }
+    *p = at;
+    return rc;
+}
+
 /* ---- JSON ---- */
 
 int unmask_json(struct unmask *u, const uint8_t *p, size_t n, struct buf *out) {
@@ -113,7 +134,7 @@ int unmask_json(struct unmask *u, const uint8_t *p, size_t n, struct buf *out) {
     int rc = 0;
     while (!rc && p < e) {
         if (u->inside) {
-            rc = unmask_text_feed(u->mask, &u->text, *p++, out);
+            rc = unmask_text_feed(u->mask, &u->text, &p, e, out);
             u->inside = u->text.nest.level[0].inside;
             continue;
         }

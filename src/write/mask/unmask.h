@@ -67,8 +67,10 @@ void unmask_done(struct unmask *u); /* wipes */
 /* ---- between this module's files ---- */
 
 void unmask_text_begin(struct unmask_text *t);
-/* The next byte of a string's text, as it stands in JSON. */
-int unmask_text_feed(const struct mask *m, struct unmask_text *t, uint8_t c, struct buf *out);
+/* The next bytes of a string's text, as it stands in JSON; afterwards *p is behind the quote that ended
+ * it, or e. */
+int unmask_text_feed(const struct mask *m, struct unmask_text *t, const uint8_t **p,
+                     const uint8_t *e, struct buf *out);
 /* The text ends: what is held is no placeholder. */
 int unmask_text_end(const struct mask *m, struct unmask_text *t, struct buf *out);
 /* Strings of any bytes that are nearly JSON. */

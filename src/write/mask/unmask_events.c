@@ -205,8 +205,9 @@ static int take_piece(struct walk *w, struct jv v, uint64_t place) {
     if (!f)
         return take_plain(w, v);
     int rc = copy_to(w, v.p + 1);
-    for (const uint8_t *p = v.p + 1; !rc && p < v.p + v.len - 1; p++)
-        rc = unmask_text_feed(u->mask, &f->text, *p, &u->edited);
+    const uint8_t *p = v.p + 1;
+    if (!rc)
+        rc = unmask_text_feed(u->mask, &f->text, &p, v.p + v.len - 1, &u->edited);
     if (!rc && w->final)
         rc = unmask_text_end(u->mask, &f->text, &u->edited);
     w->from = v.p + v.len - 1;

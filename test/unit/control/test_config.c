@@ -531,13 +531,40 @@ static void finds_the_nearest(void **state) {
     assert_null(nearest_name("a name of more than thirty-two characters", names));
 }
 
+/* Whose requests the gateway inspects: a project's own word comes before what holds for all. */
+static void tells_who_is_inspected(void **state) {
+    (void)state;
+    struct config *c;
+    char why[CONFIG_WHY] = "";
+    assert_int_equal(parse(&c,
+                           "detect:\n"
+                           "  enabled: true\n"
+                           "  classes: {jwt: mask, email: seal}\n"
+                           "  projects:\n"
+                           "    milder: {classes: {jwt: allow}}\n"
+                           "    harder: {classes: {jwt: allow, email: block}}\n"
+                           "    other: {classes: {email: allow}}\n",
+                           why),
+                     0);
+    assert_true(config_inspects(c, NULL));
+    assert_false(config_inspects(c, "milder"));
+    assert_true(config_inspects(c, "harder"));
+    assert_true(config_inspects(c, "other"));
+    assert_true(config_inspects(c, "not-named"));
+    config_free(c);
+    assert_int_equal(parse(&c, "detect: {enabled: true, classes: {jwt: seal}, projects: {a: {classes: {jwt: allow}}}}\n", why), 0);
+    assert_false(config_inspects(c, NULL));
+    assert_false(config_inspects(c, "a"));
+    config_free(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_field),  cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(survives_odd_files), cmocka_unit_test(reads_the_large_parts),
         cmocka_unit_test(completes),          cmocka_unit_test(checks_references),
         cmocka_unit_test(fetches_keys),       cmocka_unit_test(reads_the_example),
-        cmocka_unit_test(finds_the_nearest),
+        cmocka_unit_test(finds_the_nearest),  cmocka_unit_test(tells_who_is_inspected),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,11 +131,27 @@ static void wrong_rules_are_told(void **state) {
     assert_string_equal(why, "there is no rule or class no-such-rule");
 }
 
+/* A scan that takes too long says nothing, and the next one is as good as any. */
+static void time_is_limited(void **state) {
+    static const char text[] = "password = \"Qm2Xv9Lz4Kp8\" and glpat-Qm2Xv9Lz4Kp8Rt3Yw1sB";
+    struct detect_findings list = {0};
+    (void)state;
+    detect_work_time(w, 1);
+    assert_int_equal(detect_scan(d, w, text, strlen(text), DETECT_TEXT, &list), ERR_LIMIT);
+    assert_int_equal(list.count, 0);
+    detect_work_time(w, 60000000000ull);
+    assert_int_equal(detect_scan(d, w, text, strlen(text), DETECT_TEXT, &list), 0);
+    assert_int_equal(list.count, 2);
+    detect_work_time(w, 0);
+    detect_findings_done(&list);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_hold),
         cmocka_unit_test(own_rules_stand_beside),
         cmocka_unit_test(wrong_rules_are_told),
+        cmocka_unit_test(time_is_limited),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

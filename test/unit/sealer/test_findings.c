@@ -242,11 +242,38 @@ static void deaths_are_counted(void **state) {
     buf_wipe(&b);
 }
 
+/* What was masked towards the provider is a secret wherever it stands; personal data stays. */
+static void masked_values_are_known(void **state) {
+    static const char asked[] = "{\"messages\":[{\"content\":\"password = 'Qm2Xv9L\\\\z4Kp8' and pwd: \\\"hU7q\\\" of ada@example.org\"}]}";
+    static const char turn[] = "{\"messages\":[\"-\"],\"answer\":{\"choices\":[\"use Qm2Xv9L\\\\z4Kp8, xQm2Xv9L\\\\z4Kp8x\","
+                               "\"{\\\"k\\\":\\\"Qm2Xv9L\\\\\\\\z4Kp8\\\"}\",\"for ada@example.org\"]}}";
+    struct findings *f = make("class password mask\nclass email mask\n");
+    struct buf request, b;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        findings_begin(f, slot, "chat");
+        buf_init(&request, 1 << 16);
+        buf_init(&b, 1 << 16);
+        assert_int_equal(buf_append_str(&request, i ? "no JSON" : asked), 0);
+        assert_int_equal(buf_append(&b, turn, sizeof turn), 0);
+        b.len--;
+        assert_int_equal(findings_turn(f, slot, &request, &b), 0);
+        b.p[b.len] = 0;
+        assert_int_equal(strstr((char *)b.p, "z4Kp8") != NULL, i);
+        assert_non_null(strstr((char *)b.p, "for ada@example.org"));
+        if (!i)
+            expect_row(f, 0, "password", "answer", 3, false);
+        buf_wipe(&request);
+        buf_wipe(&b);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(places), TEST(rows_have_a_limit), TEST(policies), TEST(labels), TEST(deaths_are_counted),
+        TEST(masked_values_are_known),
     };
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }
