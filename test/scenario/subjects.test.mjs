@@ -176,6 +176,7 @@ test('an erased person is gone: keys, name, what programs knew of it', { timeout
   assert.match(receipt.note, /^sealer forgotten$/m);
   assert.match(receipt.note, new RegExp(`^replica erased ${replica}$`, 'm'));
   assert.ok(!receipt.note.includes('alice'));
+  assert.match(receipt.proof, new RegExp(`^index ${/^leaf (\d+)$/m.exec(receipt.note)[1]}$`, 'm'));
   assert.equal((await subject('find', ALICE)).code, 3);
   const shown = await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test');
   assert.equal(shown.code, 3);
@@ -200,6 +201,28 @@ test('whoever comes back is somebody new', async () => {
   const alice = await found(ALICE);
   assert.equal(alice.interactions, 1);
   assert.equal((await house.show(id)).request.messages.length, 3);
+});
+
+test('a vault that is killed while it erases finishes it or has not begun', { timeout: 240000 }, async () => {
+  for (let i = 0; i < 4; i++) {
+    const name = `victim-${i}`;
+    const id = await ask(name, `a question of ${name}`);
+    const pid = await house.pid('vault');
+    const erased = subject('erase', name, '--json');
+    const at = performance.now() + i * 12;
+    await until(() => performance.now() >= at, 'a moment');
+    process.kill(pid, 'SIGKILL');
+    const r = await erased;
+    await until(async () => {
+      const vault = (await house.status()).vault;
+      return vault && vault.locked === false && (await house.pid('vault')) !== pid;
+    }, 'the vault again', 30000);
+    const shown = await house.cliResult('show', id, '--dir', house.dir, '--reason', 'test');
+    const still = await subject('find', name);
+    if (r.code === 0) assert.equal(still.code, 3, 'a receipt was given');
+    assert.equal(still.code === 0, shown.code === 0, 'all of it or nothing');
+    if (shown.code !== 0) assert.match(shown.stderr, /the key was destroyed/);
+  }
 });
 
 test('yesterday\'s database brings nobody back, yesterday\'s keys stay shut', { timeout: 120000 }, async () => {

@@ -28,6 +28,9 @@ int ledger_witnessed_read(const char *dir, struct buf *note);
 /* Replaces it, durably. ERR_*. */
 int ledger_witnessed_write(const char *dir, const struct buf *note);
 
+/* Appends the tlog-proof of one entry. ERR_USAGE: the checkpoint does not have it. */
+int ledger_proof(const struct ledger_source *s, uint64_t index, struct buf *out);
+
 /* ---- ledger_prove.c, ledger_export.c, ledger_witness.c: CLI_GO is done, or the exit code ---- */
 int ledger_prove(const struct ledger_source *s, uint64_t index, const char *file, bool json);
 int ledger_export(const struct ledger_source *s, const char *to, bool json);

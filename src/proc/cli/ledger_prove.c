@@ -1,5 +1,6 @@
 /* `safehouse ledger prove N`: a tlog-proof of one entry, collected in one pass over the log. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -43,25 +44,41 @@ static int say(const struct proving *p, const struct buf *text, const char *file
     return rc;
 }
 
+static int collect(struct proving *p, const struct ledger_source *s, uint64_t index,
+                   struct buf *text) {
+    const struct ledger_walk walk = {.limit = s->bytes, .entry = take, .arg = p};
+    struct ledger_end end;
+    p->index = index;
+    buf_init(&p->extra, 2 + LEDGER_LEAF_MAX);
+    int rc = merkle_prove_inclusion(&p->proof, index, s->checkpoint.size);
+    if (!rc)
+        rc = ledger_walk(s->fd, &walk, &end);
+    if (!rc)
+        rc = tlog_proof_format(text, p->extra.p, p->extra.len, index, p->proof.hashes,
+                               p->proof.count, (const char *)s->note.p, s->note.len);
+    buf_wipe(&p->extra);
+    return rc;
+}
+
+int ledger_proof(const struct ledger_source *s, uint64_t index, struct buf *out) {
+    struct proving *p = calloc(1, sizeof *p);
+    int rc = p ? collect(p, s, index, out) : ERR_NOMEM;
+    free(p);
+    return rc;
+}
+
 int ledger_prove(const struct ledger_source *s, uint64_t index, const char *file, bool json) {
     static struct proving p;
-    const struct ledger_walk walk = {.limit = s->bytes, .entry = take, .arg = &p};
-    struct ledger_end end;
     struct buf text;
-    p.index = index;
-    buf_init(&p.extra, 2 + LEDGER_LEAF_MAX);
     buf_init(&text, TLOG_PROOF_MAX);
-    if (merkle_prove_inclusion(&p.proof, index, s->checkpoint.size))
-        return cli_fail(CLI_USAGE, NULL, "the checkpoint has the entries 0 to %lld, not %llu",
-                        (long long)s->checkpoint.size - 1, (unsigned long long)index);
-    int rc = ledger_walk(s->fd, &walk, &end);
-    if (!rc)
-        rc = tlog_proof_format(&text, p.extra.p, p.extra.len, index, p.proof.hashes, p.proof.count,
-                               (const char *)s->note.p, s->note.len);
+    int rc = collect(&p, s, index, &text);
+    const bool beyond = rc == ERR_USAGE;
     if (!rc)
         rc = say(&p, &text, file, json);
-    buf_wipe(&p.extra);
     buf_wipe(&text);
+    if (beyond)
+        return cli_fail(CLI_USAGE, NULL, "the checkpoint has the entries 0 to %lld, not %llu",
+                        (long long)s->checkpoint.size - 1, (unsigned long long)index);
     if (rc == ERR_CORRUPT)
         return cli_fail(CLI_FOUND, "keep it as it is, and compare it with a copy",
                         "the ledger is damaged");
