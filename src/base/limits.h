@@ -32,6 +32,7 @@
 #define LIMIT_SQL (256u << 10)           /* a statement */
 #define LIMIT_SECRET 16384               /* a value that is asked for */
 #define LIMIT_SECRET_TAG (128u << 10)    /* it, and the classes and keys it is tagged by */
+#define LIMIT_MARKS_BYTES 8192           /* high-water marks in one message */
 #define LIMIT_REASON 1024                /* why somebody reads */
 #define LIMIT_PASSWORD 256               /* of a person */
 #define LIMIT_PASSWORD_MIN 12            /* and at least */

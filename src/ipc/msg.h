@@ -56,6 +56,9 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
        answered the sealer says FORGOTTEN */                                                            \
     X(MSG_FORGET,       19, IPC_VAULT,      IPC_SEALER,     LIMIT_FRAME)                           \
     X(MSG_FORGOTTEN,    22, IPC_SEALER,     IPC_VAULT,      4)                                     \
+    /* sealer -> vault, for the ledger: u64 sealer | u16 n | n x (u64 epoch | u64 highest sequence    \
+       number | u32 of them still in the ring) */                                                  \
+    X(MSG_MARKS,        23, IPC_SEALER,     IPC_VAULT,      LIMIT_MARKS_BYTES)                     \
     /* sealer -> store, with the batch's spool file as a read-only fd:                             \
        u64 sealer | u64 number | u32 rows | u8 again (1 = an earlier answer is unknown) */         \
     X(MSG_INSERT,       20, IPC_SEALER,     IPC_STORE,      21)                                    \

@@ -116,6 +116,19 @@ size_t ring_collect(struct ring *r, struct ring_slot **out, size_t max) {
     return n;
 }
 
+void ring_each(struct ring *r, ring_each_fn *fn, void *arg) {
+    for (uint32_t g = 0; g < r->regions; g++) {
+        const struct shared_region *h = ring_region_head(r, g);
+        for (uint32_t i = 0; i < r->geo.slots; i++) {
+            const uint32_t state = atomic_load_explicit(&h->state[i], memory_order_acquire);
+            if (state != RING_OPEN && state != RING_READY)
+                continue;
+            const struct ring_meta *m = ring_meta_of(ring_handle(r, g, i));
+            fn(arg, load_u64(&m->epoch), load_u64(&m->sequence));
+        }
+    }
+}
+
 /* ---- a slot ---- */
 
 const struct ring_meta *ring_meta_of(const struct ring_slot *s) {

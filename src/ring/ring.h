@@ -138,6 +138,9 @@ void ring_set_wake_fd(struct ring *r, int fd);
  * how many. The slots stay READY until they are released.
  */
 size_t ring_collect(struct ring *r, struct ring_slot **out, size_t max);
+/* Every slot that holds an exchange, closed or not; its worker may be writing to it meanwhile. */
+typedef void ring_each_fn(void *arg, uint64_t epoch, uint64_t sequence);
+void ring_each(struct ring *r, ring_each_fn *fn, void *arg);
 /* Appends the chain's bytes to `out` (a copy; the caller wipes it). A chain that a taken-over worker
  * damaged is read as far as it goes. ERR_LIMIT, ERR_NOMEM. */
 int ring_read(const struct ring_slot *s, enum ring_chain c, struct buf *out);

@@ -14,7 +14,7 @@ import { Upstream, completion } from './lib/upstream.mjs';
 import { checkpoint, checkProof, consistent, cosign, formatKey, leafHash, openNote, readLeaf, root,
   verifierKey } from './lib/tlog.mjs';
 
-const OPENED = 2, BATCH = 1;
+const OPENED = 2, BATCH = 1, MARK = 15;
 let upstream, house, client, key, id;
 
 const ask = async (content) => {
@@ -68,16 +68,38 @@ test('an opening is proven, and what was there before is still there', async () 
   assert.equal(r.code, 0, r.stderr);
   assert.match(r.stdout, /answer-canary/);
   const after = await newest();
-  assert.equal(after.size, before.size + 1);
-  const it = checkProof((await ledger('prove', String(before.size))).stdout, key);
-  assert.equal(it.kind, OPENED);
+  // High-water marks come when they come.
+  const kinds = [];
+  for (let i = before.size; i < after.size; i++)
+    kinds.push(checkProof((await ledger('prove', String(i))).stdout, key));
+  assert.equal(kinds.filter((k) => k.kind === OPENED).length, 1);
+  const it = kinds.find((k) => k.kind === OPENED);
   assert.equal(it.fields.length, 0, 'who opened what is in no clear field');
   assert.equal(it.rest.length, 64 + 72);
-  const json = JSON.parse((await ledger('prove', String(before.size), '--json')).stdout);
+  const json = JSON.parse((await ledger('prove', String(it.index), '--json')).stdout);
   assert.equal(json.kind, 'opened');
-  const late = await ledger('prove', String(after.size));
+  const late = await ledger('prove', '1000000');
   assert.equal(late.code, 2);
   assert.match(late.stderr, /0 to \d+/);
+});
+
+test('the workers\' high-water marks count what was asked', async () => {
+  const marks = async () => {
+    const found = new Map();
+    for (let i = 0, n = (await newest()).size; i < n; i++) {
+      const { kind, fields } = checkProof((await ledger('prove', String(i))).stdout, key);
+      for (let k = 0; kind === MARK && k < fields.readUInt16LE(8); k++) {
+        const at = 10 + 20 * k;
+        found.set(fields.readBigUInt64LE(at), [fields.readBigUInt64LE(at + 8), fields.readUInt32LE(at + 16)]);
+      }
+    }
+    return [...found.values()];
+  };
+  const last = await until(async () => {
+    const m = await marks();
+    return m.length && m;
+  }, 'a high-water mark', 30000);
+  assert.deepEqual(last, [[1n, 0]], 'one exchange, none of it still in the ring');
 });
 
 test('tiles have every leaf, and their root is the checkpoint\'s', async () => {
@@ -295,7 +317,7 @@ test('cut, forked, rewritten: the copy of a checkpoint shows it', async () => {
   assert.deepEqual(await newest(), kept, 'the same without a vault');
   await copyFile(file, join(house.home, 'ledger.log'));
   await truncate(file, small);
-  assert.equal((await newest()).size, kept.size - 1, 'a shorter log is a log: only a copy tells');
+  assert.ok((await newest()).size < kept.size, 'a shorter log is a log: only a copy tells');
   const bytes = await readFile(join(house.home, 'ledger.log'));
   bytes[200] ^= 1;
   await writeFile(file, bytes);

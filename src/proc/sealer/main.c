@@ -95,6 +95,7 @@ static void take_peer(struct sealer *s, const struct frame *f) {
         uint8_t id[8];
         put_u64(id, s->id);
         sealer_send(s, s->vault, MSG_HELLO, id, sizeof id, -1);
+        marks_connected(s);
     }
 }
 
@@ -151,6 +152,7 @@ static void begin_stop(struct sealer *s) {
     if (!s->stopping)
         s->stop_ns = clock_mono_ns() + STOP_NS;
     s->stopping = s->again = true;
+    s->marks.next_ns = 0; /* the last word of this sealer */
 }
 
 static void send_usage(struct sealer *s) {
@@ -227,8 +229,10 @@ static int finish_group(struct sealer *s) {
     disk_state(s, rc);
     if (rc)
         return rc;
-    for (size_t i = 0; i < s->done_count; i++)
+    for (size_t i = 0; i < s->done_count; i++) {
+        marks_released(s, s->done[i]);
         ring_release(s->done[i]);
+    }
     s->done_count = 0;
     prefix_commit(s->prefix);
     return 0;
@@ -239,6 +243,8 @@ static int end_batch(struct sealer *s) {
     if (!rc) {
         rc = spool_end(s->spool);
         disk_state(s, rc);
+        if (!rc)
+            marks_send(s);
     }
     return rc;
 }
@@ -246,6 +252,7 @@ static int end_batch(struct sealer *s) {
 static int one_slot(struct sealer *s, struct ring_slot *slot) {
     const struct ring_meta *m = ring_meta_of(slot);
     if (spool_knows(s->spool, m->epoch, m->sequence)) {
+        marks_released(s, slot);
         ring_release(
             slot); /* durable, but the sealer before this one died before it could say so */
         return 0;
@@ -303,6 +310,8 @@ static int tick(void *arg) {
     }
     if (spool_due(s->spool, clock_mono_ns()) || (s->stopping && s->found == 0))
         end_batch(s);
+    if (!spool_waiting(s->spool) && spool_due_ms(s->spool, clock_mono_ns()) < 0)
+        marks_send(s); /* no batch is open */
     int retry_ms = ship(s);
     if (s->stopping && stop_now(s, s->found))
         loop_stop(s->loop);

@@ -9,6 +9,7 @@
  *   findings.c  what the detector finds in it, and what is stored in its place
  *   known.c     where what was masked towards the provider stands again
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
+ *   marks.c     high-water marks of the workers' exchanges
  *   ship.c      finished batches and assignments on their way
  */
 #include <stdbool.h>
@@ -45,6 +46,18 @@ struct subjects;
 struct exchange_work;
 struct findings;
 
+/* How far a worker counted. */
+#define SEALER_MARKS 256
+struct mark {
+    uint64_t epoch, highest; /* highest 0: a free place */
+    uint32_t open, found;    /* as said last; in this look at the ring */
+    bool changed;            /* since it was sent */
+};
+struct marks {
+    struct mark marks[SEALER_MARKS];
+    uint64_t next_ns; /* not sent before this */
+};
+
 struct sealer {
     struct child child;
     struct loop *loop;
@@ -58,6 +71,7 @@ struct sealer {
     struct exchange_work *work;
     struct findings *findings;
     uint64_t id;
+    struct marks marks;
     /* sealed, in the spool's group, to be released when it is durable */
     struct ring_slot *done[SEALER_SLOTS];
     size_t done_count;
@@ -140,6 +154,13 @@ int subjects_forget(struct sealer *s, const struct frame *f);
 void subjects_connected(struct sealer *s);
 /* Any question without an answer? */
 bool subjects_waiting(const struct subjects *u);
+
+/* ---- marks.c ---- */
+/* The slot's exchange is in the spool, durably; before ring_release. */
+void marks_released(struct sealer *s, const struct ring_slot *slot);
+void marks_connected(struct sealer *s); /* a vault is there: it is told all of them */
+/* While no batch is open: sends what changed, when it is time. */
+void marks_send(struct sealer *s);
 
 /* ---- ship.c ---- */
 void ship_messages_lost(struct sealer *s, enum ipc_role who); /* its connection is gone */

@@ -159,11 +159,17 @@ static void undo_questions(struct vault *v) {
 
 /* ---- batches ---- */
 
+/* The message is the entry's fields. */
+static int on_marks(struct vault *v, const uint8_t *p, size_t len) {
+    const struct ledger_draft d = {.kind = LEDGER_HIGH_WATER, .fields = p, .fields_len = len};
+    return v->ledger ? ledger_append(v->ledger, &d, NULL) : 0;
+}
+
 static int handle_batch(struct vault *v, uint16_t msg, const uint8_t *p, size_t len) {
+    if (msg == MSG_MARKS)
+        return on_marks(v, p, len);
     struct batch_head head = {
         .sealer = get_u64(p), .number = get_u64(p + 8), .rows = get_u32(p + 16)};
-    (void)msg;
-    (void)len;
     memcpy(head.previous, p + 20, BATCH_HASH_BYTES);
     memcpy(head.root, p + 52, BATCH_HASH_BYTES);
     int rc = v->ledger ? ledger_batch(v->ledger, &head, p + 84) : ERR_DENIED;
@@ -341,6 +347,10 @@ static int take_frame(struct vault *v, const struct frame *f) {
         return take_pool(v, f);
     case MSG_BATCH_IS:
         return f->len == 116 ? put_frame(&v->batches.frames, f->msg, f->p, f->len) : ERR_SYNTAX;
+    case MSG_MARKS:
+        return f->len >= 10 && f->len == 10 + 20u * get_u16(f->p + 8)
+                   ? put_frame(&v->batches.frames, f->msg, f->p, f->len)
+                   : ERR_SYNTAX;
     default:
         return ERR_DENIED;
     }
