@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "ring/stream.h"
 
 static uint64_t load_u64(const uint64_t *p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
@@ -195,7 +196,7 @@ static void zero_chain(const struct ring_slot *s, enum ring_chain c) {
     uint64_t blocks = ring_blocks_of(ring_length(s, c)) + 1;
     uint32_t b = first_block(s, c);
     for (; blocks > 0 && b < s->ring->geo.blocks; blocks--, b = next_block(s, b))
-        explicit_bzero(ring_block(s->ring, s->region, b), RING_BLOCK_BYTES);
+        stream_zero(ring_block(s->ring, s->region, b), RING_BLOCK_BYTES);
 }
 
 void ring_release(struct ring_slot *s) {

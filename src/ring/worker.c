@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "ring/stream.h"
 
 #define CALL_UP_BLOCKS 64u /* 256 KiB */
 #define TAKE_BACK_STEPS 8  /* closed slots taken back in one admission */
@@ -387,7 +388,7 @@ int ring_append(struct ring_region *g, struct ring_slot *s, enum ring_chain c, c
         size_t n = RING_BLOCK_BYTES - at < len ? RING_BLOCK_BYTES - at : len;
         if (at == 0)
             add_block(g, own, shared, c);
-        memcpy(ring_block(g->ring, g->number, own->last[c]) + at, from, n);
+        stream_copy(ring_block(g->ring, g->number, own->last[c]) + at, from, n);
         own->length[c] += n;
         atomic_store_explicit(&shared->length[c], own->length[c], memory_order_release);
         from += n;
