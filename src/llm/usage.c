@@ -210,25 +210,33 @@ static const uint8_t *step_string(struct usage_scan *s, const uint8_t *p, const 
     return p;
 }
 
+/* Which count has this name here; -1: none. */
+static int field_of(enum place in, const void *name, size_t len) {
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].in == in && fields[i].len == len && !memcmp(name, fields[i].name, len))
+            return (int)fields[i].field;
+    return -1;
+}
+
 static void begin_number(struct usage_scan *s, uint8_t c) {
-    enum place in = place_of(s);
-    for (size_t i = 0; in >= USAGE && i < sizeof fields / sizeof *fields; i++) {
-        if (fields[i].in == in && fields[i].len == s->key_len && !s->name_next &&
-            !memcmp(s->key, fields[i].name, s->key_len)) {
-            s->field = (uint8_t)fields[i].field;
-            s->number = true;
-            s->bad = c == '-';
-            s->value = s->bad ? 0 : (uint64_t)(c - '0');
-        }
+    int field = s->name_next ? -1 : field_of(place_of(s), s->key, s->key_len);
+    if (field >= 0) {
+        s->field = (uint8_t)field;
+        s->number = true;
+        s->bad = c == '-';
+        s->value = s->bad ? 0 : (uint64_t)(c - '0');
     }
     s->key_len = 0; /* another digit begins no number of this name */
 }
 
+static void note_count(struct usage_scan *s, unsigned field, uint64_t value) {
+    s->count[field] = (uint32_t)value;
+    s->seen |= (uint16_t)(1u << field);
+}
+
 static void end_number(struct usage_scan *s) {
-    if (!s->bad && s->value <= UINT32_MAX) {
-        s->count[s->field] = (uint32_t)s->value;
-        s->seen |= (uint16_t)(1u << s->field);
-    }
+    if (!s->bad && s->value <= UINT32_MAX)
+        note_count(s, s->field, s->value);
     s->number = false;
 }
 
@@ -320,13 +328,50 @@ static const uint8_t *skip_members(struct usage_scan *s, const uint8_t *p, const
     return p;
 }
 
+static const uint8_t *skip_space(const uint8_t *p, const uint8_t *e) {
+    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
+}
+
+#define COUNT_DIGITS 9 /* always fit */
+
+/* A member of usage that is whole here, `"name": 123` and what ends it: at once what the steps would
+ * come to one by one. NULL: it is something else, or goes on after e. */
+static const uint8_t *take_count(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
+    const uint8_t *name = p + 1, *quote = scan_for(name, e, '"', '\\');
+    uint32_t value = 0;
+    p = quote < e && *quote == '"' ? skip_space(quote + 1, e) : e;
+    if (p == e || *p != ':')
+        return NULL;
+    p = skip_space(p + 1, e);
+    const uint8_t *digits = p;
+    for (; p < e && *p >= '0' && *p <= '9' && p - digits < COUNT_DIGITS; p++)
+        value = value * 10 + (uint32_t)(*p - '0');
+    bool number = p > digits;
+    p = skip_space(p, e);
+    if (!number || p == e || (*p != ',' && *p != '}'))
+        return NULL;
+    int field = field_of(place_of(s), name, (size_t)(quote - name));
+    if (field >= 0)
+        note_count(s, (unsigned)field, value);
+    s->key_len = 0;
+    s->name_next = *p == ',';
+    return p + (*p == ',');
+}
+
 static void feed_json(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
     while (p < e) {
         if (!s->stream && s->depth == 1 && !s->string && s->place[0] == TOP && !s->key_len)
             p = skip_members(s, p, e);
         if (p == e)
             break;
-        if (s->string)
+        const uint8_t *past = NULL;
+        if (*p == '"' && s->name_next && !s->string && !s->number && place_of(s) >= USAGE)
+            past = take_count(s, p, e);
+        if (past)
+            p = past;
+        else if (s->string)
             p = step_string(s, p, e);
         else if (s->depth && place_of(s) == ELSEWHERE && *p != '}' && *p != ']')
             p = skip_container(s, p, e);
@@ -514,10 +559,38 @@ void usage_scan_feed(struct usage_scan *s, const uint8_t *p, size_t n) {
         feed_json(s, p, p + n);
 }
 
-static bool is_name(const uint8_t *p, const uint8_t *e) {
-    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
-    return p < e && *p == ':';
+static const char usage_name[] = "\"usage\"";
+#define USAGE_NAME (sizeof usage_name - 1)
+
+static bool is_usage(const uint8_t *at, const uint8_t *e) {
+    if (memcmp(at, usage_name, USAGE_NAME) != 0)
+        return false;
+    at = skip_space(at + USAGE_NAME, e);
+    return at < e && *at == ':';
+}
+
+/* The last member's name `usage` after p; NULL: there is none. From the end, 16 bytes at a time. */
+static const uint8_t *last_usage(const uint8_t *p, const uint8_t *e) {
+    size_t n = (size_t)(e - p), i = n < USAGE_NAME ? 0 : n - USAGE_NAME + 1; /* before i */
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), u = _mm_set1_epi8('u');
+    for (; i > 16; i -= 16) {
+        const __m128i *v = (const void *)(p + i - 16), *next = (const void *)(p + i - 15);
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_and_si128(
+            _mm_cmpeq_epi8(_mm_loadu_si128(v), quote), _mm_cmpeq_epi8(_mm_loadu_si128(next), u)));
+        while (mask) {
+            unsigned bit = 31u - (unsigned)__builtin_clz(mask);
+            const uint8_t *at = p + i - 16 + bit;
+            if (is_usage(at, e))
+                return at;
+            mask ^= 1u << bit;
+        }
+    }
+#endif
+    while (i-- > 1)
+        if (is_usage(p + i, e))
+            return p + i;
+    return NULL;
 }
 
 /* Is the name at `at` one of the top level? Between it and the text's end one bracket more is
@@ -538,29 +611,21 @@ static bool is_top(const uint8_t *at, const uint8_t *e) {
             depth--;
         }
     }
-    while (p < e && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
-    return depth == 0 && p == e;
+    return depth == 0 && skip_space(p, e) == e;
 }
 
 void usage_scan_whole(struct usage_scan *s, const uint8_t *p, size_t n) {
-    static const char name[] = "\"usage\"";
-    const uint8_t *e = p + n;
-    for (size_t i = n < sizeof name ? 0 : n - sizeof name + 1; i > 0; i--) {
-        const uint8_t *at = p + i;
-        if (*at != '"' || memcmp(at, name, sizeof name - 1) != 0 ||
-            !is_name(at + sizeof name - 1, e))
-            continue;
-        if (!is_top(at, e)) {
-            usage_scan_feed(s, p, n);
-            return;
-        }
-        s->depth = 1;
-        s->place[0] = TOP;
-        s->name_next = true;
-        feed_json(s, at, e);
+    const uint8_t *e = p + n, *at = last_usage(p, e);
+    if (!at)
+        return;
+    if (!is_top(at, e)) {
+        usage_scan_feed(s, p, n);
         return;
     }
+    s->depth = 1;
+    s->place[0] = TOP;
+    s->name_next = true;
+    feed_json(s, at, e);
 }
 
 void usage_scan_done(struct usage_scan *s) {

@@ -16,8 +16,8 @@
  *   models.c    the list of models, where no provider's own will do
  *   probes.c    /healthz, /readyz, /metrics
  *   wipe.c      the request's end: its memory is overwritten
- *   confine.c, known.c, pieces.c, terminal.c    know nothing of nginx: the worker's sandbox, keys
- *               that it has checked before, memory for bodies, where a stream ends
+ *   confine.c, known.c, pieces.c, plan.c, terminal.c    know nothing of nginx: the worker's sandbox,
+ *               keys checked before, memory for bodies, models looked up before, where a stream ends
  *
  * Functions that nginx calls return its codes (NGX_OK, NGX_ERROR, an HTTP status), all others ours.
  */
@@ -141,6 +141,8 @@ struct gateway_request {
     ngx_str_t model;         /* after aliases */
     struct cost_price price; /* of what is asked of the provider */
     bool priced;
+    bool planned; /* a plan (plan.h) said the next two, of clear columns: */
+    bool asked_known, sent_known;
 
     /* limits */
     struct limits_ticket ticket;

@@ -15,6 +15,7 @@
 #include "control/cost.h"
 #include "control/dialect.h"
 #include "write/gateway/gateway.h"
+#include "write/gateway/plan.h"
 
 #define OUTPUT_GUESS 1024u /* tokens of an answer, where the request names no ceiling */
 
@@ -105,12 +106,9 @@ static int make_uri(const ngx_http_request_t *r, const struct gateway_request *q
     return 0;
 }
 
-static int find_route(const struct gateway_request *q, struct snapshot_route *ret) {
-    uint32_t dialects = dialects_of(&q->endpoint);
-    if (!q->asked.len)
-        return snapshot_speakers(gateway_worker.snapshot, dialects, ret);
-    return snapshot_route(gateway_worker.snapshot, (char *)q->asked.data, q->asked.len, dialects,
-                          ret);
+static int find_plan(const struct gateway_request *q, const struct plan **ret) {
+    return plan_find(gateway_worker.snapshot, dialects_of(&q->endpoint), (char *)q->asked.data,
+                     q->asked.len, ret);
 }
 
 /* Those that were tried, and those that have no such endpoint, as bits. */
@@ -155,19 +153,17 @@ static int take_target(struct gateway_request *q, const struct snapshot_route *r
     return rc;
 }
 
-/* One at a time: not on the stack, and not in each request. */
-static struct snapshot_route scratch;
-
-/* A model that no route names as a whole is the client's word. */
-static void wipe_names(struct snapshot_route *route) {
-    explicit_bzero(route->model, strlen(route->model));
-    for (uint32_t i = 0; i < route->count; i++)
-        explicit_bzero(route->to[i].model, strlen(route->to[i].model));
+static void note_plan(struct gateway_request *q, const struct plan *p, uint32_t i) {
+    q->planned = true;
+    q->asked_known = p->known;
+    q->sent_known = p->target[i].known;
+    q->priced = p->target[i].priced;
+    q->price = p->target[i].price;
 }
 
-static int choose(struct gateway_request *q, struct snapshot_route *route,
-                  struct gateway_target *ret, struct health_ticket *ret_ticket,
-                  uint64_t *ret_retry_ms) {
+static int choose(struct gateway_request *q, const struct plan *p, struct gateway_target *ret,
+                  struct health_ticket *ret_ticket, uint64_t *ret_retry_ms) {
+    const struct snapshot_route *route = &p->route;
     uint32_t skip = not_to_try(q, route);
     int rc = 0;
     if (skip == (1u << route->count) - 1)
@@ -182,15 +178,18 @@ static int choose(struct gateway_request *q, struct snapshot_route *route,
     rc = take_target(q, route, ret_ticket->candidate, ret);
     if (rc)
         health_done(gateway_worker.health, ret_ticket, HEALTH_CANCELLED, 0, gateway_now_us());
+    else
+        note_plan(q, p, ret_ticket->candidate);
     return rc;
 }
 
 int gateway_choose(struct gateway_request *q, struct gateway_target *ret,
                    struct health_ticket *ret_ticket, uint64_t *ret_retry_ms) {
-    int rc = find_route(q, &scratch);
+    const struct plan *p = NULL;
+    int rc = find_plan(q, &p);
     if (!rc)
-        rc = choose(q, &scratch, ret, ret_ticket, ret_retry_ms);
-    wipe_names(&scratch);
+        rc = choose(q, p, ret, ret_ticket, ret_retry_ms);
+    plan_done(p);
     return rc;
 }
 
@@ -236,13 +235,6 @@ static void estimate(const struct gateway_request *q, struct cost_tokens *ret) {
     ret->input = q->taken / 4;
     if (d->shape != DIALECT_PLAIN)
         ret->output = output_ceiling(&q->scan);
-}
-
-static void find_price(struct gateway_request *q) {
-    const struct snapshot *s = gateway_worker.snapshot;
-    const ngx_str_t *sent = &q->target.model, *model = &q->model;
-    q->priced = model->len && (snapshot_price(s, (char *)sent->data, sent->len, &q->price) == 0 ||
-                               snapshot_price(s, (char *)model->data, model->len, &q->price) == 0);
 }
 
 static enum errors_code limit_code(enum limits_refusal r) {
@@ -343,8 +335,9 @@ static ngx_int_t refuse_choice(struct gateway_request *q, int rc, uint64_t retry
 /* Is it a list of models, which no provider has all of? */
 static bool is_list_of_many(const struct gateway_request *q) {
     const struct endpoint_row *row = q->endpoint.row;
+    const struct plan *p;
     return row->body == DIALECT_BODY_NONE && !row->by_id && strcmp(row->name, "models") == 0 &&
-           find_route(q, &scratch) == 0 && scratch.count > 1;
+           find_plan(q, &p) == 0 && p->route.count > 1;
 }
 
 static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
@@ -364,7 +357,6 @@ static ngx_int_t begin(ngx_http_request_t *r, struct gateway_request *q) {
     int rc = gateway_choose(q, &q->target, &q->attempt, &retry_ms);
     if (rc)
         return refuse_choice(q, rc, retry_ms);
-    find_price(q);
     status = check_limits(q);
     if (status != NGX_OK) {
         gateway_attempt_done(q, HEALTH_CANCELLED, 0);

@@ -51,9 +51,13 @@ static void count(struct gateway_request *q, enum ring_outcome outcome) {
 
 /* ---- the slot ---- */
 
-static void put_model(char out[LIMIT_MODEL], const ngx_str_t *name) {
-    if (!name->len || name->len >= LIMIT_MODEL ||
-        !snapshot_model_known(gateway_worker.snapshot, (char *)name->data, name->len))
+static bool is_known(const ngx_str_t *name) {
+    return snapshot_model_known(gateway_worker.snapshot, (char *)name->data, name->len);
+}
+
+/* Whether it is known matters of a name that fits. */
+static void put_model(char out[LIMIT_MODEL], const ngx_str_t *name, bool known) {
+    if (!known || !name->len || name->len >= LIMIT_MODEL)
         return;
     memcpy(out, name->data, name->len);
     out[name->len] = 0;
@@ -71,12 +75,9 @@ static void describe(const struct gateway_request *q, struct ring_meta *m) {
     m->counted = u->reported ? RING_REPORTED : q->estimated ? RING_ESTIMATED : RING_UNCOUNTED;
     if (q->refused)
         memcpy(m->refusal, errors_name(q->why), strlen(errors_name(q->why)) + 1);
-    put_model(m->model_asked, &q->asked);
-    if (q->target.model.len == q->asked.len &&
-        memcmp(q->target.model.data, q->asked.data, q->asked.len) == 0)
-        memcpy(m->model, m->model_asked, sizeof m->model);
-    else
-        put_model(m->model, &q->target.model);
+    put_model(m->model_asked, &q->asked, q->planned ? q->asked_known : is_known(&q->asked));
+    if (q->planned)
+        put_model(m->model, &q->target.model, q->sent_known);
 }
 
 static int attempt_status(const struct gateway_request *q, enum ring_outcome outcome) {

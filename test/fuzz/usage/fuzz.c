@@ -1,5 +1,6 @@
 /* The usage scanner on any bytes: the result does not depend on how they were split, and on valid
- * JSON it is what the cursor finds. The first byte says which dialect, the second how it is split. */
+ * JSON it is what the cursor finds, from the text's end as well. The first byte says which dialect,
+ * the second how it is split. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (stream || jv_parse(&v, data, size) || !comparable(v, data, size))
         return 0;
     usage_read(&b, d, jv_get(v, "usage"));
+    if (!same(&a, &b))
+        abort();
+    usage_scan_init(&whole, d, false);
+    usage_scan_whole(&whole, data, size);
+    usage_scan_done(&whole);
+    usage_scan_result(&whole, &a);
     if (!same(&a, &b))
         abort();
     return 0;
