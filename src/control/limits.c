@@ -4,9 +4,8 @@
  *
  * Two kinds of words. Heads are shared: each is period and value in one word and changes by a
  * single compare-and-swap. Cells have one writer, the owner of the slot: a request first adds
- * itself to its own cell and then sums up everybody's, so of two that race for the last place at
- * least one sees the other (all of these are sequentially consistent), and a place is never given
- * twice.
+ * itself to its own cell and then sums up everybody's, with a full fence between, so of two that
+ * race for the last place at least one sees the other, and a place is never given twice.
  *
  * The order at the end of a request is: count what was spent, then give the reservation back. A
  * worker that dies in between has counted, and its cells are cleared with its slot.
@@ -176,10 +175,23 @@ static struct in_flight sum_cells(const struct limits *t, uint32_t entry) {
     return all;
 }
 
+/* Of the own slot's cell: nobody else writes it, so no step of it needs the bus. */
+static void add_own(_Atomic uint64_t *word, uint64_t n) {
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + n,
+                          memory_order_release);
+}
+
 static void reserve(struct limits *t, uint32_t entry, uint64_t tokens, uint64_t cost) {
     struct limits_cell *c = cell_of(t, entry, t->slot);
-    atomic_fetch_add(&c->cost, cost);
-    atomic_fetch_add(&c->load, CELL_REQUEST + tokens);
+    add_own(&c->cost, cost);
+    add_own(&c->load, CELL_REQUEST + tokens);
+    atomic_thread_fence(memory_order_seq_cst); /* before the others' cells are summed up */
+}
+
+static void give_back(struct limits *t, uint32_t entry, uint64_t load, uint64_t cost) {
+    struct limits_cell *c = cell_of(t, entry, t->slot);
+    add_own(&c->cost, -cost);
+    add_own(&c->load, -load);
 }
 
 /* ---- windows of a minute ---- */
@@ -314,8 +326,7 @@ static enum limits_refusal take_place(struct asking *a, int i) {
         enum limits_refusal r = crowded ? LIMITS_CONCURRENCY : check_budgets(a, i, &all);
         if (r == LIMITS_ADMITTED)
             return r;
-        atomic_fetch_sub(&own->load, CELL_REQUEST + a->tokens);
-        atomic_fetch_sub(&own->cost, a->cost);
+        give_back(a->t, a->entry[i], CELL_REQUEST + a->tokens, a->cost);
         if (!crowded)
             return r;
         /* The one too many may itself be about to give up: look again before saying no. */
@@ -404,13 +415,9 @@ enum limits_refusal limits_admit(struct limits *t, const struct limits_ask *ask,
 
 /* Takes the reservation out of the cell; the request's place stays. */
 static void drop_reservation(struct limits *t, struct limits_ticket *ticket) {
-    for (int i = 0; i < 2; i++) {
-        if (ticket->entry[i] == LIMITS_NONE)
-            continue;
-        struct limits_cell *c = cell_of(t, ticket->entry[i], t->slot);
-        atomic_fetch_sub(&c->load, ticket->tokens);
-        atomic_fetch_sub(&c->cost, ticket->cost);
-    }
+    for (int i = 0; i < 2; i++)
+        if (ticket->entry[i] != LIMITS_NONE)
+            give_back(t, ticket->entry[i], ticket->tokens, ticket->cost);
     ticket->tokens = ticket->cost = 0;
 }
 
@@ -444,10 +451,9 @@ void limits_release(struct limits *t, struct limits_ticket *ticket) {
         if (ticket->minute[i])
             window_give_back(&t->usage->heads[ticket->entry[i]].tokens, ticket->minute[i],
                              ticket->tokens);
-    drop_reservation(t, ticket);
     for (int i = 0; i < 2; i++)
         if (ticket->entry[i] != LIMITS_NONE)
-            atomic_fetch_sub(&cell_of(t, ticket->entry[i], t->slot)->load, CELL_REQUEST);
+            give_back(t, ticket->entry[i], CELL_REQUEST + ticket->tokens, ticket->cost);
     memset(ticket, 0, sizeof *ticket);
 }
 

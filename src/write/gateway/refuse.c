@@ -44,12 +44,21 @@ ngx_int_t gateway_add_header(ngx_http_request_t *r, ngx_str_t name, ngx_str_t va
     return NGX_OK;
 }
 
-/* Decimal digits, as ngx_sprintf would write them, many times faster. */
+/* Decimal digits, as ngx_sprintf would write them, many times faster: two at a time, and no more
+ * than NGX_INT64_LEN. */
 static u_char *put_number(u_char *p, uint64_t n) {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     u_char digits[NGX_INT64_LEN], *d = digits + sizeof digits;
-    do
-        *--d = (u_char)('0' + n % 10);
-    while (n /= 10);
+    for (; n >= 10; n /= 100) {
+        const char *pair = pairs + n % 100 * 2;
+        *--d = (u_char)pair[1];
+        *--d = (u_char)pair[0];
+    }
+    if (n || d == digits + sizeof digits)
+        *--d = (u_char)('0' + n);
     return ngx_cpymem(p, d, (size_t)(digits + sizeof digits - d));
 }
 
@@ -61,25 +70,29 @@ static ngx_int_t add_number(ngx_http_request_t *r, ngx_str_t name, uint64_t n) {
     return gateway_add_header(r, name, (ngx_str_t){len, p});
 }
 
-/* OpenAI says "6m0s", "1s", "250ms"; Anthropic the moment itself. */
-static ngx_int_t add_reset(ngx_http_request_t *r, ngx_str_t name, bool moment, uint64_t ms) {
-    u_char *p = ngx_pnalloc(r->pool, 32), *e = p;
-    if (!p)
-        return NGX_ERROR;
+#define RESET_LEN 32
+
+/* OpenAI says "6m0s", "1s", "250ms"; Anthropic the moment itself. At most RESET_LEN characters. */
+static u_char *put_reset(u_char *p, bool moment, uint64_t ms) {
+    uint64_t seconds = (ms + 999) / 1000u;
     if (moment) {
         struct tm t;
         time_t at = (time_t)((gateway_now_us() / 1000u + ms + 999) / 1000u);
         gmtime_r(&at, &t);
-        e = p + strftime((char *)p, 32, "%Y-%m-%dT%H:%M:%SZ", &t);
-    } else if (ms < 1000) {
-        e = ngx_cpymem(put_number(p, ms), "ms", 2);
-    } else {
-        uint64_t seconds = (ms + 999) / 1000u;
-        if (seconds >= 60)
-            e = ngx_cpymem(put_number(p, seconds / 60), "m", 1);
-        e = ngx_cpymem(put_number(e, seconds % 60), "s", 1);
+        return p + strftime((char *)p, RESET_LEN, "%Y-%m-%dT%H:%M:%SZ", &t);
     }
-    return gateway_add_header(r, name, (ngx_str_t){(size_t)(e - p), p});
+    if (ms < 1000)
+        return ngx_cpymem(put_number(p, ms), "ms", 2);
+    if (seconds >= 60)
+        p = ngx_cpymem(put_number(p, seconds / 60), "m", 1);
+    return ngx_cpymem(put_number(p, seconds % 60), "s", 1);
+}
+
+/* The header's value ends at `end`, where the next one's begins. */
+static ngx_int_t add_up_to(ngx_http_request_t *r, ngx_str_t name, u_char **from, u_char *end) {
+    ngx_str_t value = {(size_t)(end - *from), *from};
+    *from = end;
+    return gateway_add_header(r, name, value);
 }
 
 static const struct {
@@ -116,14 +129,19 @@ ngx_int_t gateway_add_limits(ngx_http_request_t *r, const struct gateway_request
     enum dialect_family family = gateway_family(r, q);
     if (!left[0]->limit && !left[1]->limit)
         return NGX_OK;
+    u_char *p = ngx_pnalloc(r->pool, 2 * (2 * NGX_INT64_LEN + RESET_LEN));
+    if (!p)
+        return NGX_ERROR;
     gateway_each_header(r, &r->headers_out.headers, hide_provider_limits, NULL);
     for (size_t i = 0; i < 2; i++) {
         if (!left[i]->limit)
             continue;
-        if (add_number(r, limit_names[family][i].limit, left[i]->limit) != NGX_OK ||
-            add_number(r, limit_names[family][i].remaining, left[i]->remaining) != NGX_OK ||
-            add_reset(r, limit_names[family][i].reset, family == FAMILY_ANTHROPIC,
-                      left[i]->reset_ms) != NGX_OK)
+        if (add_up_to(r, limit_names[family][i].limit, &p, put_number(p, left[i]->limit)) !=
+                NGX_OK ||
+            add_up_to(r, limit_names[family][i].remaining, &p,
+                      put_number(p, left[i]->remaining)) != NGX_OK ||
+            add_up_to(r, limit_names[family][i].reset, &p,
+                      put_reset(p, family == FAMILY_ANTHROPIC, left[i]->reset_ms)) != NGX_OK)
             return NGX_ERROR;
     }
     return NGX_OK;
