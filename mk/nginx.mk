@@ -15,7 +15,7 @@ $(NGINX_HEADERS): $(NGINX_SOURCE)/conf_flags
 	@touch $@
 
 # Every instruction here is paid for once a request (doc/benchmarks.md).
-GATEWAY_CFLAGS := -fPIC -fvisibility=hidden -fno-plt $(if $(filter -O2,$(CFLAGS)),-O3)
+GATEWAY_CFLAGS := -fPIC -fvisibility=hidden -fno-plt $(if $(filter -O2,$(CFLAGS)),-O3 -flto=auto)
 
 # Data (.S) is the same object as in the programs.
 gateway_objects := $(patsubst src/%,$(B)/obj-gateway/%.o,$(filter %.c,$(call sources,$(MODULES_gateway)))) \
@@ -27,7 +27,7 @@ $(B)/obj-gateway/%.c.o: src/%.c | $(NGINX_HEADERS)
 
 $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared -o $@ $^ $(LIBS_gateway)
+	$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared $(GATEWAY_CFLAGS) -o $@ $^ $(LIBS_gateway)
 
 -include $(gateway_objects:.o=.d)
 

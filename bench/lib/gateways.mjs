@@ -12,6 +12,9 @@ const here = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const B = path.resolve(process.env.B || 'build');
 const NGINX = process.env.NGINX || '/usr/sbin/nginx';
 const UPSTREAM_KEY = 'bench-upstream-key';
+// Clients of a plain proxy have a key as well, which it replaces by the provider's. So the requests
+// are the same bytes for both: this one is as long as Safehouse's keys are.
+const CLIENT_KEY = `sh-${'k'.repeat(12)}-${'s'.repeat(43)}`;
 
 // Gateways whose workers have a user of their own can write there, so that it shows if they do.
 function folderFor(name) {
@@ -44,7 +47,8 @@ export async function startPlain(name, upstream, workers) {
     return found && found.length === workers && [child.pid, ...found];
   });
   await pinTo(front, gateway);
-  return { name, port, headers: [], gateway, behind: [], folder, child };
+  return { name, port, headers: [`authorization: Bearer ${CLIENT_KEY}`], gateway, behind: [], folder,
+           child };
 }
 
 // Every limit is in force and counted, and none is reached. The ring has room for 10 000 streams:

@@ -336,8 +336,8 @@ static const uint8_t *skip_space(const uint8_t *p, const uint8_t *e) {
 
 #define COUNT_DIGITS 9 /* always fit */
 
-/* A member of usage that is whole here, `"name": 123` and what ends it: at once what the steps would
- * come to one by one. NULL: it is something else, or goes on after e. */
+/* A member of usage that is whole here, `"name": 123` and what ends it: what the steps would come
+ * to one by one, at once. NULL: it is something else, or goes on after e. */
 static const uint8_t *take_count(struct usage_scan *s, const uint8_t *p, const uint8_t *e) {
     const uint8_t *name = p + 1, *quote = scan_for(name, e, '"', '\\');
     uint32_t value = 0;

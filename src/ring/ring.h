@@ -116,8 +116,10 @@ int ring_claim(struct ring *r, struct ring_region **ret);
 void ring_unclaim(struct ring_region *g);
 
 /* A slot, with room set aside for `request_bytes` of request and the first 16 KiB of answer.
- * ERR_FULL: no room (answer 503 with Retry-After). Fills id, epoch, sequence, start_us, start_ns. */
-int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot **ret);
+ * ERR_FULL: no room (answer 503 with Retry-After). Fills id, epoch, sequence, start_us, start_ns.
+ * `now_ns`: the monotonic clock, here and below: callers have just read it. */
+int ring_admit(struct ring_region *g, uint64_t request_bytes, uint64_t now_ns,
+               struct ring_slot **ret);
 /* The slot's meta, writable until ring_close. */
 struct ring_meta *ring_meta(struct ring_slot *s);
 /* ERR_FULL when the region has no block left, ERR_LIMIT above LIMIT_REQUEST_BODY/LIMIT_ANSWER_BODY;
@@ -126,7 +128,8 @@ int ring_append(struct ring_region *g, struct ring_slot *s, enum ring_chain c, c
                 size_t len);
 /* OPEN -> READY, sets outcome and end_ns, wakes the sealer if it sleeps. The slot is no longer the
  * worker's. */
-void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome outcome);
+void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome outcome,
+                uint64_t now_ns);
 
 /* The eventfd that ring_close writes to when the sealer said that it sleeps. Borrowed. */
 void ring_set_wake_fd(struct ring *r, int fd);

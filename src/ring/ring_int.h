@@ -89,6 +89,7 @@ struct ring_region {
     struct ring *ring;
     uint32_t number;
     uint64_t epoch, sequence;
+    uint64_t wall_ns, wall_us; /* the two clocks when both were last read */
     uint32_t *next;       /* of each block: the next of its chain, or of the free list */
     uint32_t free_block;  /* head of the free list */
     uint32_t free_blocks; /* its length, */

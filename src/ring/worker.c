@@ -27,6 +27,7 @@
 #define CALL_UP_BLOCKS 64u /* 256 KiB */
 #define TAKE_BACK_STEPS 8  /* closed slots taken back in one admission */
 #define PATIENCE_STEPS 64u /* admissions that wait for the oldest before another is looked at */
+#define WALL_EVERY_NS 100000000u /* between two looks at the wall clock */
 #define SWEEP_STEPS 64u    /* admissions without room for each look at all closed slots */
 
 static void store_state(struct ring_region *g, uint32_t index, uint32_t state) {
@@ -319,17 +320,28 @@ static bool has_room(const struct ring_region *g, uint64_t blocks) {
     return g->free_slot_count > 0 && g->free_blocks - g->promised >= blocks;
 }
 
-static void begin_meta(struct ring_region *g, struct ring_meta *m) {
+/* Wall time from the monotonic clock: both are read once in a while, so that a wall clock that is
+ * set holds soon, and one read is spared in each admission. */
+static uint64_t wall_us_at(struct ring_region *g, uint64_t now_ns) {
+    if (now_ns - g->wall_ns > WALL_EVERY_NS) {
+        g->wall_us = clock_wall_us();
+        g->wall_ns = clock_mono_ns();
+    }
+    return g->wall_us + (uint64_t)((int64_t)(now_ns - g->wall_ns) / 1000);
+}
+
+static void begin_meta(struct ring_region *g, struct ring_meta *m, uint64_t now_ns) {
     *m = (struct ring_meta){
         .epoch = g->epoch,
         .sequence = ++g->sequence,
-        .start_us = clock_wall_us(),
-        .start_ns = clock_mono_ns(),
+        .start_us = wall_us_at(g, now_ns),
+        .start_ns = now_ns,
     };
     uuid_v7(m->id, m->start_us, m->epoch, m->sequence);
 }
 
-int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot **ret) {
+int ring_admit(struct ring_region *g, uint64_t request_bytes, uint64_t now_ns,
+               struct ring_slot **ret) {
     struct shared_region *head = ring_region_head(g->ring, g->number);
     if (request_bytes > LIMIT_REQUEST_BODY)
         return ERR_LIMIT;
@@ -354,7 +366,7 @@ int ring_admit(struct ring_region *g, uint64_t request_bytes, struct ring_slot *
         atomic_store_explicit(&shared->length[c], 0, memory_order_relaxed);
     }
     g->promised += blocks;
-    begin_meta(g, &shared->meta);
+    begin_meta(g, &shared->meta, now_ns);
     count(&head->admitted);
     store_state(g, index, RING_OPEN);
     *ret = ring_handle(g->ring, g->number, index);
@@ -397,7 +409,8 @@ int ring_append(struct ring_region *g, struct ring_slot *s, enum ring_chain c, c
     return 0;
 }
 
-void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome outcome) {
+void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome outcome,
+                uint64_t now_ns) {
     struct own_slot *own = open_slot(g, s);
     own->open = false;
     for (int c = 0; c < RING_CHAINS; c++) {
@@ -405,6 +418,6 @@ void ring_close(struct ring_region *g, struct ring_slot *s, enum ring_outcome ou
         own->promised[c] = 0;
     }
     put_closed(g, s->index);
-    close_as(g, s->index, outcome, clock_mono_ns());
+    close_as(g, s->index, outcome, now_ns);
     wake_sealer(g->ring);
 }

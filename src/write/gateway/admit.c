@@ -249,7 +249,7 @@ static ngx_int_t admit(ngx_http_request_t *r, struct gateway_request *q) {
         room = (uint64_t)r->headers_in.content_length_n;
     if (!gateway_alive() || !hold(q, room))
         return gateway_refuse(q, ERRORS_OVERLOADED);
-    int rc = ring_admit(gateway_worker.region, room, &q->slot);
+    int rc = ring_admit(gateway_worker.region, room, q->begin_ns, &q->slot);
     if (rc)
         return gateway_refuse(q, rc == ERR_LIMIT ? ERRORS_TOO_LARGE : ERRORS_OVERLOADED);
     struct ring_meta *m = ring_meta(q->slot);

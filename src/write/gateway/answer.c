@@ -433,9 +433,11 @@ static int take_bytes(struct gateway_request *q, const ngx_buf_t *b) {
     if (q->answer_scan)
         (void)reqscan_feed(q->answer_scan, b->pos, n);
     if (!rc && q->left >= 0 && (q->left -= (off_t)n) <= 0) {
+        uint64_t first_ns = ring_meta(q->slot)->first_ns;
         if (q->unmask)
             rc = gateway_unmask_end(q);
-        gateway_close(q, RING_COMPLETE);
+        /* of a whole answer the first piece was the last, just now */
+        gateway_close_at(q, RING_COMPLETE, whole && first_ns ? first_ns : clock_mono_ns());
     }
     return rc;
 }

@@ -294,6 +294,8 @@ enum dialect_family gateway_family(const ngx_http_request_t *r, const struct gat
 /* ---- settle.c ---- */
 /* The exchange's end, once: later calls do nothing. */
 void gateway_close(struct gateway_request *q, enum ring_outcome outcome);
+/* The same, by a clock that was just read. */
+void gateway_close_at(struct gateway_request *q, enum ring_outcome outcome, uint64_t now_ns);
 /* The end of the attempt that is under way, if one is. */
 void gateway_attempt_done(struct gateway_request *q, int status, uint64_t retry_after_ms);
 /* When the request ends, whatever came of it. */

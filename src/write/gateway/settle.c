@@ -91,7 +91,7 @@ static int attempt_status(const struct gateway_request *q, enum ring_outcome out
     }
 }
 
-void gateway_close(struct gateway_request *q, enum ring_outcome outcome) {
+void gateway_close_at(struct gateway_request *q, enum ring_outcome outcome, uint64_t now_ns) {
     if (!q->slot)
         return;
     struct ring_meta *m = ring_meta(q->slot);
@@ -100,10 +100,15 @@ void gateway_close(struct gateway_request *q, enum ring_outcome outcome) {
     q->outcome = (uint8_t)outcome;
     q->first_ns = m->first_ns;
     q->sent_status = m->status;
-    ring_close(gateway_worker.region, q->slot, outcome);
+    ring_close(gateway_worker.region, q->slot, outcome, now_ns);
     q->slot = NULL;
     gateway_attempt_done(q, attempt_status(q, outcome), q->provider_retry_ms);
     limits_release(gateway_worker.limits, &q->ticket);
+}
+
+void gateway_close(struct gateway_request *q, enum ring_outcome outcome) {
+    if (q->slot)
+        gateway_close_at(q, outcome, clock_mono_ns());
 }
 
 /* ---- the request ---- */

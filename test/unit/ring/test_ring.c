@@ -44,7 +44,7 @@ static int unmake(void **state) {
 
 static struct ring_slot *admit(struct ring_region *g, uint64_t bytes) {
     struct ring_slot *s = NULL;
-    assert_int_equal(ring_admit(g, bytes, &s), 0);
+    assert_int_equal(ring_admit(g, bytes, clock_mono_ns(), &s), 0);
     return s;
 }
 
@@ -95,7 +95,7 @@ static void life(void **state) {
         assert_int_equal(ring_append(g, s, RING_ANSWER, big, 5), 0);
         assert_int_equal(ring_append(g, s, RING_ANSWER, big + 5, sizeof big - 5), 0);
         assert_int_equal(ring_collect(ring, out, 4), 0); /* OPEN is not collected */
-        ring_close(g, s, RING_COMPLETE);
+        ring_close(g, s, RING_COMPLETE, clock_mono_ns());
         assert_int_equal(ring_collect(ring, out, 4), 1);
         assert_int_equal(ring_collect(ring, out, 4), 1); /* READY until released */
         const struct ring_meta *got = ring_meta_of(out[0]);
@@ -126,7 +126,7 @@ static void tries(void **state) {
     for (int round = 0; round < 300; round++) { /* every slot comes again */
         struct ring_slot *s = admit(g, 5);
         append(g, s, RING_REQUEST, "hello");
-        ring_close(g, s, RING_COMPLETE);
+        ring_close(g, s, RING_COMPLETE, clock_mono_ns());
         assert_int_equal(ring_collect(ring, out, 1), 1);
         assert_int_equal(ring_tries(out[0]), 0);
         ring_try(out[0]);
@@ -180,7 +180,7 @@ static void full(void **state) {
     assert_int_equal(ring_claim(ring, &g), 0);
     assert_int_equal(ring_claim(ring, &h), ERR_FULL); /* the one region is owned */
     size_t n = 0;
-    while (ring_admit(g, 1, &s[n]) == 0)
+    while (ring_admit(g, 1, clock_mono_ns(), &s[n]) == 0)
         n++;
     assert_int_equal(n, ring->geo.blocks / 5);
     /* Each has its promised room, however full the ring is; one of them gets what is left. */
@@ -201,16 +201,17 @@ static void full(void **state) {
     assert_int_equal(u.refused, 1);
     assert_int_equal(u.slots_used, n);
     /* One that is let go makes room for one. */
-    ring_close(g, s[2], RING_CANCELLED);
-    assert_int_equal(ring_admit(g, 1, &s[2]), ERR_FULL);
+    ring_close(g, s[2], RING_CANCELLED, clock_mono_ns());
+    assert_int_equal(ring_admit(g, 1, clock_mono_ns(), &s[2]), ERR_FULL);
     assert_int_equal(ring_collect(ring, out, 64), 1);
     ring_release(out[0]);
     s[2] = admit(g, 1);
     /* A close gives back what was promised and not used. */
-    ring_close(g, s[2], RING_REFUSED);
+    ring_close(g, s[2], RING_REFUSED, clock_mono_ns());
     s[2] = admit(g, 1);
-    assert_int_equal(ring_admit(g, LIMIT_REQUEST_BODY, &s[3]), ERR_FULL);
-    assert_int_equal(ring_admit(g, (uint64_t)LIMIT_REQUEST_BODY + 1, &s[3]), ERR_LIMIT);
+    assert_int_equal(ring_admit(g, LIMIT_REQUEST_BODY, clock_mono_ns(), &s[3]), ERR_FULL);
+    assert_int_equal(ring_admit(g, (uint64_t)LIMIT_REQUEST_BODY + 1, clock_mono_ns(), &s[3]),
+                     ERR_LIMIT);
     ring_unclaim(g);
 }
 
@@ -226,7 +227,7 @@ static void ceilings(void **state) {
     assert_int_equal(ring_append(g, s, RING_REQUEST, p, 1), ERR_LIMIT);
     assert_int_equal(ring_append(g, s, RING_ANSWER, p, LIMIT_ANSWER_BODY), 0);
     assert_int_equal(ring_append(g, s, RING_ANSWER, p, 1), ERR_LIMIT);
-    ring_close(g, s, RING_COMPLETE);
+    ring_close(g, s, RING_COMPLETE, clock_mono_ns());
     expect(s, RING_ANSWER, p, LIMIT_ANSWER_BODY);
     free(p);
     ring_unclaim(g);
@@ -301,7 +302,7 @@ static void order(void **state) {
     int closed[60], at = 7;
     for (int i = 0; i < 60; i++, at = (at + 7) % 60) { /* 7 and 60 have no common factor */
         closed[i] = at;
-        ring_close(g[at % 3], s[at], RING_COMPLETE);
+        ring_close(g[at % 3], s[at], RING_COMPLETE, clock_mono_ns());
     }
     for (size_t max = 1; max <= 60; max++) {
         assert_int_equal(ring_collect(ring, out, max), max);
@@ -355,11 +356,12 @@ static void end_by_kill(pid_t pid) {
 
 static void three_exchanges(struct ring_region *g) {
     struct ring_slot *s;
-    if (ring_admit(g, 8, &s) || ring_append(g, s, RING_REQUEST, "finished", 8))
+    if (ring_admit(g, 8, clock_mono_ns(), &s) || ring_append(g, s, RING_REQUEST, "finished", 8))
         _exit(1);
-    ring_close(g, s, RING_COMPLETE);
+    ring_close(g, s, RING_COMPLETE, clock_mono_ns());
     for (int i = 0; i < 2; i++)
-        if (ring_admit(g, 8, &s) || ring_append(g, s, RING_REQUEST, "under way", 9) ||
+        if (ring_admit(g, 8, clock_mono_ns(), &s) ||
+            ring_append(g, s, RING_REQUEST, "under way", 9) ||
             ring_append(g, s, RING_ANSWER, "parted", 6))
             _exit(1);
 }
@@ -435,7 +437,7 @@ static void nothing_left(void **state) {
         assert_int_equal(ring_append(g, s, RING_ANSWER, text, 8192), 0);
         /* As a worker leaves it that is killed between copying and telling the length. */
         atomic_store(&ring_shared(ring, 0, s->index)->length[RING_ANSWER], 4096 - 17);
-        ring_close(g, s, RING_COMPLETE);
+        ring_close(g, s, RING_COMPLETE, clock_mono_ns());
     }
     assert_true(in_file("secret-of-person"));
     assert_true(in_file("key-of-the-person"));
@@ -455,7 +457,7 @@ static void half_released(void **state) {
     make(1 << 20, 1);
     assert_int_equal(ring_claim(ring, &g), 0);
     struct ring_slot *s = admit(g, 0);
-    ring_close(g, s, RING_COMPLETE);
+    ring_close(g, s, RING_COMPLETE, clock_mono_ns());
     ring_release(s);
     atomic_store(&ring_region_head(ring, 0)->state[s->index], RING_READY);
     assert_int_equal(ring_collect(ring, out, 2), 0);
@@ -476,7 +478,7 @@ static void waking(void **state) {
     make(1 << 20, 1);
     ring_set_wake_fd(ring, wake);
     assert_int_equal(ring_claim(ring, &g), 0);
-    ring_close(g, admit(g, 0), RING_COMPLETE);
+    ring_close(g, admit(g, 0), RING_COMPLETE, clock_mono_ns());
     assert_int_equal(wakes(wake), 0); /* nobody sleeps */
     assert_false(ring_may_sleep(ring));
     assert_int_equal(ring_collect(ring, out, 2), 1);
@@ -484,8 +486,8 @@ static void waking(void **state) {
     assert_true(ring_may_sleep(ring));
     struct ring_slot *a = admit(g, 0), *b = admit(g, 0);
     assert_int_equal(wakes(wake), 0);
-    ring_close(g, a, RING_COMPLETE);
-    ring_close(g, b, RING_COMPLETE);
+    ring_close(g, a, RING_COMPLETE, clock_mono_ns());
+    ring_close(g, b, RING_COMPLETE, clock_mono_ns());
     assert_int_equal(wakes(wake), 1); /* once */
     ring_unclaim(g);
     close(wake);
@@ -587,9 +589,9 @@ static void hostile_claim(void **state) {
                     blocks++;
                 }
         assert_int_equal(blocks, ring->geo.blocks);
-        if (ring_admit(g, 5, &s) == 0) {
+        if (ring_admit(g, 5, clock_mono_ns(), &s) == 0) {
             append(g, s, RING_REQUEST, "right");
-            ring_close(g, s, RING_COMPLETE);
+            ring_close(g, s, RING_COMPLETE, clock_mono_ns());
             expect(s, RING_REQUEST, "right", 5);
         }
         ring_unclaim(g);
@@ -621,7 +623,7 @@ _Noreturn static void load_worker(int wake) {
     ring_set_wake_fd(mine, wake);
     for (int i = 0; i < LOAD_EACH;) {
         struct ring_slot *s;
-        int rc = ring_admit(g, 100, &s);
+        int rc = ring_admit(g, 100, clock_mono_ns(), &s);
         if (rc == ERR_FULL) {
             usleep(100);
             continue;
@@ -632,7 +634,7 @@ _Noreturn static void load_worker(int wake) {
             rc = ring_append(g, s, RING_ANSWER, p + at, len - at < 1000 ? len - at : 1000);
         if (rc)
             _exit(2);
-        ring_close(g, s, RING_COMPLETE);
+        ring_close(g, s, RING_COMPLETE, clock_mono_ns());
         i++;
     }
     ring_unclaim(g);
@@ -723,7 +725,7 @@ static void layout_written(void **state) {
     assert_int_equal(ring_append(g, s, RING_LABELS, labels->p, labels->len), 0);
     const size_t meta_at = offsetof(struct shared_slot, meta);
     memcpy(m, vector("slot")->p + meta_at, sizeof *m);
-    ring_close(g, s, RING_COMPLETE);
+    ring_close(g, s, RING_COMPLETE, clock_mono_ns());
     m->end_ns = 4000;
     size_t listed = 0;
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "proc/sealer/sealer.h"
 
@@ -30,9 +31,9 @@ static int setup(void **state) {
     struct ring_slot *s;
     (void)state;
     if (ring_create(1 << 20, 1, &ring_fd) || ring_map(ring_fd, &ring) ||
-        ring_claim(ring, &region) || ring_admit(region, 1, &s))
+        ring_claim(ring, &region) || ring_admit(region, 1, clock_mono_ns(), &s))
         return -1;
-    ring_close(region, s, RING_COMPLETE);
+    ring_close(region, s, RING_COMPLETE, clock_mono_ns());
     return ring_collect(ring, &slot, 1) == 1 ? 0 : -1;
 }
 
