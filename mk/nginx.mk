@@ -31,5 +31,5 @@ $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 
 -include $(gateway_objects:.o=.d)
 
-UNIT_gateway := base control/apikey.c $(addprefix write/gateway/,known.c pieces.c terminal.c) \
-                proc/supervisor/gateway_conf.c
+UNIT_gateway := base control write/gateway/known.c write/gateway/pieces.c write/gateway/plan.c \
+                write/gateway/terminal.c proc/supervisor/gateway_conf.c
