@@ -256,7 +256,7 @@ static void used_blocks_first(void **state) {
     assert_true(first < (BODY + (1 << 20)) / 512);
     for (int round = 0; round < ROUNDS; round++) {
         next = admit(g, BODY); /* before the other one is given back */
-        ring_close(g, now, RING_COMPLETE);
+        ring_close(g, now, RING_COMPLETE, clock_mono_ns());
         assert_int_equal(ring_collect(ring, out, 1), 1);
         ring_release(out[0]);
         assert_int_equal(ring_append(g, next, RING_REQUEST, p, BODY), 0);
