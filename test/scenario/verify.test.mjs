@@ -356,3 +356,34 @@ test('proofs of single events', async () => {
     assert.ok(!secondAccepts(bytes), `byte ${at}`);
   }
 });
+
+test('while it runs: what waits in the spool is pending, never clean, and nothing is found that is not so', async () => {
+  await restore('store', 'vault', 'spool');
+  await house.up();
+  const client = new OpenAI({ apiKey: house.key, baseURL: `${house.gateway}/v1`, maxRetries: 0 });
+  const ask = () => client.chat.completions.create({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'more' }] });
+  const vaultPid = await house.pid('vault');
+  process.kill(vaultPid, 'SIGSTOP'); // it notes nothing: rows are in the store, and no batch has them yet
+  try {
+    await ask();
+    await house.stored(13);
+    const { code, end, findings } = await verify();
+    assert.equal(code, 3);
+    assert.equal(end.result, 'pending');
+    assert.ok(findings.every((f) => f.level === 'pending'), JSON.stringify(findings));
+  } finally {
+    process.kill(vaultPid, 'SIGCONT');
+  }
+  let asking = true;
+  const load = (async () => {
+    while (asking) await Promise.all(Array.from({ length: 8 }, ask));
+  })();
+  for (let i = 0; i < 4; i++) {
+    const { code, findings, stderr } = await verify();
+    assert.ok(code === 0 || code === 3, JSON.stringify(findings) + stderr);
+    assert.ok(findings.every((f) => f.level === 'pending'), JSON.stringify(findings));
+  }
+  asking = false;
+  await load;
+  await settled();
+});

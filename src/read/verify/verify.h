@@ -10,7 +10,7 @@
  *   struct verify_totals totals;
  *   int rc = verify_run(&spec, &totals);
  *
- * Memory: 32 bytes a batch, one bit an exchange, and a window of some 10 MB of rows' hashes. What is
+ * Memory: 40 bytes a batch, one bit an exchange, and a window of some 50 MB of rows' hashes. What is
  * wrong costs more: each batch with a wrong row is fetched whole.
  */
 #include <stdbool.h>
