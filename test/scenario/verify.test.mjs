@@ -386,4 +386,16 @@ test('while it runs: what waits in the spool is pending, never clean, and nothin
   asking = false;
   await load;
   await settled();
+
+  // What the ledger's own commands give is what verify takes.
+  const file = async (name, ...args) => {
+    await writeFile(join(house.home, name), await house.cli('ledger', ...args, '--dir', house.dir));
+    return join(house.home, name);
+  };
+  const checkpoint = await file('own-checkpoint', 'checkpoint'), key = await file('own-key', 'checkpoint', '--key');
+  const proof = await file('own-proof', 'prove', '1');
+  assert.equal((await verify('--ledger', '--checkpoint', checkpoint, '--key', key)).code, 0);
+  const one = await house.cliResult('verify', '--proof', proof, '--key', key, '--json');
+  assert.equal(one.code, 0, one.stdout + one.stderr);
+  assert.equal(Number(parseProof(await readFile(proof, 'utf8')).index), JSON.parse(one.stdout).index);
 });
