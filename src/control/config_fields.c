@@ -319,6 +319,7 @@ struct config *config_new(void) {
     c->gateway.body_memory = LIMIT_BODY_MEMORY;
     memcpy(c->prices.currency, "USD", 4);
     c->prices.defaults = true;
+    c->detect.enabled = true;
     return c;
 }
 

@@ -4,6 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
+import { assertShown } from './lib/placeholders.mjs';
 import { Installation } from './lib/installation.mjs';
 import { Upstream, completion, streamed } from './lib/upstream.mjs';
 import { histories } from './lib/history.mjs';
@@ -96,28 +97,38 @@ async function replayAll(conversations) {
   return all;
 }
 
-function checkAll(all, rows, built) {
-  for (const { id, request, message } of all) {
-    const it = built.get(id);
-    assert.ok(it, `${id} is stored`);
-    assert.deepEqual(it.request, request);
-    assert.deepEqual(it.response.choices[0].message, message);
+// How much was found in each conversation: a turn shows the placeholders of those before it as well.
+async function findingsBySeed(all) {
+  const of = new Map((await house.rows('SELECT id, findings FROM interactions')).map((r) => [r.id, r.findings]));
+  const sums = new Map();
+  for (const { id, request } of all) sums.set(request.seed, (sums.get(request.seed) ?? 0) + of.get(id));
+  return sums;
+}
+
+function checkOne(it, { request, message }, findings) {
+  assertShown(it.request, request, findings);
+  assertShown(it.response.choices[0].message, message, findings);
+}
+
+async function checkAll(all, built) {
+  const findings = await findingsBySeed(all);
+  for (const x of all) {
+    const it = built.get(x.id);
+    assert.ok(it, `${x.id} is stored`);
+    checkOne(it, x, findings.get(x.request.seed));
   }
+  return findings;
 }
 
 test('own conversations, each message once, read back by query and show', async () => {
   const conversations = await load(OWN);
   const all = await replayAll(conversations);
   const { rows, built } = await turns(all.map((x) => x.id));
-  checkAll(all, rows, built);
+  const findings = await checkAll(all, built);
   const asked = conversations.reduce((n, c) => n + c.messages.filter((m) => m.role !== 'assistant').length, 0);
   const kept = rows.reduce((n, r) => n + JSON.parse(r.body).messages.length, 0);
   assert.equal(kept, asked, 'no message is stored twice');
-  for (const { id, request, message } of all) {
-    const it = await house.show(id);
-    assert.deepEqual(it.request, request);
-    assert.deepEqual(it.response.choices[0].message, message);
-  }
+  for (const x of all) checkOne(await house.show(x.id), x, findings.get(x.request.seed));
 });
 
 test('streams, branches, edited histories, other shapes of the same answer', async () => {
@@ -163,7 +174,7 @@ test('the shared conversations', { timeout: 400000 }, async (t) => {
   if (!conversations) return t.skip('the shared set is not here');
   const all = await replayAll(conversations);
   const { rows, built } = await turns(all.map((x) => x.id));
-  checkAll(all, rows, built);
+  const findings = await checkAll(all, built);
   const mine = new Set(all.map((x) => x.id));
   const asked = conversations.reduce((n, c) => n + c.messages.filter((m) => m.role !== 'assistant').length, 0);
   const kept = rows.filter((r) => mine.has(r.id)).reduce((n, r) => n + JSON.parse(r.body).messages.length, 0);
@@ -171,9 +182,6 @@ test('the shared conversations', { timeout: 400000 }, async (t) => {
   // By `show` every SHOW-th, since each is a program of its own: SHOW=1 takes some minutes.
   const every = Number(process.env.SHOW ?? 20);
   const last = new Map(all.map((x) => [x.request.seed, x])); // a conversation's last exchange has all of it
-  for (const { id, request, message } of [...last.values()].filter((_, i) => i % every === 0)) {
-    const it = await house.show(id);
-    assert.deepEqual(it.request, request);
-    assert.deepEqual(it.response.choices[0].message, message);
-  }
+  for (const x of [...last.values()].filter((_, i) => i % every === 0))
+    checkOne(await house.show(x.id), x, findings.get(x.request.seed));
 });

@@ -15,7 +15,6 @@
 #define AROUND 512 /* bytes before and after an escape that a partial view shows */
 #define RUN_MIN 24 /* shorter base64 holds no secret worth the search */
 #define RUN_MAX (256u << 10)
-#define BASE64 UINT32_MAX /* `wide` of a segment in which three bytes stand for four */
 
 void view_wipe(struct view *v) {
     buf_wipe(&v->text);
@@ -23,16 +22,21 @@ void view_wipe(struct view *v) {
     *v = (struct view){.text.max = v->text.max};
 }
 
-static int segment(struct view *v, size_t raw, uint32_t wide) {
-    if (v->count == v->cap) {
-        size_t cap = v->cap ? v->cap * 2 : 256;
-        struct segment *more = realloc(v->segments, cap * sizeof *more);
-        if (!more)
-            return ERR_NOMEM;
-        v->segments = more;
-        v->cap = cap;
-    }
-    v->segments[v->count++] = (struct segment){(uint32_t)v->text.len, (uint32_t)raw, wide};
+static int more_segments(struct view *v) {
+    size_t cap = v->cap ? v->cap * 2 : 256;
+    struct segment *more = realloc(v->segments, cap * sizeof *more);
+    if (!more)
+        return ERR_NOMEM;
+    v->segments = more;
+    v->cap = cap;
+    return 0;
+}
+
+static inline int segment(struct view *v, size_t at, size_t raw, size_t wide, size_t made) {
+    if (v->count == v->cap && more_segments(v))
+        return ERR_NOMEM;
+    v->segments[v->count++] =
+        (struct segment){(uint32_t)at, (uint32_t)raw, (uint16_t)wide, (uint16_t)made};
     return 0;
 }
 
@@ -209,17 +213,24 @@ static size_t next_special(struct text t, size_t at, bool deep) {
     return at;
 }
 
-/* Copies a range of the source to the view, with everything in it decoded. */
+/* Copies a range of the source to the view, with everything in it decoded. What is decoded is never longer
+ * than what it comes from, so room for all of it is there from the start. */
 struct copy {
     struct view *v;
     struct text t;
     size_t plain; /* copied so far */
+    uint8_t *out; /* where the next byte goes */
     int rc;
 };
 
-static void copy_plain(struct copy *c, size_t to) {
-    if (!c->rc && to > c->plain)
-        c->rc = buf_append(&c->v->text, c->t.p + c->plain, to - c->plain);
+static inline void copy_plain(struct copy *c, size_t to) {
+    size_t n = to - c->plain;
+    /* Between escapes there are often a few bytes only; the room behind them lets 16 be copied. */
+    if (n <= 16 && c->t.len - c->plain >= 16)
+        memcpy(c->out, c->t.p + c->plain, 16);
+    else
+        memcpy(c->out, c->t.p + c->plain, n);
+    c->out += n;
     c->plain = to;
 }
 
@@ -229,17 +240,19 @@ static void copy_special(struct copy *c, size_t at) {
     if (at < c->plain || !decode_one(c->t, at, out, &n, &m))
         return;
     copy_plain(c, at);
-    if (!c->rc)
-        c->rc = segment(c->v, at, (uint32_t)n);
-    if (!c->rc)
-        c->rc = buf_append(&c->v->text, out, m);
+    c->rc = segment(c->v, (size_t)(c->out - c->v->text.p), at, n, m);
+    memcpy(c->out, out, sizeof out);
+    c->out += m;
     c->plain = at + n;
-    if (!c->rc)
-        c->rc = segment(c->v, c->plain, 0);
 }
 
 static int decode_range(struct view *v, struct text t, size_t from, size_t to, bool deep) {
-    struct copy c = {v, t, from, segment(v, from, 0)};
+    int rc = buf_reserve(&v->text, to - from + 16);
+    if (!rc)
+        rc = segment(v, v->text.len, from, 0, 0);
+    if (rc)
+        return rc;
+    struct copy c = {v, t, from, v->text.p + v->text.len, 0};
     size_t at = from;
     for (; !deep && to - at >= SIFT_BLOCK && at < to && !c.rc; at += SIFT_BLOCK)
         for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1)
@@ -247,7 +260,9 @@ static int decode_range(struct view *v, struct text t, size_t from, size_t to, b
                 copy_special(&c, at + (size_t)__builtin_ctzll(bits));
     for (at = next_special(t, at, deep); at < to && !c.rc; at = next_special(t, at + 1, deep))
         copy_special(&c, at);
-    copy_plain(&c, to > c.plain ? to : c.plain);
+    if (to > c.plain)
+        copy_plain(&c, to);
+    v->text.len = (size_t)(c.out - v->text.p);
     return c.rc;
 }
 
@@ -280,7 +295,7 @@ int view_decode(struct view *v, struct text t, bool parts, bool deep) {
             return decode_range(v, t, 0, t.len, deep);
         size_t from = at > done + AROUND ? at - AROUND : done, to = part_end(t, at + n, deep);
         if (v->text.len && from > done) {
-            rc = segment(v, from, 0);
+            rc = segment(v, v->text.len, from, 0, 0);
             if (!rc)
                 rc = buf_append(&v->text, gap, sizeof gap);
         }
@@ -303,11 +318,20 @@ static const struct segment *segment_of(const struct view *v, size_t at) {
     return &v->segments[low];
 }
 
+/* Where the byte at `at` of the view comes from: its first byte, or behind its last one. */
+static size_t source_of(const struct view *v, size_t at, bool behind) {
+    const struct segment *s = segment_of(v, at);
+    size_t n = at - s->view;
+    if (s->wide == SEGMENT_BASE64)
+        return s->raw + (behind ? (n * 4 + 6) / 3 : n * 4 / 3);
+    if (n < s->made)
+        return s->raw + (behind ? s->wide : 0);
+    return s->raw + s->wide + (n - s->made) + behind;
+}
+
 void view_source(const struct view *v, size_t start, size_t end, size_t *ret_start, size_t *ret_end) {
-    const struct segment *a = segment_of(v, start), *b = segment_of(v, end - 1);
-    size_t first = start - a->view, last = end - 1 - b->view;
-    *ret_start = a->raw + (a->wide == BASE64 ? first * 4 / 3 : a->wide ? 0 : first);
-    *ret_end = b->raw + (b->wide == BASE64 ? (last * 4 + 6) / 3 : b->wide ? b->wide : last + 1);
+    *ret_start = source_of(v, start, false);
+    *ret_end = source_of(v, end - 1, true);
 }
 
 /* ---- base64 ---- */
@@ -377,7 +401,7 @@ static bool is_text(const uint8_t *p, size_t len) {
 static int open_line(struct view *v, struct text t, size_t at, size_t end) {
     int rc = buf_reserve(&v->text, end - at);
     if (!rc)
-        rc = segment(v, at, BASE64);
+        rc = segment(v, v->text.len, at, SEGMENT_BASE64, 0);
     if (rc)
         return rc;
     long n = check_base64(v->text.p + v->text.len, end - at, t.p + at, end - at);
@@ -406,7 +430,7 @@ int view_base64(struct view *v, struct text t, const struct run *runs, size_t co
         }
         done = end;
         if (!rc)
-            rc = segment(v, end - 1, 1);
+            rc = segment(v, v->text.len, end - 1, 1, sizeof gap);
         if (!rc)
             rc = buf_append(&v->text, gap, sizeof gap);
     }

@@ -331,7 +331,8 @@ static int by_start(const void *a, const void *b) {
  * overlaps it along, and is no finding. */
 static void settle(const struct detect *d, struct detect_findings *list) {
     size_t out = 0;
-    qsort(list->items, list->count, sizeof *list->items, by_start);
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, by_start);
     for (size_t i = 0; i < list->count; i++) {
         struct detect_finding f = list->items[i], *last = out ? &list->items[out - 1] : NULL;
         if (!last || f.start >= last->end) {
@@ -414,6 +415,8 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
     struct text t = {p, len};
     int rc = 0;
     list->count = 0;
+    if (!len)
+        return 0; /* and `p` may be NULL */
     if (len > DETECT_INPUT / 2)
         return ERR_LIMIT;
     w->until_ns = w->time_ns ? clock_thread_ns() + w->time_ns : 0;

@@ -99,10 +99,13 @@ struct run {
     uint32_t start, end;
 };
 
+/* From offset `view` on: `made` bytes that all come from the `wide` bytes of the source at `raw`, then bytes
+ * that stand one for one in the source behind them. */
 struct segment {
-    uint32_t view, raw; /* from this offset of the view on, bytes stand at this one of its source */
-    uint32_t wide;      /* 0: one to one; else: the next bytes are all from `wide` bytes of the source */
+    uint32_t view, raw;
+    uint16_t wide, made;
 };
+#define SEGMENT_BASE64 UINT16_MAX /* `wide`: three bytes stand for four, to the next segment */
 
 struct view {
     struct buf text;

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "record/fingerprint.h"
 #include "write/detect/detect_int.h"
+#include "write/detect/sift.h"
 
 void detect_tag(char out[static DETECT_TAG_TEXT + 1], const struct detect_key *key, const char *class,
                 const void *value, size_t len) {
@@ -22,6 +23,10 @@ struct place {
 
 static void walk(struct place *s, const uint8_t *p, size_t to) {
     while (s->at < to) {
+        uint64_t bits = to - s->at >= SIFT_BLOCK ? sift_quotes(p + s->at) : 1;
+        s->at += bits ? (size_t)__builtin_ctzll(bits) : SIFT_BLOCK;
+        if (!bits)
+            continue;
         if (s->inside && p[s->at] == '\\')
             s->at++;
         else if (p[s->at] == '"')

@@ -279,9 +279,16 @@ static void find_email(struct person *s, size_t sign) {
 /* ---- a stretch that has what such numbers are made of ---- */
 
 void personal_look(struct person *s, size_t from, size_t to) {
+    static const bool begins[256] = {['@'] = true, [':'] = true, ['0'] = true, ['1'] = true,
+                                     ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true,
+                                     ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true};
     struct number n;
     size_t i = from < s->done ? s->done : from;
-    while (i < to) {
+    for (;;) {
+        while (i < to && !begins[s->t.p[i]])
+            i++;
+        if (i >= to)
+            break;
         uint8_t c = s->t.p[i];
         if (c == '@' && has_rule(s, RULE_EMAIL)) {
             find_email(s, i++);

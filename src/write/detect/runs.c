@@ -205,11 +205,25 @@ static bool is_named(const struct names *names, struct text t, size_t value, siz
     return false;
 }
 
+/* Most runs are long words. Without a digit, and with few capitals, no value this short is likely; so says
+ * value.c as well, but it takes the value apart for it. */
+static bool is_word_run(const uint8_t *p, size_t len) {
+    size_t upper = 0;
+    if (len >= 20)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (is_digit(p[i]))
+            return false;
+        upper += is_upper(p[i]);
+    }
+    return len < 16 || upper * 3 < len;
+}
+
 /* The token around a run, without the words like "secret" that are glued to its front. */
 static void find_service_key(const struct detect *d, struct detect_work *w, struct text t, size_t start,
                              size_t end) {
     struct between b = {0};
-    if (!value_is_likely(t.p + start, end - start))
+    if (is_word_run(t.p + start, end - start) || !value_is_likely(t.p + start, end - start))
         return;
     size_t low = start > 256 ? start - 256 : 0, high = t.len - end > VALUE_MAX ? end + VALUE_MAX : t.len;
     while (start > low && is_token_char(t.p[start - 1]))

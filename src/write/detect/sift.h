@@ -60,7 +60,24 @@ static inline uint64_t sift_special(const uint8_t *p) {
     }
     return bits;
 }
+
+/* Quotes and backslashes. */
+static inline uint64_t sift_quotes(const uint8_t *p) {
+    uint64_t bits = 0;
+    for (int i = 0; i < SIFT_BLOCK; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        bits |= sift_bits(_mm_or_si128(sift_is(v, '"'), sift_is(v, '\\')), i);
+    }
+    return bits;
+}
 #else
+static inline uint64_t sift_quotes(const uint8_t *p) {
+    uint64_t bits = 0;
+    for (int i = 0; i < SIFT_BLOCK; i++)
+        bits |= p[i] == '"' || p[i] == '\\' ? (uint64_t)1 << i : 0;
+    return bits;
+}
+
 static inline struct sift sift_block(const uint8_t *p) {
     struct sift s = {0};
     for (int i = 0; i < SIFT_BLOCK; i++) {
