@@ -369,7 +369,7 @@ static int check_actions(struct config_reading *r, const struct config *c,
                 r, p->mark, "\"%.60s\" must be fingerprint, seal, allow, block or mask", p->name);
         if (config_is_inspection(p->text) && !c->detect.enabled)
             return config_wrong(r, p->mark,
-                                "\"%s\" without \"enabled: true\" would let everything through",
+                                "\"%s\" with \"enabled: false\" would let everything through",
                                 p->text);
     }
     return 0;

@@ -364,7 +364,7 @@ test('policy by class and project, rules of one\'s own, and a reload', async () 
   const check = (text) => writeFile(join(house.home, 'c.yaml'), before + text)
     .then(() => house.cliResult('config', 'check', '--credentials', join(house.home, 'c.yaml')));
   for (const [text, why] of [
-    ['detect: {classes: {jwt: block}}', /"block" without "enabled: true" would let everything through/],
+    ['detect: {enabled: false, classes: {jwt: block}}', /"block" with "enabled: false" would let everything through/],
     ['detect: {classes: {jwt: hide}}', /must be fingerprint, seal, allow, block or mask/],
     ['detect: {classes: {jwtt: seal}}', /no rule is of the class jwtt/],
     ['detect: {mute: [nothing]}', /nothing/],
