@@ -48,3 +48,11 @@ bench-sealer: $(B)/bench/sealer
 
 bench-bytes: $(B)/bench/bytes
 	@$<
+
+$(B)/bench/erase_rows: bench/erase_rows.c $(call objects,base tlog/merkle.c record store)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium $(UNIT_LIBS_store)
+
+.PHONY: bench-erase
+bench-erase: build $(B)/bench/erase_rows
+	@B=$(B) node bench/erase.mjs

@@ -35,7 +35,7 @@ struct erasing {
     enum step step;
     struct client *client; /* NULL: it went away */
     uint32_t number;       /* of the FORGET that is waited for */
-    uint64_t until_ns;
+    uint64_t until_ns, since_ns; /* since: the client asked */
     uint8_t id[KEYS_ERASURE_BYTES];
     uint64_t index, time_us; /* of its entry */
     size_t subjects;
@@ -120,6 +120,8 @@ static void give_receipt(struct vault *v) {
         rc = answer_add(&a, MSG_RECEIPT, note.p, note.len);
     if (rc)
         answer_fail(&a, rc, "it is erased, but no receipt could be made");
+    log_event("erasure-answered", LOG_U64("us", (clock_mono_ns() - v->erasing->since_ns) / 1000),
+              LOG_END);
     end(v, rc, &a);
     buf_wipe(&note);
     buf_wipe(&a.frames);
@@ -259,6 +261,7 @@ int erase_begin(struct vault *v, const struct inquiry *q, struct client *c,
                               .client = c,
                               .number = v->forget_number,
                               .until_ns = clock_mono_ns() + SEALER_NS,
+                              .since_ns = clock_mono_ns(),
                               .reason_len = q->reason_len,
                               .name_len = len,
                               .who = *who};
