@@ -312,9 +312,10 @@ test('cut, forked, rewritten: the copy of a checkpoint shows it', async () => {
   await quiet();
   const old = await readFile(file), small = (await stat(file)).size;
   await open();
-  const kept = await newest();
+  const running = await newest();
   await house.stop();
-  assert.deepEqual(await newest(), kept, 'the same without a vault');
+  const kept = await newest(); // of the file: the sealer's last marks came with the stop
+  assert.ok(kept.size >= running.size && kept.origin === running.origin);
   await copyFile(file, join(house.home, 'ledger.log'));
   await truncate(file, small);
   assert.ok((await newest()).size < kept.size, 'a shorter log is a log: only a copy tells');
