@@ -23,6 +23,9 @@ $(B)/bench/detect: bench/detect.c $(call objects,base record/fingerprint.c write
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lyaml -lhs -lpcre2-8
 
+bench-detect: $(B)/bench/detect bench/secretlint/node_modules/.stamp
+	@B=$(B) node bench/detect.mjs
+
 bench/secretlint/node_modules/.stamp: bench/secretlint/package.json bench/secretlint/package-lock.json
 	cd bench/secretlint && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
@@ -31,7 +34,7 @@ $(B)/bench/sha: bench/sha.c $(call objects,base tlog/merkle.c record read/verify
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lcrypto
 
-bench: bench-sealer bench-bytes bench-verify bench-open bench-gateway
+bench: bench-detect bench-sealer bench-bytes bench-verify bench-open bench-gateway
 
 bench-verify: build $(B)/bench/sha $(B)/test/tools/fill
 	@$(B)/bench/sha
