@@ -11,6 +11,8 @@ options() { grep -oE -- '(^|[^-a-z])--?[a-z][-a-z]*' | sed 's/^[^-]//' | sort -u
 help_of() {
     case $1 in
     key) for c in create list update revoke; do "$safehouse" key $c --help; done ;;
+    person) for c in add list remove grant ungrant password totp token; do "$safehouse" person $c --help; done ;;
+    signin) for c in signin signout whoami; do "$safehouse" $c --help; done ;;
     unlock) for c in unlock lock; do "$safehouse" $c --help; done ;;
     config) "$safehouse" config check --help ;;
     secret) "$safehouse" secret find --help ;;

@@ -16,3 +16,5 @@ install: build
 	for page in doc/man/*.[158]; do \
 	    install -m 644 $$page $(MANDIR)/man$${page##*.} || exit 1; done
 	ln -sf safehouse-unlock.1 $(MANDIR)/man1/safehouse-lock.1
+	ln -sf safehouse-signin.1 $(MANDIR)/man1/safehouse-signout.1
+	ln -sf safehouse-signin.1 $(MANDIR)/man1/safehouse-whoami.1

@@ -37,7 +37,7 @@
 #define LIMIT_PASSWORD 256               /* of a person */
 #define LIMIT_PASSWORD_MIN 12            /* and at least */
 #define LIMIT_GRANT_PROJECTS 1024        /* projects of one grant, joined by commas */
-#define LIMIT_PLAN_CELLS 500000          /* cells that are planned to be opened for one approval */
+#define LIMIT_PLAN_CELLS 100000          /* cells that are planned to be opened for one approval */
 #define LIMIT_PLAN_QUERY 4096            /* the statement that a plan says it comes from */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
 #define LIMIT_FRAME (16u << 20)          /* one message between programs, but for cells */

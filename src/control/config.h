@@ -23,6 +23,7 @@
 #define CONFIG_ADDRESS 128
 #define CONFIG_URL 1024
 #define CONFIG_PATH 4096
+#define CONFIG_APPROVAL_ABOVE 1000
 #define CONFIG_LIST 64 /* entries of `models` and `replica` */
 
 enum config_rule { CONFIG_STRICT, CONFIG_LENIENT };
@@ -148,6 +149,7 @@ struct config {
     struct {
         char replica[CONFIG_LIST][CONFIG_PATH];
         size_t replica_count;
+        uint64_t approval_above; /* cells an hour that one person opens alone */
     } vault;
     struct {
         struct config_provider *at;

@@ -226,6 +226,7 @@ static const struct config_field gateway_table[] = {
 };
 static const struct config_field vault_table[] = {
     TEXTS("replica", vault.replica, vault.replica_count),
+    NUMBER("approval_above", vault.approval_above, 0, 1000000000),
 };
 static const struct config_field keys_table[] = {
     NAMES("models", keys.models, LIMIT_ALLOWED_MODELS),
@@ -317,6 +318,7 @@ struct config *config_new(void) {
         return NULL;
     c->gateway.max_body = LIMIT_REQUEST_BODY;
     c->gateway.body_memory = LIMIT_BODY_MEMORY;
+    c->vault.approval_above = CONFIG_APPROVAL_ABOVE;
     memcpy(c->prices.currency, "USD", 4);
     c->prices.defaults = true;
     c->detect.enabled = true;

@@ -14,6 +14,7 @@
  *   SH_OWNER_UID    the installation's owner
  *   SH_SANDBOX      "best-effort": start without Landlock where the kernel has none
  *   SH_REPLICAS     folders for copies of the keys, separated by colons (vault, which takes it itself)
+ *   SH_APPROVAL_ABOVE  cells an hour that one person opens alone (vault, which takes it itself)
  *   SH_TOKEN_FD     a pipe with the 32 token bytes of the command line (store, vault)
  * Peers arrive as MSG_PEER frames with a descriptor, at the start and whenever the other end was
  * restarted; a program replaces the old connection then.

@@ -92,27 +92,27 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* client -> vault. People and sessions; doc/people.md describes each. s8, s16: a string with    \
        one or two length bytes */                                                                  \
     /* 32 session token: the request that follows is for that session, up to its END */            \
-    X(MSG_AS,           60, IPC_CLIENT,     IPC_VAULT,      32)                                    \
+    X(MSG_AS,           70, IPC_CLIENT,     IPC_VAULT,      32)                                    \
     /* u8 1 | s8 name | s16 password | s8 code, or u8 2 | 32 machine token; answered with          \
        SIGNED_IN and END */                                                                        \
-    X(MSG_SIGN_IN,      61, IPC_CLIENT,     IPC_VAULT,      512)                                   \
+    X(MSG_SIGN_IN,      71, IPC_CLIENT,     IPC_VAULT,      512)                                   \
     /* vault -> client: 32 session token | u64 idle us | u64 ends (us since 1970) | s8 name | the  \
        ledger's newest checkpoint */                                                               \
-    X(MSG_SIGNED_IN,    62, IPC_VAULT,      IPC_CLIENT,     8192)                                  \
-    X(MSG_SIGN_OUT,     63, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    X(MSG_SIGNED_IN,    72, IPC_VAULT,      IPC_CLIENT,     8192)                                  \
+    X(MSG_SIGN_OUT,     73, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* answered with STATUS_IS and END */                                                          \
-    X(MSG_WHO,          64, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    X(MSG_WHO,          74, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* u8 enum people_verb | its fields; answered with STATUS_IS or HANDED as the verb has it, END */ \
-    X(MSG_PERSON,       65, IPC_CLIENT,     IPC_VAULT,      2048)                                  \
+    X(MSG_PERSON,       75, IPC_CLIENT,     IPC_VAULT,      2048)                                  \
     /* vault -> client: what is shown once: a TOTP secret (20) or a machine token (32) */          \
-    X(MSG_HANDED,       66, IPC_VAULT,      IPC_CLIENT,     64)                                    \
+    X(MSG_HANDED,       76, IPC_VAULT,      IPC_CLIENT,     64)                                    \
     /* what waits for a second person; answered with STATUS_IS for each, END */                    \
-    X(MSG_PENDING,      67, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    X(MSG_PENDING,      77, IPC_CLIENT,     IPC_VAULT,      0)                                     \
     /* u8 1 approve, 0 refuse | 32 digest of the request; answered with END */                     \
-    X(MSG_APPROVE,      68, IPC_CLIENT,     IPC_VAULT,      33)                                    \
+    X(MSG_APPROVE,      78, IPC_CLIENT,     IPC_VAULT,      33)                                    \
     /* after OPEN_WHY: s16 statement | k x 32 cell hash: all cells that will be opened for this    \
        reason; answered with END (ERR_APPROVAL: the text has the digest) */                        \
-    X(MSG_OPEN_PLAN,    69, IPC_CLIENT,     IPC_VAULT,      LIMIT_PLAN_CELLS * 32 + LIMIT_PLAN_QUERY + 2) \
+    X(MSG_OPEN_PLAN,    79, IPC_CLIENT,     IPC_VAULT,      LIMIT_PLAN_CELLS * 32 + LIMIT_PLAN_QUERY + 2) \
     /* client -> store: u16 n | n format | SQL; answered with DATA..., END */                      \
     X(MSG_QUERY,        40, IPC_CLIENT,     IPC_STORE,      LIMIT_SQL + 66)                        \
     X(MSG_DATA,         41, IPC_STORE,      IPC_CLIENT,     LIMIT_FRAME)                           \

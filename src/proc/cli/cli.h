@@ -49,6 +49,11 @@ int cli_audit(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_subject(int argc, char **argv);
 int cli_retention(int argc, char **argv);
+int cli_person(int argc, char **argv);
+int cli_signin(int argc, char **argv);
+int cli_signout(int argc, char **argv);
+int cli_whoami(int argc, char **argv);
+int cli_approve(int argc, char **argv);
 
 /* ---- options ---- */
 #define CLI_DIR_DEFAULT "./var"

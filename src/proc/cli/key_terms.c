@@ -27,8 +27,7 @@ void key_time_format(char out[32], uint64_t us) {
         memcpy(out, "-", 2);
 }
 
-/* "30d", "12h", "45m", "2027-01-31", "2027-01-31T12:00:00Z", "never" -> wall clock. */
-static bool parse_expiry(const char *text, uint64_t now_us, uint64_t *ret_us) {
+bool key_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us) {
     char *end;
     struct tm parts = {0};
     if (strcmp(text, "never") == 0) {
@@ -99,7 +98,7 @@ static int take_models(const char *text, struct control_terms *terms) {
 
 int key_terms_take(const struct key_terms *said, uint64_t now_us, struct control_terms *terms) {
     int code = CLI_GO;
-    if (said->expires && !parse_expiry(said->expires, now_us, &terms->expires_us))
+    if (said->expires && !key_time_parse(said->expires, now_us, &terms->expires_us))
         return cli_fail(CLI_USAGE, "give a time to come as 30d, 12h, 45m or 2027-01-31",
                         "--expires %.40s is no such time", said->expires);
     if (said->models)

@@ -8,22 +8,22 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "proc/cli/cli.h"
+#include "proc/cli/session.h"
 
 #define ANSWER_MS 60000 /* Argon2id on a slow machine */
 
-/* Sends one frame to the vault and waits for the end of it. */
-static int ask(const char *dir, enum ipc_msg msg, const char *payload, size_t len) {
+/* The passphrase goes to the vault, which answers after it has tried it. */
+static int ask(const char *dir, const char *payload, size_t len) {
     struct peer *p;
     char text[512];
     int code = cli_connect(dir, "vault", IPC_VAULT, &p);
     if (code != CLI_GO)
         return code;
-    int rc = peer_send(p, msg, payload, len, -1);
+    int rc = peer_send(p, MSG_UNLOCK, payload, len, -1);
     if (!rc)
         rc = cli_wait_end(p, ANSWER_MS, text, sizeof text);
     peer_free(p);
-    if (rc == ERR_UNAUTHENTICATED && msg == MSG_UNLOCK)
+    if (rc == ERR_UNAUTHENTICATED)
         return cli_fail(CLI_USAGE, "try again", "the passphrase is wrong");
     if (rc && text[0])
         return cli_fail(err_retryable(rc) ? CLI_INCOMPLETE : CLI_USAGE, NULL, "%s", text);
@@ -57,7 +57,7 @@ int cli_unlock(int argc, char **argv) {
         file = "-";
     code = cli_passphrase(file, false, passphrase, &len);
     if (code == CLI_GO)
-        code = ask(dir, MSG_UNLOCK, passphrase, len);
+        code = ask(dir, passphrase, len);
     sodium_free(passphrase);
     if (code != CLI_GO)
         return code;
@@ -67,13 +67,18 @@ int cli_unlock(int argc, char **argv) {
 
 int cli_lock(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse lock [--dir D]",
-        "Closes the vault: nobody can read until it is unlocked. Logging goes on."};
+        "safehouse lock [--dir D] [--token-file F]",
+        "Closes the vault: nobody can read until it is unlocked, and sessions are over. Logging goes on."};
     const char *dir = CLI_DIR_DEFAULT;
-    const struct cli_option options[] = {{"--dir", "D", .text = &dir, .help = CLI_DIR_HELP}, {0}};
+    struct cli_session s = {0};
+    const struct cli_option options[] = {
+        {"--dir", "D", .text = &dir, .help = CLI_DIR_HELP}, CLI_SESSION_OPTION(s), {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
     if (code == CLI_GO)
-        code = ask(dir, MSG_LOCK, NULL, 0);
+        code = session_load(dir, &s);
+    if (code == CLI_GO)
+        code = session_ask(dir, &s, MSG_LOCK, NULL, 0, NULL, NULL, NULL);
+    session_wipe(&s);
     if (code != CLI_GO)
         return code;
     printf("the vault is locked\n");

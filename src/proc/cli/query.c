@@ -3,6 +3,7 @@
  * its result are opened by the vault, which notes the reason in its ledger first, and their text is
  * put into the result in their place.
  */
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/read.h"
+#include "proc/cli/session.h"
 #include "read/query/format.h"
 
 struct request {
@@ -20,6 +22,7 @@ struct request {
     size_t sql_len;
     const char *format;
     enum format_family family;
+    struct cli_session session;
 };
 
 /* The statement from standard input. CLI_GO or the exit code. */
@@ -75,18 +78,19 @@ static int choose_format(struct request *q, const char *option) {
 }
 
 /* Some cells stayed sealed. */
-static int say_sealed(const struct cells *c, const char *dir) {
+static int say_sealed(const struct cells *c, const struct remote *r, const char *dir) {
     char reasons[1024], fix[CLI_PATH + 64];
     cells_reasons(c, reasons, sizeof reasons);
     bool locked = cells_failed_with(c, ERR_LOCKED), gone = cells_failed_with(c, ERR_PEER);
     bool unnoted = cells_failed_with(c, ERR_IO);
+    const char *why = remote_why(r); /* the vault's own sentence about a whole request */
     snprintf(fix, sizeof fix,
              locked    ? "open it with: safehouse unlock --dir %s"
              : unnoted ? "the ledger cannot be written, and nothing opens that is not in it; is "
                          "there room for %s/vault?"
                        : "look at: safehouse status --dir %s",
              dir);
-    return cli_fail(CLI_INCOMPLETE, locked || gone || unnoted ? fix : NULL,
+    return cli_fail(CLI_INCOMPLETE, locked || gone || unnoted ? fix : *why ? why : NULL,
                     "%zu of %zu cells stay sealed: %s", cells_failed(c),
                     cells_failed(c) + cells_opened(c), reasons);
 }
@@ -102,7 +106,7 @@ static int fetch(const struct request *q, struct remote *r, FILE *sealed) {
     return !rc && fseek(sealed, 0, SEEK_SET) ? ERR_IO : rc;
 }
 
-static int open_cells(struct cells *cells, FILE *sealed) {
+static int feed(struct cells *cells, FILE *sealed) {
     static uint8_t piece[1u << 16];
     size_t n;
     int rc = 0;
@@ -111,6 +115,47 @@ static int open_cells(struct cells *cells, FILE *sealed) {
     if (!rc && ferror(sealed))
         rc = ERR_IO;
     return rc ? rc : cells_finish(cells);
+}
+
+/* ---- the plan: which cells there will be ---- */
+
+#define PLAN_BYTES (32u * (LIMIT_PLAN_CELLS + 1))
+
+/* A cells_open that opens nothing: it gathers the hashes. */
+static void gather(void *arg, const struct cell *cells, size_t n, struct opened *ret) {
+    struct buf *hashes = arg;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t hash[32];
+        crypto_generichash(hash, sizeof hash, cells[i].context,
+                           cells[i].context_len + cells[i].envelope_len, NULL, 0);
+        ret[i].rc = ERR_AGAIN;
+        buf_init(&ret[i].text, 0);
+        if (hashes->len < PLAN_BYTES) /* one too many is enough to know */
+            ret[i].rc = buf_append(hashes, hash, sizeof hash) ? ERR_NOMEM : ERR_AGAIN;
+    }
+}
+
+static int discard(void *arg, const void *p, size_t len) {
+    (void)arg;
+    (void)p;
+    (void)len;
+    return 0;
+}
+
+/* The whole result is judged before anything of it is opened. */
+static int plan(const struct request *q, struct remote *r, FILE *sealed) {
+    struct cells *cells;
+    struct buf hashes;
+    buf_init(&hashes, PLAN_BYTES);
+    int rc = cells_new(&cells, q->family, gather, &hashes, discard, NULL);
+    if (rc)
+        return rc;
+    rc = feed(cells, sealed);
+    cells_free(cells);
+    if (!rc && hashes.len)
+        rc = remote_plan(r, q->sql, q->sql_len, (const uint8_t(*)[32])hashes.p, hashes.len / 32);
+    buf_wipe(&hashes);
+    return !rc && fseek(sealed, 0, SEEK_SET) ? ERR_IO : rc;
 }
 
 static int run_open(const struct request *q, struct remote *r, struct out *out) {
@@ -126,13 +171,15 @@ static int run_open(const struct request *q, struct remote *r, struct out *out) 
     }
     rc = fetch(q, r, sealed);
     if (!rc)
-        rc = open_cells(cells, sealed);
+        rc = plan(q, r, sealed);
+    if (!rc)
+        rc = feed(cells, sealed);
     fclose(sealed);
     int wrote = out_finish(out);
     if (rc || wrote)
         code = read_fail(r, q->dir, rc ? rc : wrote);
     else if (cells_failed(cells))
-        code = say_sealed(cells, q->dir);
+        code = say_sealed(cells, r, q->dir);
     cells_free(cells);
     return code;
 }
@@ -143,6 +190,8 @@ static int run(const struct request *q) {
     int rc = remote_new(&r, q->dir, q->reason);
     if (rc)
         return cli_fail_err(rc, NULL, "starting");
+    if (q->session.there)
+        remote_session(r, q->session.token);
     out_init(&out);
     int code = CLI_DONE;
     if (q->open) {
@@ -160,7 +209,7 @@ static int run(const struct request *q) {
 
 int cli_query(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse query [--dir D] [--format FORMAT] [--open --reason TEXT] SQL",
+        "safehouse query [--dir D] [--format FORMAT] [--open --reason TEXT] [--token-file F] SQL",
         "Runs one SELECT over the tables interactions, findings, turns and data_keys (SHOW TABLES "
         "and DESCRIBE\n"
         "tell what is in them). SQL \"-\" reads the statement from standard input. Content is "
@@ -176,6 +225,7 @@ int cli_query(int argc, char **argv) {
         {"--dir", "D", .text = &q.dir, .help = CLI_DIR_HELP},
         {"--format", "FORMAT", .text = &format,
          .help = "TabSeparated, CSV, JSON, JSONEachRow, Pretty, ..."},
+        CLI_SESSION_OPTION(q.session),
         {"--open", NULL, .flag = &q.open, .help = "open the sealed cells of the result"},
         {"--reason", "TEXT", .text = &q.reason, .help = "why; it goes into the ledger"},
         {0}};
@@ -194,7 +244,12 @@ int cli_query(int argc, char **argv) {
     if (code == CLI_GO)
         code = choose_format(&q, format);
     if (code == CLI_GO)
+        code = session_load(q.dir, &q.session);
+    if (code == CLI_GO && q.session.there && !q.open)
+        code = session_reads(q.dir, &q.session, NULL);
+    if (code == CLI_GO)
         code = run(&q);
+    session_wipe(&q.session);
     buf_wipe(&input);
     return code;
 }

@@ -123,8 +123,10 @@ static enum cli_exit exit_of(int rc) {
     case ERR_DENIED:
     case ERR_USAGE:
     case ERR_UNAUTHENTICATED:
+    case ERR_PROJECT:
         return CLI_USAGE;
     case ERR_LIMIT:
+    case ERR_APPROVAL:
     case ERR_ERASED:
         return CLI_INCOMPLETE;
     default:

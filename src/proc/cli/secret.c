@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/read.h"
+#include "proc/cli/session.h"
 #include "record/fingerprint.h"
 
 #define ASKED_MAX 2000 /* classes and keys in one question, the newest ones */
@@ -22,6 +23,7 @@
 struct find {
     const char *dir;
     bool json;
+    struct cli_session session;
     uint8_t *value; /* guarded, LIMIT_SECRET + 1 */
     size_t len;
     struct remote *remote;
@@ -150,6 +152,8 @@ static int find(struct find *f) {
     int rc = remote_new(&f->remote, f->dir, NULL);
     if (rc)
         return cli_fail_err(rc, NULL, "starting");
+    if (f->session.there)
+        remote_session(f->remote, f->session.token);
     buf_init(&tags, LIMIT_SECRET_TAG);
     rc = ask_vault(f, &tags);
     if (!rc)
@@ -164,7 +168,7 @@ static int find(struct find *f) {
 
 int cli_secret(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse secret find [--dir D] [--json]",
+        "safehouse secret find [--dir D] [--token-file F] [--json]",
         "Says when and where a secret was seen: in which interaction, through which API key, "
         "about\n"
         "which subject. The value is read from standard input, or asked for on the terminal; it "
@@ -174,6 +178,7 @@ int cli_secret(int argc, char **argv) {
     struct find f = {.dir = CLI_DIR_DEFAULT};
     const struct cli_option options[] = {
         {"--dir", "D", .text = &f.dir, .help = CLI_DIR_HELP},
+        CLI_SESSION_OPTION(f.session),
         {"--json", NULL, .flag = &f.json, .help = "one object a line"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 1, 1, NULL);
@@ -184,6 +189,9 @@ int cli_secret(int argc, char **argv) {
         code = cli_need_installation(f.dir);
     if (code != CLI_GO)
         return code;
+    code = session_load(f.dir, &f.session);
+    if (code != CLI_GO)
+        return code;
     read_harden();
     f.value = sodium_malloc(LIMIT_SECRET + 1);
     if (!f.value)
@@ -192,5 +200,6 @@ int cli_secret(int argc, char **argv) {
     if (code == CLI_GO)
         code = find(&f);
     sodium_free(f.value);
+    session_wipe(&f.session);
     return code;
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/read.h"
+#include "proc/cli/session.h"
 #include "read/query/history.h"
 
 #define PREFIX_MIN 6 /* characters of an id's beginning */
@@ -21,6 +22,7 @@
 struct show {
     const char *dir, *reason;
     bool json, all;
+    struct cli_session session;
     struct remote *remote;
     struct out out;
 };
@@ -290,6 +292,8 @@ static int run(struct show *s, const char *word) {
     if (rc)
         return cli_fail_err(rc, NULL, "starting");
     read_harden();
+    if (s->session.there)
+        remote_session(s->remote, s->session.token);
     out_init(&s->out);
     buf_init(&r.text, ROW_BYTES);
     int code = find_id(s, word, &r);
@@ -309,7 +313,7 @@ static int run(struct show *s, const char *word) {
 
 int cli_show(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse show INTERACTION --reason TEXT [--dir D] [--json] [--all]",
+        "safehouse show INTERACTION --reason TEXT [--dir D] [--json] [--all] [--token-file F]",
         "Shows one interaction as it was sent and answered, with the whole history that was sent "
         "with\n"
         "it. INTERACTION is its id, the beginning of one, or a conversation's id, which shows the\n"
@@ -319,6 +323,7 @@ int cli_show(int argc, char **argv) {
         {"--dir", "D", .text = &s.dir, .help = CLI_DIR_HELP},
         {"--reason", "TEXT", .text = &s.reason, .help = "why; it goes into the ledger"},
         {"--json", NULL, .flag = &s.json, .help = "one object: request, response and the facts"},
+        CLI_SESSION_OPTION(s.session),
         {"--all", NULL, .flag = &s.all, .help = "every exchange of its conversation, branches too"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 1, 1, NULL);
@@ -326,5 +331,10 @@ int cli_show(int argc, char **argv) {
         code = read_check_reason(s.reason);
     if (code == CLI_GO)
         code = cli_need_installation(s.dir);
-    return code == CLI_GO ? run(&s, argv[1]) : code;
+    if (code == CLI_GO)
+        code = session_load(s.dir, &s.session);
+    if (code == CLI_GO)
+        code = run(&s, argv[1]);
+    session_wipe(&s.session);
+    return code;
 }

@@ -232,6 +232,8 @@ static void print_facts(const json_t *status) {
         printf("vault     %s\n", flag_of(vault, "locked") ? "locked" : "unlocked");
     else if (is_running(status, "vault"))
         printf("vault     busy: it tries a passphrase\n");
+    if (flag_of(vault, "one_person_mode"))
+        printf("people    one-person mode: the owner alone may do everything\n");
     printf("users     %s\n", strcmp(text_of(status, "users"), "separate") == 0
                                  ? "one for each program"
                                  : "one for all programs");
@@ -248,6 +250,12 @@ static void print_vault_problems(const json_t *vault, const char *dir) {
     if (*ledger && strcmp(ledger, "ok") != 0)
         printf("! the vault's ledger is %s: nothing can be opened, batches wait in the spool\n",
                ledger);
+    if (json_is_object(vault) && !flag_of(vault, "locked")) {
+        if (json_is_null(json_object_get(vault, "one_person_mode")))
+            printf("! the vault cannot read its people, so nobody may do anything: see its log\n");
+        if (json_is_false(json_object_get(vault, "passwords")))
+            printf("! nobody can sign in with a password until the vault is restarted\n");
+    }
     json_array_foreach(json_object_get(vault, "replicas"), i, replica) {
         const char *state = json_string_value(replica);
         if (state && strcmp(state, "current") != 0)

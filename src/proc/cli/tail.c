@@ -19,6 +19,7 @@
 #include "control/control_db.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/read.h"
+#include "proc/cli/session.h"
 
 #define POLL_MS 1000
 #define ABOVE_MAX 256 /* batches of one sealer that came before one that never may */
@@ -57,6 +58,8 @@ struct tail {
     const char *dir, *project;
     bool json;
     unsigned long count; /* of those that are there already */
+    struct cli_session session;
+    struct buf projects; /* of the session, as a list of SQL strings; empty: all */
     struct remote *remote;
     struct sealer_seen *seen;
     size_t seen_n;
@@ -217,6 +220,8 @@ static int print_rows(struct tail *t, struct buf *rows, bool seen) {
 
 static int put_filter(const struct tail *t, struct buf *sql) {
     int rc = buf_append_str(sql, " FROM interactions WHERE time >= now() - " REACH);
+    if (!rc && t->projects.len)
+        rc = buf_printf(sql, " AND project IN (%s)", (const char *)t->projects.p);
     return rc || !t->project ? rc : buf_printf(sql, " AND project = '%s'", t->project);
 }
 
@@ -303,7 +308,8 @@ static int run(struct tail *t, bool stay) {
 
 int cli_tail(int argc, char **argv) {
     static const struct cli_usage usage = {
-        "safehouse tail [--dir D] [-n N] [--project P] [--json] [--no-follow]",
+        "safehouse tail [--dir D] [-n N] [--project P] [--token-file F] [--json]\n"
+        "       [--no-follow]",
         "Lists the last interactions, then new ones as they are stored, until it is interrupted: "
         "time,\n"
         "id, project, model, status, outcome, tokens asked+answered, duration. No content is "
@@ -317,6 +323,7 @@ int cli_tail(int argc, char **argv) {
         {"-n", "N", .text = &count, .help = "how many of the last day to begin with (default 10)"},
         {"--project", "P", .text = &t.project, .help = "only those of this project"},
         {"--json", NULL, .flag = &t.json, .help = "one object a line"},
+        CLI_SESSION_OPTION(t.session),
         {"--follow", NULL, .flag = &stay, .help = "go on with new ones (as it does anyway)"},
         {"--no-follow", NULL, .flag = &leave, .help = "end after the last ones"},
         {0}};
@@ -332,5 +339,14 @@ int cli_tail(int argc, char **argv) {
     if (t.project && !control_name_valid(t.project))
         return cli_fail(CLI_USAGE, NULL, "%.60s is no name of a project", t.project);
     code = cli_need_installation(t.dir);
-    return code == CLI_GO ? run(&t, !leave) : code;
+    buf_init(&t.projects, LIMIT_SQL / 2);
+    if (code == CLI_GO)
+        code = session_load(t.dir, &t.session);
+    if (code == CLI_GO && t.session.there)
+        code = session_reads(t.dir, &t.session, &t.projects);
+    session_wipe(&t.session);
+    if (code == CLI_GO)
+        code = run(&t, !leave);
+    buf_wipe(&t.projects);
+    return code;
 }

@@ -179,8 +179,11 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
     } else if (id == PROGRAM_STORE || id == PROGRAM_VAULT) {
         spawn_give_fd(g, id == PROGRAM_STORE ? s->store_fd : s->vault_fd, "SH_LISTEN_FD");
         spawn_give_fd(g, token, "SH_TOKEN_FD");
-        if (id == PROGRAM_VAULT)
+        if (id == PROGRAM_VAULT) {
             give_replicas(s->settings->config, g);
+            spawn_give_env(g, "SH_APPROVAL_ABOVE=%llu",
+                           (unsigned long long)s->settings->config->vault.approval_above);
+        }
     } else if (id == PROGRAM_DEMO) {
         spawn_give_fd(g, s->demo_fd, "SH_LISTEN_FD");
     }

@@ -149,7 +149,7 @@ void settings_keep(const struct settings_source *source, const struct settings *
     KEEP(unencrypted_swap, "unencrypted_swap")
     KEEP(gateway.ring_size, "gateway.ring_size")
     KEEP(gateway.nginx, "gateway.nginx")
-    KEEP(vault, "vault.replica")
+    KEEP(vault, "vault")
 #undef KEEP
 }
 

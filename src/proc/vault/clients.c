@@ -21,24 +21,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/traces.h"
-#include "proc/vault/vault.h"
+#include "proc/vault/client.h"
 
 #define TOKEN_NS 5000000000ull /* within which the token must come */
 #define STATUS_BYTES 4096
 #define CLIENT_TURN_NS 4000000ull
 
-struct client {
-    struct peer *peer; /* NULL: hung up, to be dropped at its turn */
-    unsigned uid;
-    uint64_t since_ns;
-    bool known; /* its token was right */
-    size_t reason_len;
-    char reason[LIMIT_REASON];
-    struct opening *opening; /* NULL: no cells since the last GO */
-    int rc;                  /* of the cells so far: the first failure ends the request */
-    bool answering;          /* GO was noted; opening_next goes on */
-    bool waiting;            /* for clients_answer */
-};
+#define GUESSES_NS 60000000000ull
+#define GUESSES_MAX 3 /* sessions that there are not, on one connection */
 
 /* ---- coming and going ---- */
 
@@ -52,8 +42,10 @@ static void hang_up(struct vault *v, struct client *c) {
 static void drop(struct vault *v, struct client *c) {
     erase_client_gone(v, c);
     renew_client_gone(v, c);
+    waiting_free(v, c);
     hang_up(v, c);
     opening_free(c->opening);
+    plan_free(c->plan);
     sodium_memzero(c, sizeof *c);
     free(c);
 }
@@ -103,16 +95,82 @@ void clients_stop(struct vault *v) {
 
 /* ---- answers ---- */
 
-static int end(struct client *c, int code, const char *text) {
+int client_end(struct client *c, int code, const char *text) {
     uint8_t p[4 + 256];
     size_t n = strnlen(text, sizeof p - 4);
     put_u32(p, (uint32_t)code);
     memcpy(p + 4, text, n);
+    c->as = false;
+    sodium_memzero(c->session, sizeof c->session);
     return peer_send(c->peer, MSG_END, p, 4 + n, -1);
 }
 
-static int end_rc(struct client *c, int rc) {
-    return end(c, rc, rc ? err_text(rc) : "");
+int client_end_rc(struct client *c, int rc) {
+    return client_end(c, rc, rc ? err_text(rc) : "");
+}
+
+void client_after(struct vault *v, struct client *c, int rc) {
+    if (rc)
+        hang_up(v, c);
+    else
+        vault_watch(v, c->peer, !c->waiting);
+}
+
+/* ---- who asks ---- */
+
+void client_guessed(struct vault *v, struct client *c) {
+    const uint64_t now = clock_mono_ns();
+    if (now - v->guesses_ns > GUESSES_NS) { /* one event for all of them */
+        if (v->guesses)
+            log_event("sessions-guessed", LOG_U64("times", v->guesses), LOG_END);
+        v->guesses_ns = now;
+        v->guesses = 0;
+    }
+    v->guesses++;
+    c->guesses++;
+}
+
+int client_actor(struct vault *v, struct client *c, struct people_actor *ret) {
+    if (!v->people)
+        return keys_locked(v->keys) ? ERR_LOCKED : ERR_CORRUPT;
+    if (!c->as) {
+        people_owner(ret); /* the socket lets in nobody else */
+        return 0;
+    }
+    int rc = people_session(v->people, c->session, clock_mono_ns(), ret);
+    if (rc)
+        client_guessed(v, c); /* take_frame ends the connection */
+    return rc;
+}
+
+int client_needs(struct vault *v, struct client *c, unsigned roles, struct people_actor *ret) {
+    int rc = client_actor(v, c, ret);
+    if (!rc && !(people_roles(v->people, ret->id, clock_wall_us()) & roles))
+        rc = ERR_DENIED;
+    return rc;
+}
+
+/* As the unix user who ran init, in both states of the vault; or in a session with one of these roles. */
+static int owner_or(struct vault *v, struct client *c, unsigned roles) {
+    struct people_actor a;
+    return c->as ? client_needs(v, c, roles, &a) : 0;
+}
+
+const char *client_refusal(int rc) {
+    return rc == ERR_UNAUTHENTICATED ? "there is no such session (any more)"
+           : rc == ERR_CORRUPT       ? "the vault cannot read its people: see its log"
+           : rc == ERR_DENIED        ? "the roles held here do not allow that: safehouse whoami tells them"
+                                     : err_text(rc);
+}
+
+void client_who(const struct vault *v, const struct client *c, const struct people_actor *a,
+                struct ledger_who *ret) {
+    const bool local = uuid_is_zero(a->session);
+    *ret = (struct ledger_who){.uid = c->uid,
+                               .person = local ? NULL : people_name(v->people, a->id),
+                               .session = local ? NULL : a->session,
+                               .reason = c->reason,
+                               .reason_len = c->reason_len};
 }
 
 static void end_request(struct client *c) {
@@ -123,7 +181,31 @@ static void end_request(struct client *c) {
 }
 
 struct ledger_who who_of(const struct client_who *w, const char *reason, size_t reason_len) {
-    return (struct ledger_who){.uid = w->uid, .reason = reason, .reason_len = reason_len};
+    return (struct ledger_who){.uid = w->uid,
+                               .person = w->person[0] ? w->person : NULL,
+                               .session = w->person[0] ? w->session : NULL,
+                               .reason = reason,
+                               .reason_len = reason_len};
+}
+
+/* One of these roles, and who that is. */
+static int take_who(struct vault *v, struct client *c, unsigned roles, struct client_who *ret) {
+    struct people_actor a;
+    *ret = (struct client_who){.uid = c->uid};
+    int rc = client_needs(v, c, roles, &a);
+    if (rc || uuid_is_zero(a.session))
+        return rc;
+    memcpy(ret->session, a.session, sizeof ret->session);
+    snprintf(ret->person, sizeof ret->person, "%s", people_name(v->people, a.id));
+    return 0;
+}
+
+#define ROLE(r) PEOPLE_BIT(PEOPLE_##r)
+
+static unsigned roles_for(enum inquiry_verb verb) {
+    return verb == INQUIRY_FIND     ? ROLE(READER) | ROLE(ERASER) | ROLE(AUDITOR) | ROLE(ADMIN)
+           : verb == INQUIRY_EXPORT ? ROLE(READER)
+                                    : ROLE(ERASER);
 }
 
 static int send_answer(struct client *c, int rc, const struct answer *a) {
@@ -134,11 +216,11 @@ static int send_answer(struct client *c, int rc, const struct answer *a) {
         sent = peer_send(c->peer, (enum ipc_msg)get_u16(p), p + ANSWER_HEAD, len, -1);
         at += ANSWER_HEAD + len;
     }
-    return sent ? sent : rc ? end(c, rc, *a->why ? a->why : err_text(rc)) : end_rc(c, 0);
+    return sent ? sent : rc ? client_end(c, rc, *a->why ? a->why : err_text(rc)) : client_end_rc(c, 0);
 }
 
 void clients_answer(struct vault *v, struct client *c, int rc, const struct answer *a) {
-    c->waiting = false;
+    c->later = false;
     if (c->peer && send_answer(c, rc, a))
         hang_up(v, c);
 }
@@ -146,24 +228,31 @@ void clients_answer(struct vault *v, struct client *c, int rc, const struct answ
 static int subjects(struct vault *v, struct client *c, const struct frame *f) {
     struct inquiry q;
     struct answer a = {0};
-    const struct client_who who = {.uid = c->uid};
+    struct client_who who;
     int rc = inquiry_decode(&q, f->p, f->len);
     if (rc)
         return rc;
+    rc = take_who(v, c, roles_for(q.verb), &who);
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
     const struct ledger_who noted = who_of(&who, q.reason, q.reason_len);
     buf_init(&a.frames, LIMIT_FRAME);
     rc = q.verb == INQUIRY_ERASE ? erase_begin(v, &q, c, &who, &a) : person_answer(v, &q, &noted, &a);
     sodium_memzero((void *)(uintptr_t)f->p, f->len); /* names, as in unlock */
-    c->waiting = q.verb == INQUIRY_ERASE && !rc;
-    rc = c->waiting ? 0 : send_answer(c, rc, &a);
+    c->later = q.verb == INQUIRY_ERASE && !rc;
+    rc = c->later ? 0 : send_answer(c, rc, &a);
     buf_wipe(&a.frames);
     return rc;
 }
 
 static int readings(struct vault *v, struct client *c, const struct frame *f) {
     struct answer a = {0};
+    struct client_who who;
+    int rc = take_who(v, c, ROLE(READER) | ROLE(AUDITOR) | ROLE(ADMIN) | ROLE(ERASER), &who);
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
     buf_init(&a.frames, LIMIT_FRAME);
-    int rc = readings_answer(v, f->p, f->len, &a);
+    rc = readings_answer(v, f->p, f->len, &a);
     if (rc != ERR_SYNTAX)
         rc = send_answer(c, rc, &a);
     buf_wipe(&a.frames);
@@ -172,10 +261,13 @@ static int readings(struct vault *v, struct client *c, const struct frame *f) {
 
 static int exported(struct vault *v, struct client *c, const struct frame *f) {
     struct answer a = {0};
-    const struct client_who who = {.uid = c->uid};
+    struct client_who who;
+    int rc = take_who(v, c, ROLE(READER), &who);
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
     const struct ledger_who noted = who_of(&who, "", 0);
     buf_init(&a.frames, LIMIT_FRAME);
-    int rc = export_done(v, f->p, f->len, &noted, &a);
+    rc = export_done(v, f->p, f->len, &noted, &a);
     if (rc != ERR_SYNTAX)
         rc = send_answer(c, rc, &a);
     buf_wipe(&a.frames);
@@ -184,8 +276,11 @@ static int exported(struct vault *v, struct client *c, const struct frame *f) {
 
 static int renew(struct vault *v, struct client *c) {
     struct answer a = {0};
-    int rc = renew_ask(v, c, &a);
-    c->waiting = !rc;
+    int rc = owner_or(v, c, ROLE(ADMIN) | ROLE(ERASER));
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
+    rc = renew_ask(v, c, &a);
+    c->later = !rc;
     return rc ? send_answer(c, rc, &a) : 0;
 }
 
@@ -197,25 +292,32 @@ static int unlock(struct vault *v, struct client *c, const struct frame *f) {
     sodium_memzero((void *)(uintptr_t)f->p, f->len);
     if (rc == ERR_AGAIN) {
         snprintf(text, sizeof text, "too many wrong passphrases: try again in %u s", wait_s);
-        return end(c, rc, text);
+        return client_end(c, rc, text);
     }
     if (rc == ERR_DENIED && v->stale)
-        return end(c, rc, v->stale);
-    return rc == ERR_UNAUTHENTICATED ? end(c, rc, "wrong passphrase") : end_rc(c, rc);
+        return client_end(c, rc, v->stale);
+    return rc == ERR_UNAUTHENTICATED ? client_end(c, rc, "wrong passphrase") : client_end_rc(c, rc);
 }
 
 static int secret(struct vault *v, struct client *c, const struct frame *f) {
     struct buf tags;
+    struct people_actor a;
+    struct ledger_who who;
     buf_init(&tags, LIMIT_SECRET_TAG);
-    int rc = secret_tags(v, c->uid, f->p, f->len, &tags);
+    int rc = client_needs(v, c, PEOPLE_BIT(PEOPLE_READER) | PEOPLE_BIT(PEOPLE_ADMIN), &a);
+    if (!rc) {
+        client_who(v, c, &a, &who);
+        rc = secret_tags(v, &who, f->p, f->len, &tags);
+    }
     sodium_memzero((void *)(uintptr_t)f->p, f->len); /* as in unlock */
     int sent = rc ? 0 : peer_send(c->peer, MSG_SECRET_TAGS, tags.p, tags.len, -1);
     buf_wipe(&tags);
     if (rc == ERR_SYNTAX || sent)
         return rc ? rc : sent;
-    return rc == ERR_AGAIN ? end(c, rc, "too many questions: try again in a minute")
-           : rc == ERR_IO  ? end(c, rc, "the ledger cannot be written, so nothing is answered")
-                           : end_rc(c, rc);
+    return rc == ERR_AGAIN ? client_end(c, rc, "too many questions: try again in a minute")
+           : rc == ERR_IO  ? client_end(c, rc, "the ledger cannot be written, so nothing is answered")
+           : rc            ? client_end(c, rc, client_refusal(rc))
+                           : client_end_rc(c, 0);
 }
 
 static const char *replica_word(enum keys_replica_state s) {
@@ -252,6 +354,7 @@ static int status(struct vault *v, struct client *c) {
         "{\"locked\":%s,\"subjects\":%llu,\"openings\":%llu,\"batches\":%llu,"
         "\"pool\":%llu,\"pending\":%llu,\"unreadable\":%llu,\"generation\":%u,"
         "\"ledger\":\"%s\",\"entries\":%llu,\"ledger_bytes\":%llu,\"checkpoint\":\"%s\","
+        "\"one_person_mode\":%s,\"passwords\":%s,"
         "\"sealer\":%s,\"landlock\":%u,\"seccomp\":%s,\"replicas\":[",
         keys_locked(v->keys) ? "true" : "false", (unsigned long long)k.subjects,
         (unsigned long long)l.openings, (unsigned long long)l.batches, (unsigned long long)k.pool,
@@ -259,14 +362,18 @@ static int status(struct vault *v, struct client *c) {
         !v->ledger                 ? "damaged"
         : ledger_broken(v->ledger) ? "broken"
                                    : "ok",
-        (unsigned long long)l.entries, (unsigned long long)l.bytes, checkpoint, v->sealer ? "true" : "false",
+        (unsigned long long)l.entries, (unsigned long long)l.bytes, checkpoint,
+        !v->people                     ? "null"
+        : people_one_person(v->people) ? "true"
+                                       : "false",
+        v->helper_fd >= 0 ? "true" : "false", v->sealer ? "true" : "false",
         v->sandbox.landlock_abi, v->sandbox.seccomp ? "true" : "false");
     for (size_t i = 0; i < keys_replica_count(v->keys); i++)
         n += snprintf(p + n, sizeof p - (size_t)n, "%s\"%s\"", i ? "," : "",
                       replica_word(keys_replica_state(v->keys, i)));
     n += snprintf(p + n, sizeof p - (size_t)n, "]}");
     int rc = peer_send(c->peer, MSG_STATUS_IS, p, (size_t)n, -1);
-    return rc ? rc : end_rc(c, 0);
+    return rc ? rc : client_end_rc(c, 0);
 }
 
 /* The log itself is for who may read the ledger: what is to stay secret in it is sealed. */
@@ -275,10 +382,13 @@ static int ledger(struct vault *v, struct client *c) {
     struct buf p;
     uint8_t bytes[8];
     if (!v->ledger)
-        return end(c, ERR_CORRUPT, "the ledger is damaged: see the vault's log");
+        return client_end(c, ERR_CORRUPT, "the ledger is damaged: see the vault's log");
+    int denied = owner_or(v, c, PEOPLE_BIT(PEOPLE_ADMIN) | PEOPLE_BIT(PEOPLE_AUDITOR));
+    if (denied)
+        return client_end(c, denied, client_refusal(denied));
     int fd = ledger_reader(v->ledger);
     if (fd < 0)
-        return end_rc(c, fd);
+        return client_end_rc(c, fd);
     ledger_totals(v->ledger, &totals);
     put_u64(bytes, totals.bytes);
     buf_init(&p, NOTE_MAX);
@@ -289,7 +399,7 @@ static int ledger(struct vault *v, struct client *c) {
         rc = peer_send(c->peer, MSG_LEDGER_IS, p.p, p.len, fd);
     close(fd);
     buf_wipe(&p);
-    return rc ? rc : end_rc(c, 0);
+    return rc ? rc : client_end_rc(c, 0);
 }
 
 /* u16 n | n reason */
@@ -298,27 +408,36 @@ static int why(struct client *c, const struct frame *f) {
         return ERR_SYNTAX;
     c->reason_len = f->len - 2;
     memcpy(c->reason, f->p + 2, c->reason_len);
+    plan_free(c->plan); /* it was for another reason */
+    c->plan = NULL;
     return 0;
 }
 
 static int cell(struct vault *v, struct client *c, const struct frame *f) {
-    if (!c->rc && !c->opening)
-        c->rc = opening_new(v, &c->opening);
+    struct people_actor a;
+    if (!opening_cell_whole(f->p, f->len))
+        return ERR_SYNTAX; /* whoever sends it, and whatever the state */
+    if (!c->rc && !c->opening) {
+        c->rc = client_actor(v, c, &a);
+        if (!c->rc)
+            c->rc = opening_new(v, &a, &c->opening);
+    }
     if (!c->rc)
         c->rc = opening_cell(c->opening, f->p, f->len);
-    return c->rc == ERR_SYNTAX ? c->rc : 0;
+    return 0;
 }
 
 static const char *opening_text(int rc) {
     return rc == ERR_IO      ? "the ledger cannot be written, so nothing is opened"
            : rc == ERR_USAGE ? "a reason is needed"
-                             : err_text(rc);
+                             : client_refusal(rc);
 }
 
 static int go(struct vault *v, struct client *c) {
     int rc = c->rc ? c->rc : keys_locked(v->keys) ? ERR_LOCKED : c->reason_len ? 0 : ERR_USAGE;
+    char text[256] = "";
     if (!rc && c->opening)
-        rc = opening_begin(c->opening, c->uid, c->reason, c->reason_len);
+        rc = opening_begin(c->opening, c, text, sizeof text);
     if (!rc && c->opening) {
         c->answering = true;
         return 0;
@@ -326,14 +445,32 @@ static int go(struct vault *v, struct client *c) {
     if (rc == ERR_IO)
         log_event("opening-refused", LOG_ERR(rc), LOG_END);
     end_request(c);
-    return rc ? end(c, rc, opening_text(rc)) : end_rc(c, 0);
+    return rc ? client_end(c, rc, text[0] ? text : opening_text(rc)) : client_end_rc(c, 0);
 }
 
-static int take_frame(struct vault *v, struct client *c, const struct frame *f) {
+/* 32 session token */
+static int as(struct client *c, const struct frame *f) {
+    if (f->len != sizeof c->session)
+        return ERR_SYNTAX;
+    memcpy(c->session, f->p, sizeof c->session);
+    sodium_memzero((void *)(uintptr_t)f->p, f->len); /* as in unlock */
+    c->as = true;
+    return 0;
+}
+
+static int lock(struct vault *v, struct client *c) {
+    int rc = owner_or(v, c, PEOPLE_BIT(PEOPLE_ADMIN));
+    if (rc && rc != ERR_LOCKED)
+        return client_end(c, rc, client_refusal(rc));
+    state_lock(v);
+    return client_end_rc(c, 0);
+}
+
+static int handle(struct vault *v, struct client *c, const struct frame *f) {
     if (!c->known) {
         if (!peer_check_token(f, v->child.token)) {
             log_event("client-refused", LOG_ERR(ERR_UNAUTHENTICATED), LOG_END);
-            end_rc(c, ERR_UNAUTHENTICATED);
+            client_end_rc(c, ERR_UNAUTHENTICATED);
             return ERR_UNAUTHENTICATED;
         }
         c->known = true;
@@ -343,8 +480,7 @@ static int take_frame(struct vault *v, struct client *c, const struct frame *f) 
     case MSG_UNLOCK:
         return unlock(v, c, f);
     case MSG_LOCK:
-        state_lock(v);
-        return end_rc(c, 0);
+        return lock(v, c);
     case MSG_STATUS:
         return status(v, c);
     case MSG_LEDGER:
@@ -365,9 +501,30 @@ static int take_frame(struct vault *v, struct client *c, const struct frame *f) 
         return cell(v, c, f);
     case MSG_OPEN_GO:
         return go(v, c);
+    case MSG_AS:
+        return as(c, f);
+    case MSG_SIGN_IN:
+        return sign_in(v, c, f);
+    case MSG_SIGN_OUT:
+        return sign_out(v, c);
+    case MSG_WHO:
+        return who(v, c);
+    case MSG_PERSON:
+        return person(v, c, f);
+    case MSG_PENDING:
+        return pending(v, c);
+    case MSG_APPROVE:
+        return approve(v, c, f);
+    case MSG_OPEN_PLAN:
+        return plan_take(v, c, f);
     default:
         return ERR_DENIED;
     }
+}
+
+static int take_frame(struct vault *v, struct client *c, const struct frame *f) {
+    int rc = handle(v, c, f);
+    return !rc && c->guesses >= GUESSES_MAX ? ERR_UNAUTHENTICATED : rc;
 }
 
 /* ---- turns ---- */
@@ -379,24 +536,37 @@ static int answer(struct client *c) {
     if (!rc)
         return peer_send(c->peer, MSG_OPENED, opened->p, opened->len, -1);
     end_request(c);
-    return end_rc(c, rc == ERR_NOTFOUND ? 0 : rc);
+    return client_end_rc(c, rc == ERR_NOTFOUND ? 0 : rc);
 }
 
-/* 0: there is more to do at once. ERR_AGAIN: it waits for the client. */
+/* Nobody else has a turn within this one: what changed since the last one counts from here on. */
+static int still(struct client *c) {
+    int rc = opening_still(c->opening);
+    if (!rc)
+        return 0;
+    end_request(c);
+    return client_end(c, rc, client_refusal(rc));
+}
+
+/* 0: there is more to do at once. ERR_AGAIN: it waits for the client, or the client for the helper. */
 static int client_turn(struct vault *v, struct client *c) {
     const uint64_t until = clock_mono_ns() + CLIENT_TURN_NS;
     struct frame f;
     int rc = c->peer ? peer_flush(c->peer) : ERR_PEER;
-    while (!rc && clock_mono_ns() < until) {
+    if (!rc && c->answering)
+        rc = still(c);
+    while (!rc && !c->waiting && clock_mono_ns() < until) {
         if (c->answering)
             rc = answer(c);
-        else if (c->waiting)
+        else if (c->later)
             rc = ERR_AGAIN;
         else if ((rc = peer_recv(c->peer, &f)) == 0)
             rc = take_frame(v, c, &f);
         if (!rc && peer_wants_write(c->peer))
             rc = ERR_AGAIN;
     }
+    if (!rc && c->waiting)
+        rc = ERR_AGAIN;
     if (rc == ERR_AGAIN && !c->known && clock_mono_ns() - c->since_ns > TOKEN_NS)
         return ERR_UNAUTHENTICATED;
     return rc;
@@ -455,7 +625,7 @@ void clients_locked(struct vault *v) {
         if (!c || !c->answering)
             continue;
         end_request(c);
-        if (peer_wants_write(c->peer) || end(c, ERR_LOCKED, err_text(ERR_LOCKED)))
+        if (peer_wants_write(c->peer) || client_end(c, ERR_LOCKED, err_text(ERR_LOCKED)))
             hang_up(v, c); /* plaintext waits in its buffer */
     }
 }

@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proc/vault/vault.h"
+#include "read/people/totp.h"
 
 #define PASSPHRASE_MAX 1024
 
@@ -124,6 +125,8 @@ static int sooner(int a, int b) {
 static int tick(void *arg) {
     struct vault *v = arg;
     supervisor_turn(v);
+    if (!v->stop)
+        helper_turn(v);
     int ms = v->stop ? -1 : sealer_turn(v);
     if (!v->stop) {
         ms = sooner(ms, clients_turn(v));
@@ -144,7 +147,7 @@ static int tick(void *arg) {
 
 /* Plaintext is to stay out of swap. Only without a limit: below one, later allocations would fail.
  */
-static void lock_memory(void) {
+void vault_lock_memory(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
         mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
@@ -172,6 +175,14 @@ static int take_replicas(struct replicas *r) {
         r->dirs[r->count++] = d;
     }
     return 0;
+}
+
+/* SH_APPROVAL_ABOVE: how many cells one person may open in an hour alone. */
+static uint64_t take_approval_above(void) {
+    const char *text = getenv("SH_APPROVAL_ABOVE");
+    char *end = NULL;
+    const unsigned long long n = text && *text ? strtoull(text, &end, 10) : VAULT_APPROVAL_ABOVE;
+    return end && *end ? VAULT_APPROVAL_ABOVE : n;
 }
 
 /* A replica that is not there does not keep the vault from starting: it will be "missing". */
@@ -215,12 +226,21 @@ static int begin(struct vault *v) {
     char byte;
     umask(077);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write like others */
+    const uint64_t approval_above = take_approval_above();
     int rc = take_replicas(&replicas);
     if (!rc)
         rc = child_start(IPC_VAULT, &v->child);
     if (rc)
         return rc;
-    lock_memory();
+    rc = helper_start(v);
+    if (!rc)
+        rc = totp_start();
+    if (!rc)
+        rc = throttle_new(&v->throttle);
+    if (rc)
+        return rc;
+    v->approval_above = approval_above;
+    vault_lock_memory();
     sqlite3_randomness(1, &byte); /* reads /dev/urandom, once */
     rc = enter_sandbox(v, &replicas);
     if (!rc)
@@ -238,6 +258,8 @@ static int begin(struct vault *v) {
     keys_replica_check_first(v->keys);
     fresh_look(v);
     rc = clients_start(v);
+    if (!rc)
+        rc = helper_watch(v);
     if (rc)
         return rc;
     vault_watch(v, v->child.supervisor, true);
@@ -257,6 +279,8 @@ static int serve(void) {
     sealer_drop(&v);
     sodium_free(v.erasing);
     buf_wipe(&v.forget);
+    people_free(v.people);
+    throttle_free(v.throttle);
     ledger_close(v.ledger);
     keys_close(v.keys);
     return 0;

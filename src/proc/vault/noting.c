@@ -111,8 +111,25 @@ int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cel
     return rc;
 }
 
+int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who *who) {
+    const struct ledger_draft d = {.kind = kind, .who = who};
+    return v->ledger ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
+}
+
+int note_sync(struct vault *v) {
+    return v->ledger ? ledger_sync(v->ledger) : ERR_IO;
+}
+
+void note_undo(struct vault *v) {
+    if (v->ledger)
+        ledger_undo(v->ledger);
+}
+
+int note_event(struct vault *v, enum ledger_kind kind, const struct ledger_who *who) {
+    int rc = note_append(v, kind, who);
+    return rc ? rc : note_sync(v);
+}
+
 int note_question(struct vault *v, const struct ledger_who *who) {
-    const struct ledger_draft d = {.kind = LEDGER_ASKED, .who = who};
-    int rc = v->ledger ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
-    return rc ? rc : ledger_sync(v->ledger);
+    return note_event(v, LEDGER_ASKED, who);
 }

@@ -6,6 +6,9 @@
  * the data key are unwrapped once for all of their cells, one at a time, and the ratchet only goes
  * forward. Which answer is whose is said by the cell's number.
  *
+ * Who asks may open cells of some projects: one whose context names another is not even noted, and
+ * stays closed. That this context is the cell's own is what opening it proves.
+ *
  * What is checked of a cell, in this order: the row's MAC under its writer's key; that row and
  * context name the same tenant, project and subject; that the subject exists and was not erased;
  * that the row unwraps, to the key that its id commits to; that the envelope opens under its header
@@ -16,8 +19,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
-#include "proc/vault/vault.h"
+#include "proc/vault/client.h"
 #include "read/unseal/unseal.h"
 
 #define REQUEST_BYTES (LIMIT_CELL + (64u << 20)) /* of sealed cells in one request */
@@ -45,6 +49,8 @@ struct pair {
 
 struct opening {
     struct vault *vault;
+    struct people_actor actor;
+    struct people_opener opener;
     struct buf bytes;
     struct item *items;
     struct noted_cell *cells; /* of those that are well-formed, in the order in which they came */
@@ -59,18 +65,21 @@ struct opening {
     struct buf out; /* the payload of OPENED */
 };
 
-int opening_new(struct vault *v, struct opening **ret) {
+int opening_new(struct vault *v, const struct people_actor *actor, struct opening **ret) {
     struct opening *o = calloc(1, sizeof *o);
     if (!o)
         return ERR_NOMEM;
     o->vault = v;
+    o->actor = *actor;
     buf_init(&o->bytes, REQUEST_BYTES);
     buf_init(&o->out, LIMIT_CELL);
-    int rc = unseal_new(&o->unseal);
-    o->pair = sodium_malloc(sizeof *o->pair);
-    if (rc || !o->pair) {
+    int rc = people_opener(v->people, actor, clock_wall_us(), &o->opener);
+    if (!rc)
+        rc = unseal_new(&o->unseal);
+    o->pair = rc ? NULL : sodium_malloc(sizeof *o->pair);
+    if (!o->pair) {
         opening_free(o);
-        return ERR_NOMEM;
+        return rc ? rc : ERR_NOMEM;
     }
     sodium_memzero(o->pair, sizeof *o->pair);
     *ret = o;
@@ -86,6 +95,7 @@ void opening_free(struct opening *o) {
     free(o->items);
     free(o->cells);
     unseal_free(o->unseal);
+    opener_done(&o->opener);
     sodium_free(o->pair);
     free(o);
 }
@@ -121,6 +131,8 @@ static int look_at(struct opening *o, struct item *i) {
         rc = cell_split(cell, i->len, &ctx, &envelope, &envelope_len);
     if (!rc)
         rc = envelope_decode_header(&h, envelope, envelope_len);
+    if (!rc && !opener_may(&o->opener, ctx.project))
+        rc = ERR_PROJECT;
     if (rc)
         return rc;
     i->context_len = (uint32_t)(envelope - cell);
@@ -134,9 +146,12 @@ static int look_at(struct opening *o, struct item *i) {
 }
 
 /* u32 number | u16 n | n data-key row | context | envelope */
+bool opening_cell_whole(const uint8_t *p, size_t len) {
+    return len >= 6 && get_u16(p + 4) <= len - 6;
+}
+
 int opening_cell(struct opening *o, const uint8_t *p, size_t len) {
-    if (len < 6 || get_u16(p + 4) > len - 6)
-        return ERR_SYNTAX;
+    CHECK(opening_cell_whole(p, len));
     if (o->count == LIMIT_OPEN_CELLS)
         return ERR_LIMIT;
     if (o->vault->open_bytes + len > REQUESTS_BYTES)
@@ -168,11 +183,56 @@ static int compare(const void *x, const void *y) {
     return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
-int opening_begin(struct opening *o, uint32_t uid, const char *reason, size_t reason_len) {
-    const struct ledger_who who = {.uid = uid, .reason = reason, .reason_len = reason_len};
-    if (keys_locked(o->vault->keys))
-        return ERR_LOCKED;
-    int rc = note_opening(o->vault, &who, o->cells, (uint32_t)o->cell_count);
+/* ---- may it be ---- */
+
+int opening_still(const struct opening *o) {
+    struct people *p = o->vault->people;
+    int rc = p ? people_still(p, &o->actor, clock_mono_ns()) : ERR_LOCKED;
+    return !rc && o->opener.unlimited && !people_one_person(p) ? ERR_DENIED : rc;
+}
+
+/* What a second person approved, or what one may open alone. */
+static int judge(struct opening *o, struct client *c, bool *ret_approved, char *text, size_t text_size) {
+    *ret_approved = c->plan && plan_covers(c->plan, &o->actor, o->cells, o->cell_count);
+    if (*ret_approved)
+        return 0;
+    plan_free(c->plan); /* it is something else */
+    c->plan = NULL;
+    uint8_t(*hashes)[32] = malloc(32 * o->cell_count);
+    if (!hashes)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < o->cell_count; i++)
+        memcpy(hashes[i], o->cells[i].cell.hash, 32);
+    int rc = plan_judge(o->vault, c, &o->actor, &o->opener, "", 0, hashes, (uint32_t)o->cell_count,
+                        ret_approved, text, text_size);
+    free(hashes);
+    return rc;
+}
+
+static int charge(struct opening *o, bool approved) {
+    struct vault *v = o->vault;
+    int rc = keys_begin(v->keys);
+    if (!rc)
+        rc = people_charge(v->people, &o->opener, (uint32_t)o->cell_count, approved, clock_wall_us());
+    if (!rc)
+        return keys_commit(v->keys);
+    keys_rollback(v->keys);
+    return rc;
+}
+
+int opening_begin(struct opening *o, struct client *c, char *text, size_t text_size) {
+    struct ledger_who who;
+    bool approved = false;
+    int rc = keys_locked(o->vault->keys) ? ERR_LOCKED : opening_still(o);
+    if (!rc && o->cell_count && !o->opener.unlimited) {
+        rc = judge(o, c, &approved, text, text_size);
+        if (!rc)
+            rc = charge(o, approved);
+    }
+    if (rc)
+        return rc;
+    client_who(o->vault, c, &o->actor, &who);
+    rc = note_opening(o->vault, &who, o->cells, (uint32_t)o->cell_count);
     if (rc)
         return rc == ERR_NOMEM ? rc : ERR_IO;
     for (size_t i = 0; i < o->count; i++)
@@ -237,6 +297,8 @@ static int open_item(struct opening *o, const struct item *i, uint8_t *ret_dicti
     if (!rc && (strcmp(ctx.tenant, o->row.tenant) || strcmp(ctx.project, o->row.project) ||
                 memcmp(ctx.subject, o->row.subject, UUID_BYTES)))
         rc = ERR_CORRUPT;
+    if (!rc && !opener_may(&o->opener, ctx.project))
+        rc = ERR_PROJECT;
     return rc ? rc
               : unseal_record(o->unseal, cell, i->context_len, i->len, &o->out, ret_dictionary);
 }

@@ -66,13 +66,8 @@ static int tag_all(struct keys *k, const uint8_t *value, size_t value_len, const
     return rc;
 }
 
-static int note(struct vault *v, uint32_t uid) {
-    const struct ledger_who who = {.uid = uid};
-    int rc = note_question(v, &who);
-    return rc && rc != ERR_NOMEM ? ERR_IO : rc;
-}
-
-int secret_tags(struct vault *v, uint32_t uid, const uint8_t *p, size_t len, struct buf *out) {
+int secret_tags(struct vault *v, const struct ledger_who *who, const uint8_t *p, size_t len,
+                struct buf *out) {
     if (len < 2 || get_u16(p) > len - 2)
         return ERR_SYNTAX;
     const size_t n = get_u16(p);
@@ -83,9 +78,9 @@ int secret_tags(struct vault *v, uint32_t uid, const uint8_t *p, size_t len, str
     if (too_often(v))
         return ERR_AGAIN;
     v->asked++;
-    int rc = note(v, uid);
+    int rc = note_question(v, who);
     if (rc)
-        return rc;
+        return rc == ERR_NOMEM ? rc : ERR_IO;
     uint8_t *key = sodium_malloc(FINGERPRINT_KEY_BYTES);
     rc = key ? tag_all(v->keys, p + 2, n, p + 2 + n, len - 2 - n, key, out) : ERR_NOMEM;
     sodium_free(key);

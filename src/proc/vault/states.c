@@ -26,6 +26,35 @@ static void wrong_passphrase(struct vault *v) {
     log_event("passphrase-wrong", LOG_U64("in_a_row", v->wrong), LOG_U64("wait_s", s), LOG_END);
 }
 
+/* ---- people ---- */
+
+static int put_record(void *arg, uint32_t *n, const uint8_t *p, size_t len) {
+    return keys_record_put(arg, n, p, len);
+}
+
+static int take_record(void *arg, uint32_t n, const uint8_t *p, size_t len) {
+    return people_take(arg, n, p, len);
+}
+
+void vault_load_people(struct vault *v) {
+    const struct people_store store = {v->keys, put_record};
+    people_free(v->people);
+    v->people = NULL;
+    int rc = people_new(&v->people, &store);
+    if (!rc)
+        rc = keys_record_each(v->keys, take_record, v->people);
+    if (!rc)
+        rc = people_loaded(v->people);
+    traces_wipe();
+    if (!rc)
+        return;
+    people_free(v->people);
+    v->people = NULL;
+    log_event("people-unreadable", LOG_ERR(rc), LOG_END);
+}
+
+/* ---- the two states ---- */
+
 int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len) {
     if (state_patience(v))
         return ERR_AGAIN;
@@ -44,6 +73,8 @@ int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len) {
     v->wrong = 0;
     v->patience_ns = 0;
     v->joining = true;
+    if (!v->people) /* unlocked anew it knows them already, and their sessions go on */
+        vault_load_people(v);
     log_event("unlocked", LOG_END);
     return 0;
 }
@@ -52,6 +83,8 @@ void state_lock(struct vault *v) {
     if (keys_locked(v->keys))
         return;
     clients_locked(v);
+    people_free(v->people);
+    v->people = NULL;
     keys_lock(v->keys);
     v->joining = false;
     traces_wipe();

@@ -7,6 +7,11 @@
  *   main.c      start, sandbox, loop, supervisor, the end; `--init`
  *   sealer.c    the sealer's questions, answered in rounds that share a transaction or an fsync
  *   clients.c   the command line's connections
+ *   client.h    one connection, for the files below
+ *   signin.c    signing in and out
+ *   persons.c   requests about people, and second persons' approvals
+ *   plan.c      what one person may open alone
+ *   helper.c    passwords' hashes, in a process of their own
  *   opening.c   one opening request: cells in, ledger, plaintext out
  *   noting.c    the ledger's entries about it
  *   secret.c    the fingerprints of a value that is looked for
@@ -25,10 +30,14 @@
 #include "ipc/child.h"
 #include "ipc/loop.h"
 #include "read/ledger/ledger.h"
+#include "read/people/people.h"
+#include "read/people/throttle.h"
 #include "read/subject/keys.h"
 #include "record/inquiry.h"
 
 #define VAULT_CLIENTS_MAX 32
+#define VAULT_HASHINGS_MAX 8
+#define VAULT_APPROVAL_ABOVE 1000 /* cells an hour that one person opens alone, unless configured */
 #define VAULT_TURN_NS 20000000ull /* of one kind of work, before others get their turn */
 
 struct vault;
@@ -48,6 +57,15 @@ struct round {
 
 struct client;
 struct erasing;
+
+/* `hash` is 32 bytes, NULL when rc is not 0. */
+typedef void helper_fn(struct vault *v, struct client *c, int rc, const uint8_t *hash);
+/* A password that the helper hashes. */
+struct hashing {
+    uint64_t id;           /* 0: none */
+    struct client *client; /* NULL: gone in the meantime */
+    helper_fn *done;
+};
 
 struct vault {
     struct child child;
@@ -78,6 +96,14 @@ struct vault {
     struct client *renewing; /* who waits for a new generation */
     bool renew_now;
     uint64_t renew_ns; /* after a failure: not before this */
+    struct people *people; /* NULL: locked, or they cannot be read, and then nobody may do anything */
+    struct throttle *throttle;
+    uint64_t approval_above; /* cells an hour */
+    int helper_fd;           /* -1: it is gone */
+    uint64_t last_hashing;
+    unsigned guesses; /* sessions that there were not, since */
+    uint64_t guesses_ns;
+    struct hashing hashings[VAULT_HASHINGS_MAX];
 
     unsigned asked; /* for fingerprints, since */
     uint64_t asked_ns;
@@ -90,6 +116,19 @@ struct vault {
 /* ---- main.c ---- */
 /* Watches p for what it waits for; EPOLLIN only when `reads`. */
 void vault_watch(struct vault *v, struct peer *p, bool reads);
+
+/* Plaintext, passwords and keys are to stay out of swap. */
+void vault_lock_memory(void);
+
+/* ---- helper.c ---- */
+int helper_start(struct vault *v); /* forks: before the sandbox, and before anything secret is read */
+int helper_watch(struct vault *v);
+/* Hashes a password as `with` says; `done` comes in a later turn, unless the client is forgotten.
+ * ERR_FULL: too many wait; ERR_PEER: the helper is gone. */
+int helper_hash(struct vault *v, struct client *c, const struct password *with,
+                const uint8_t *password, size_t len, helper_fn *done);
+void helper_forget(struct vault *v, const struct client *c);
+void helper_turn(struct vault *v);
 
 /* ---- sealer.c ---- */
 void sealer_init(struct vault *v);
@@ -121,6 +160,8 @@ void clients_answer(struct vault *v, struct client *c, int rc, const struct answ
 /* Who it is, as the ledger is told; kept while a request takes its time. */
 struct client_who {
     uint32_t uid;
+    char person[LIMIT_NAME]; /* empty: the owner by his unix user */
+    uint8_t session[UUID_BYTES];
 };
 struct ledger_who who_of(const struct client_who *w, const char *reason, size_t reason_len);
 
@@ -175,13 +216,18 @@ void fresh_turn(struct vault *v); /* when a replica comes back */
 
 /* ---- opening.c ---- */
 struct opening;
-int opening_new(struct vault *v, struct opening **ret);
+/* For whoever asks. ERR_DENIED: no reader. */
+int opening_new(struct vault *v, const struct people_actor *actor, struct opening **ret);
 void opening_free(struct opening *o); /* NULL-safe; wipes */
-/* Payload of OPEN_CELL. A cell that is not well-formed is answered so; ERR_SYNTAX: the frame is
- * not. ERR_LIMIT, ERR_FULL, ERR_NOMEM: the request fails. */
+/* Is that a payload of OPEN_CELL? */
+bool opening_cell_whole(const uint8_t *p, size_t len);
+/* One that is. A cell that is not well-formed is answered so. ERR_LIMIT, ERR_FULL, ERR_NOMEM: the request fails. */
 int opening_cell(struct opening *o, const uint8_t *p, size_t len);
-/* Notes the opening, durably. Only after 0 may opening_next be called. */
-int opening_begin(struct opening *o, uint32_t uid, const char *reason, size_t reason_len);
+/* Judges the opening, charges and notes it, durably. Only after 0 may opening_next be called. ERR_APPROVAL,
+ * ERR_QUOTA, and why in `text`. */
+int opening_begin(struct opening *o, struct client *c, char *text, size_t text_size);
+/* Is whoever asked still who may? Looked at before each turn. */
+int opening_still(const struct opening *o);
 /* Opens the next cell: *ret is the payload of OPENED (borrowed until the next call; wiped then).
  * ERR_NOTFOUND: that was the last. ERR_LOCKED: locked in between. */
 int opening_next(struct opening *o, const struct buf **ret);
@@ -198,16 +244,24 @@ int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cel
                  uint32_t count);
 /* That somebody asked where a value was seen. */
 int note_question(struct vault *v, const struct ledger_who *who);
+/* An entry without subject part, its kind's fields in who's rest; durable after note_sync. */
+int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who *who);
+int note_sync(struct vault *v);
+void note_undo(struct vault *v);
+int note_event(struct vault *v, enum ledger_kind kind, const struct ledger_who *who); /* both */
 
 /* ---- secret.c ---- */
 /* Payload of SECRET_TAG; appends that of SECRET_TAGS. ERR_LOCKED; ERR_AGAIN: too often; ERR_IO: the
  * ledger cannot be written. */
-int secret_tags(struct vault *v, uint32_t uid, const uint8_t *p, size_t len, struct buf *out);
+int secret_tags(struct vault *v, const struct ledger_who *who, const uint8_t *p, size_t len,
+                struct buf *out);
 
 /* ---- states.c ---- */
 /* ERR_UNAUTHENTICATED: wrong; ERR_AGAIN: too soon after wrong ones. */
 int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len);
 void state_lock(struct vault *v);
+/* Reads the people anew: sessions and requests end. */
+void vault_load_people(struct vault *v);
 /* Seconds until a passphrase is tried again. */
 unsigned state_patience(const struct vault *v);
 int state_turn(struct vault *v); /* joins after an unlock; as sealer_turn */

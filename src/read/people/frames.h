@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "read/people/people.h"
+#include "read/people/verbs.h"
 
 /* MSG_SIGN_IN: u8 1 | s8 name | s16 password | s8 code, or u8 2 | 32 machine token */
 struct people_sign_in {
@@ -21,18 +22,7 @@ struct people_sign_in {
 };
 int people_parse_sign_in(struct people_sign_in *ret, const uint8_t *p, size_t len);
 
-/* MSG_PERSON: u8 verb and the verb's fields in the order of its line. */
-enum people_verb {
-    PEOPLE_VERB_ADD = 1,      /* s8 name | s16 password (may be empty: none) */
-    PEOPLE_VERB_REMOVE = 2,   /* s8 name */
-    PEOPLE_VERB_GRANT = 3,    /* s8 name | u8 role | u32 cells | u64 expires | s16 projects */
-    PEOPLE_VERB_UNGRANT = 4,  /* s8 name | u8 role (0: by number) | u32 number */
-    PEOPLE_VERB_PASSWORD = 5, /* s8 name | s16 new one | s16 old one (empty: as an admin) | s8 code */
-    PEOPLE_VERB_TOTP = 6,     /* s8 name | u8 1 make, 2 confirm, 3 remove | s8 code (of 2) */
-    PEOPLE_VERB_TOKEN = 7,    /* s8 name | s8 label | u64 expires */
-    PEOPLE_VERB_UNTOKEN = 8,  /* s8 name | s8 label */
-    PEOPLE_VERB_LIST = 9,     /* nothing */
-};
+/* MSG_PERSON: verbs.h */
 struct people_request {
     enum people_verb verb;
     char name[LIMIT_NAME], label[LIMIT_NAME], code[LIMIT_NAME];

@@ -169,12 +169,16 @@ bool people_next_waiting(const struct people *p, size_t *at, uint64_t now_us,
 }
 
 int people_confirm(struct people *p, const struct people_actor *a, const uint8_t digest[32],
-                   bool yes, uint64_t now_us) {
+                   bool yes, uint64_t now_us, struct people_confirmed *ret) {
     struct grant *g = find_waiting(p, digest, now_us);
     if (!g)
         return ERR_NOTFOUND;
     if (!is_admin(p, a->id, now_us) || (yes && g->by == a->id))
         return ERR_DENIED;
+    if (ret) {
+        *ret = (struct people_confirmed){.person = g->person, .cells = g->cells, .role = g->role};
+        memcpy(ret->projects, g->projects, sizeof ret->projects);
+    }
     struct person *x = people_person(p, g->person);
     if (!yes) {
         int rc = people_drop(p, g->row);

@@ -5,7 +5,8 @@
 #include "read/people/people_int.h"
 
 #define PROJECTS_BYTES (PEOPLE_GRANTS_EACH * (LIMIT_GRANT_PROJECTS + 1) + 1)
-#define AHEAD_SHARE 16 /* of the quota is written down at a time */
+#define AHEAD_SHARE 16 /* of the quota is written down ahead */
+#define AHEAD_MAX 64   /* cells, at most */
 
 int people_opener(const struct people *p, const struct people_actor *a, uint64_t now_us,
                   struct people_opener *ret) {
@@ -67,7 +68,8 @@ uint64_t people_alone(struct people *p, uint32_t id, uint64_t now_us) {
 
 /*
  * What is opened is on disk before: a restart does not give anybody a new hour. So that not every
- * request writes, a share of the quota is written down ahead, and is lost at a restart.
+ * request writes, a few cells are written down ahead, which are lost at a restart; of what was opened
+ * without approval since the last writing, no more than these are forgotten then.
  */
 int people_charge(struct people *p, const struct people_opener *o, uint32_t cells, bool approved,
                   uint64_t now_us) {
@@ -76,22 +78,24 @@ int people_charge(struct people *p, const struct people_opener *o, uint32_t cell
         return 0;
     if (!x || cells > people_left(p, o, now_us))
         return ERR_QUOTA;
-    const struct quota before = x->quota;
+    const struct quota before = x->quota, alone = x->alone;
     const uint32_t ahead = x->ahead;
     quota_add(&x->quota, now_us, cells);
+    if (!approved)
+        quota_add(&x->alone, now_us, cells);
     if (cells <= ahead) {
         x->ahead -= cells;
     } else {
-        const uint64_t left = people_left(p, o, now_us), share = o->cells / AHEAD_SHARE;
+        const uint64_t left = people_left(p, o, now_us), part = o->cells / AHEAD_SHARE,
+                       share = part < AHEAD_MAX ? part : AHEAD_MAX;
         x->ahead = (uint32_t)(share < left ? share : left);
         int rc = people_put_person(p, x);
         if (rc) {
             x->quota = before;
+            x->alone = alone;
             x->ahead = ahead;
             return rc;
         }
     }
-    if (!approved)
-        quota_add(&x->alone, now_us, cells);
     return 0;
 }

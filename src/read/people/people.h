@@ -138,9 +138,15 @@ int people_ungrant(struct people *p, const struct people_actor *a, uint32_t id, 
 /* A grant that waits, by its digest; NULL: none. Borrowed until the next call that writes. */
 struct grant;
 const struct grant *people_waiting(const struct people *p, const uint8_t digest[32], uint64_t now_us);
-/* Writes. Puts it in force, or ends it. ERR_DENIED: not an admin, or the one who proposed it. */
+struct people_confirmed {
+    uint32_t person, cells;
+    uint8_t role;
+    char projects[LIMIT_GRANT_PROJECTS + 1];
+};
+/* Writes. Puts it in force, or ends it; *ret (may be NULL): what it was. ERR_DENIED: not an admin, or the
+ * one who proposed it. */
 int people_confirm(struct people *p, const struct people_actor *a, const uint8_t digest[32],
-                   bool yes, uint64_t now_us);
+                   bool yes, uint64_t now_us, struct people_confirmed *ret);
 
 /* Writes. One's own, after people_check of the old one (`own`), or as admin another's. */
 int people_set_password(struct people *p, const struct people_actor *a, uint32_t id, bool own,

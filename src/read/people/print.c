@@ -2,38 +2,21 @@
  * needs an escape; reasons and statements are outside bytes. */
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/utf8.h"
 #include "read/people/people_int.h"
 
-/* The length of the UTF-8 sequence at p (RFC 3629), 0 when there is none. */
-static size_t utf8_length(const uint8_t *p, size_t left) {
-    const uint8_t b = p[0];
-    const size_t n = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : b >= 0xe0 && b < 0xf0 ? 3
-                     : b >= 0xf0 && b < 0xf5 ? 4 : 0;
-    if (!n || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((b == 0xe0 && p[1] < 0xa0) || (b == 0xed && p[1] > 0x9f) || (b == 0xf0 && p[1] < 0x90) ||
-        (b == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-/* What is no UTF-8, or a control character, becomes '?'. */
+/* Control characters become '?', and so does what is above ASCII in a text that is no UTF-8. */
 static int print_text(struct buf *out, const char *text, size_t len) {
-    const uint8_t *p = (const uint8_t *)text;
+    const bool utf8 = utf8_valid(text, len);
     int rc = buf_append_u8(out, '"');
-    for (size_t i = 0; !rc && i < len;) {
-        const size_t n = utf8_length(p + i, len - i);
-        const bool control = p[i] < 0x20 || p[i] == 0x7f;
-        if (n == 1 && (p[i] == '"' || p[i] == '\\'))
+    for (size_t i = 0; !rc && i < len; i++) {
+        uint8_t b = (uint8_t)text[i];
+        if (b < 0x20 || b == 0x7f || (b >= 0x80 && !utf8))
+            b = '?';
+        if (b == '"' || b == '\\')
             rc = buf_append_u8(out, '\\');
-        if (!rc && (!n || control))
-            rc = buf_append_u8(out, '?');
-        else if (!rc)
-            rc = buf_append(out, p + i, n);
-        i += n ? n : 1;
+        if (!rc)
+            rc = buf_append_u8(out, b);
     }
     return rc ? rc : buf_append_u8(out, '"');
 }

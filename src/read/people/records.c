@@ -4,7 +4,7 @@
  *
  *   head   u8 1 | u8 1 = one-person mode has ended
  *   person u8 2 | u8 owner | s8 name | password | u8 totp state | 20 secret | u64 last step |
- *          u64 newest slice | 13 x u32 cells
+ *          opened | opened without approval, each u64 newest slice | 13 x u32 cells
  *   grant  u8 3 | u8 role | u8 waits | u32 person | u32 by | u32 cells | u64 expires | u64 since |
  *          u16 n | n projects
  *   token  u8 4 | u32 person | s8 label | 32 hash | u64 expires | u64 created
@@ -21,7 +21,8 @@
 enum record_kind { RECORD_HEAD = 1, RECORD_PERSON, RECORD_GRANT, RECORD_TOKEN };
 
 #define PASSWORD_BYTES (2 + 16 + 16 + 32)
-#define PERSON_FIXED (PASSWORD_BYTES + 1 + TOTP_SECRET_BYTES + 8 + 8 + 4 * QUOTA_SLICES)
+#define QUOTA_BYTES (8 + 4 * QUOTA_SLICES)
+#define PERSON_FIXED (PASSWORD_BYTES + 1 + TOTP_SECRET_BYTES + 8 + 2 * QUOTA_BYTES)
 
 static int put(struct people *p, uint32_t *row, uint8_t *record, size_t len) {
     int rc = p->store.put(p->store.arg, row, record, len);
@@ -50,6 +51,20 @@ static uint8_t *put_password(uint8_t *at, const struct password *w) {
     return at + PASSWORD_BYTES;
 }
 
+static uint8_t *put_quota(uint8_t *at, const struct quota *q) {
+    put_u64(at, q->newest);
+    for (int i = 0; i < QUOTA_SLICES; i++)
+        put_u32(at + 8 + 4 * i, q->used[i]);
+    return at + QUOTA_BYTES;
+}
+
+static const uint8_t *get_quota(struct quota *q, const uint8_t *at) {
+    q->newest = get_u64(at);
+    for (int i = 0; i < QUOTA_SLICES; i++)
+        q->used[i] = get_u32(at + 8 + 4 * i);
+    return at + QUOTA_BYTES;
+}
+
 int people_put_person(struct people *p, struct person *x) {
     uint8_t r[3 + LIMIT_NAME + PERSON_FIXED];
     struct quota q = x->quota;
@@ -61,10 +76,7 @@ int people_put_person(struct people *p, struct person *x) {
     memcpy(at, x->totp, sizeof x->totp);
     at += sizeof x->totp;
     put_u64(at, x->totp_step);
-    put_u64(at + 8, q.newest);
-    at += 16;
-    for (int i = 0; i < QUOTA_SLICES; i++, at += 4)
-        put_u32(at, q.used[i]);
+    at = put_quota(put_quota(at + 8, &q), &x->alone);
     int rc = put(p, &x->row, r, (size_t)(at - r));
     if (!rc && x->id != PEOPLE_OWNER)
         x->id = x->row;
@@ -100,11 +112,7 @@ static int take_person(struct people *p, uint32_t n, const uint8_t *r, const uin
     memcpy(x->totp, at, sizeof x->totp);
     at += sizeof x->totp;
     x->totp_step = get_u64(at);
-    x->quota.newest = get_u64(at + 8);
-    at += 16;
-    for (int k = 0; k < QUOTA_SLICES; k++, at += 4)
-        x->quota.used[k] = get_u32(at);
-    x->alone = x->quota; /* which of them were approved is not known any more */
+    get_quota(&x->alone, get_quota(&x->quota, at + 8));
     x->row = n;
     x->id = owner ? PEOPLE_OWNER : n;
     x->epoch = 1;

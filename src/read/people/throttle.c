@@ -62,6 +62,15 @@ int throttle_begin(struct throttle *t, unsigned place, uint64_t now_ns, unsigned
     return 0;
 }
 
+static void give_back(struct throttle *t) {
+    t->paid_ns -= t->paid_ns >= SHARE_NS ? SHARE_NS : 0;
+}
+
+void throttle_cancel(struct throttle *t, unsigned place) {
+    t->places[place].busy = false;
+    give_back(t);
+}
+
 unsigned throttle_end(struct throttle *t, unsigned place, uint64_t now_ns, bool right) {
     struct place *p = &t->places[place];
     if (now_ns - p->last_ns > THROTTLE_FORGET_S * SECOND_NS)
@@ -70,7 +79,7 @@ unsigned throttle_end(struct throttle *t, unsigned place, uint64_t now_ns, bool 
     p->busy = false;
     if (right) {
         p->wrong = 0;
-        t->paid_ns -= t->paid_ns >= SHARE_NS ? SHARE_NS : 0;
+        give_back(t);
         return 0;
     }
     if (++p->wrong < THROTTLE_FREE)

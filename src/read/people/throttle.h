@@ -35,6 +35,8 @@ unsigned throttle_place(const struct throttle *t, const void *name, size_t len);
 /* May it be tried now? 0, and the place is taken until throttle_end. ERR_AGAIN: no; *ret_wait_s tells
  * for how long (0: another one for this name is being looked at). */
 int throttle_begin(struct throttle *t, unsigned place, uint64_t now_ns, unsigned *ret_wait_s);
+/* It was not looked at after all: as if it had not begun. */
+void throttle_cancel(struct throttle *t, unsigned place);
 /* How it ended. Returns for how many seconds the name is locked out from now on, 0: it is not. */
 unsigned throttle_end(struct throttle *t, unsigned place, uint64_t now_ns, bool right);
 

@@ -26,9 +26,11 @@
 
 struct remote {
     const char *dir, *reason;
+    const uint8_t *session; /* NULL: none */
     struct peer *store, *vault;
     struct data_key_row *keys;
     size_t keys_n, keys_next;
+    bool told;   /* the vault's connection knows the reason */
     bool asking; /* within an answer of the store */
     char why[512];
 };
@@ -57,6 +59,10 @@ void remote_free(struct remote *r) {
     free(r);
 }
 
+void remote_session(struct remote *r, const uint8_t *token) {
+    r->session = token;
+}
+
 const char *remote_why(const struct remote *r) {
     return r->why;
 }
@@ -66,9 +72,14 @@ static void hang_up(struct peer **p) {
     *p = NULL;
 }
 
+static void leave_vault(struct remote *r) {
+    hang_up(&r->vault);
+    r->told = false;
+}
+
 void remote_rest(struct remote *r) {
     hang_up(&r->store);
-    hang_up(&r->vault);
+    leave_vault(r);
 }
 
 /* Connects unless it is; says why not. */
@@ -277,6 +288,11 @@ static int need_keys(struct remote *r, const struct cell *cells, size_t n) {
 
 /* --- the vault --- */
 
+/* The request that follows is for the session, if there is one. */
+static int send_as(struct remote *r) {
+    return r->session ? peer_send(r->vault, MSG_AS, r->session, 32, -1) : 0;
+}
+
 static int send_why(struct remote *r) {
     uint8_t why[2 + LIMIT_REASON];
     size_t n = strlen(r->reason);
@@ -345,7 +361,10 @@ static int open_some(struct remote *r, const struct cell *cells, size_t from, si
     size_t bytes = 0, sent = 0;
     int rc = reach(r, "vault", IPC_VAULT, &r->vault);
     if (!rc)
+        rc = send_as(r);
+    if (!rc && !r->told)
         rc = send_why(r);
+    r->told = !rc;
     for (; !rc && *to < n && bytes < OPEN_BYTES && sent < LIMIT_OPEN_CELLS; (*to)++) {
         struct envelope_header h;
         const struct cell *c = &cells[*to];
@@ -371,6 +390,49 @@ static int open_some(struct remote *r, const struct cell *cells, size_t from, si
     return rc;
 }
 
+static int receive_end(struct remote *r) {
+    struct frame f;
+    int rc = peer_recv_wait(r->vault, &f, ANSWER_MS);
+    if (!rc && (f.fd >= 0 || f.msg != MSG_END))
+        rc = ERR_DENIED;
+    return rc ? rc : end_of(r, &f);
+}
+
+int remote_plan(struct remote *r, const char *query, size_t query_len, const uint8_t (*hashes)[32],
+                size_t count) {
+    struct buf head;
+    uint8_t len[2];
+    const size_t shown = query_len < LIMIT_PLAN_QUERY ? query_len : LIMIT_PLAN_QUERY;
+    if (count > LIMIT_PLAN_CELLS) {
+        snprintf(r->why, sizeof r->why, "more than %d cells cannot be opened by one statement",
+                 LIMIT_PLAN_CELLS);
+        return ERR_LIMIT;
+    }
+    r->why[0] = 0;
+    buf_init(&head, 2 + LIMIT_PLAN_QUERY);
+    put_u16(len, (uint16_t)shown);
+    int rc = buf_append(&head, len, sizeof len);
+    if (!rc)
+        rc = buf_append(&head, query, shown);
+    if (!rc)
+        rc = reach(r, "vault", IPC_VAULT, &r->vault);
+    if (!rc)
+        rc = send_as(r);
+    if (!rc && !r->told)
+        rc = send_why(r);
+    r->told = !rc;
+    if (!rc)
+        rc = peer_send2(r->vault, MSG_OPEN_PLAN, head.p, head.len, hashes, 32 * count);
+    if (!rc)
+        rc = peer_flush_wait(r->vault, SEND_MS);
+    if (!rc)
+        rc = receive_end(r);
+    if (rc)
+        leave_vault(r);
+    buf_wipe(&head);
+    return rc;
+}
+
 void remote_open(void *remote, const struct cell *cells, size_t n, struct opened *ret) {
     struct remote *r = remote;
     for (size_t i = 0; i < n; i++) {
@@ -383,7 +445,7 @@ void remote_open(void *remote, const struct cell *cells, size_t n, struct opened
     for (size_t to = 0, from = 0; !rc && from < n; from = to)
         rc = open_some(r, cells, from, &to, n, ret);
     if (rc)
-        hang_up(&r->vault);
+        leave_vault(r);
     for (size_t i = 0; i < n; i++) {
         if (ret[i].rc == ERR_AGAIN)
             ret[i].rc = rc ? rc : ERR_PEER;
@@ -413,6 +475,8 @@ int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const
     r->why[0] = 0;
     int rc = reach(r, "vault", IPC_VAULT, &r->vault);
     if (!rc)
+        rc = send_as(r);
+    if (!rc)
         rc = send_secret(r, value, len, wanted, wanted_len);
     while (!rc) {
         struct frame f;
@@ -424,7 +488,7 @@ int remote_secret_tags(struct remote *r, const uint8_t *value, size_t len, const
         if (!rc)
             rc = buf_append(ret_tags, f.p, f.len);
     }
-    hang_up(&r->vault);
+    leave_vault(r);
     return rc;
 }
 

@@ -15,6 +15,8 @@ struct remote;
 /* `dir` is the installation's folder; `reason` NULL: nothing will be opened. Both are borrowed. */
 int remote_new(struct remote **ret, const char *dir, const char *reason);
 void remote_free(struct remote *r); /* NULL-safe */
+/* What the vault is asked for is for this session (32 bytes, borrowed); NULL: for the unix user. */
+void remote_session(struct remote *r, const uint8_t *token);
 
 typedef int remote_sink(void *arg, const void *p, size_t len);
 
@@ -24,6 +26,14 @@ int remote_query(struct remote *r, const char *format, const char *sql, size_t s
                  remote_sink *sink, void *arg);
 /* The same, whole, appended to out. */
 int remote_query_whole(struct remote *r, const char *format, const char *sql, struct buf *out);
+
+/*
+ * Many cells are opened in several requests. Before the first, the vault is told which there will be, so
+ * that it can judge them as one: their hashes (BLAKE2b-256 of context | envelope), and the statement that
+ * they come from, which a second person is shown. ERR_APPROVAL, ERR_QUOTA: remote_why says more.
+ */
+int remote_plan(struct remote *r, const char *query, size_t query_len, const uint8_t (*hashes)[32],
+                size_t count);
 
 /* A cells_open: fetches the cells' data keys, asks the vault, unpads and decompresses. */
 void remote_open(void *remote, const struct cell *cells, size_t n, struct opened *ret);

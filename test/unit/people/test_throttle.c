@@ -57,6 +57,11 @@ static void one_name(void **state) {
     }
     now += THROTTLE_MAX_S * S;
     assert_int_equal(throttle_begin(t, a, now, &wait), 0);
+    throttle_cancel(t, a); /* not looked at: neither forgotten nor counted */
+    assert_int_equal(throttle_begin(t, a, now, &wait), 0);
+    assert_int_equal(throttle_end(t, a, now, false), THROTTLE_MAX_S);
+    now += THROTTLE_MAX_S * S;
+    assert_int_equal(throttle_begin(t, a, now, &wait), 0);
     assert_int_equal(throttle_end(t, a, now, true), 0);
     for (int i = 0; i < THROTTLE_FREE - 1; i++)
         assert_int_equal(wrong(t, a, now += 5 * S), 0);
