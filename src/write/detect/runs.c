@@ -230,6 +230,9 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
         start--;
     while (end < high && is_token_char(t.p[end]))
         end++;
+    if (end - start > 8 && starts_word(t.p + start, end - start, "sha") && is_digit(t.p[start + 3]) &&
+        memchr(t.p + start, '-', 8))
+        return; /* sha512-...: the integrity of a package, as lock files have it */
     /* NAME=VALUE is one stretch; the value begins after the sign. */
     const uint8_t *equals = memchr(t.p + start, '=', end - start);
     if (equals && equals + 3 < t.p + end && is_alnum(equals[1]) &&
