@@ -37,7 +37,7 @@ static const char *const harmless[128][WORDS_EACH] = {
     ['h'] = {"hint", "hotkey"}, ['i'] = {"index", "integrity", "i18n"},
     ['k'] = {"keyboard", "keyword", "key_id", "keyid", "keyname", "keydown", "keyup", "keypress", "keycode", "key_arn", "keyarn", "keyring", "kid"},
     ['l'] = {"label", "length"}, ['m'] = {"monkey"},
-    ['p'] = {"public", "primary", "placeholder", "partition", "pagetoken", "page_token"},
+    ['p'] = {"public", "pubkey", "primary", "placeholder", "partition", "pagetoken", "page_token"},
     ['r'] = {"reset", "revision"}, ['s'] = {"sortkey", "secretary"},
     ['t'] = {"tokens", "tokeniz", "tokentype", "turkey"},
 };
@@ -169,7 +169,7 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
     bool found = d->rules.list[rule].kind == RULE_PASSWORD
                      ? value_is_password(p, len, v.quoted) ||
                            (is_setting(name) && t.p[v.start - 1] == '=' && value_is_weak(p, len))
-                     : (v.quoted && len >= 32 && !memchr(p, ' ', len) && value_entropy(p, len) > 42 * 256 / 10) ||
+                     : (v.quoted && len >= 32 && !memchr(p, ' ', len) && !memmem(p, len, "://", 3) && value_entropy(p, len) > 42 * 256 / 10) ||
                            (len >= 10 && !memmem(p, len, "://", 3) && value_is_random(p, len) && !value_is_placeholder(p, len));
     if (!found)
         return;

@@ -232,7 +232,9 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
         end++;
     if (end - start > 8 && starts_word(t.p + start, end - start, "sha") && is_digit(t.p[start + 3]) &&
         memchr(t.p + start, '-', 8))
-        return; /* sha512-...: the integrity of a package, as lock files have it */
+        return; /* sha512-...: the integrity of a package, as lock files have it, */
+    if (start >= 3 && memcmp(t.p + start - 3, "h1:", 3) == 0)
+        return; /* and as those of Go do */
     /* NAME=VALUE is one stretch; the value begins after the sign. */
     const uint8_t *equals = memchr(t.p + start, '=', end - start);
     if (equals && equals + 3 < t.p + end && is_alnum(equals[1]) &&
