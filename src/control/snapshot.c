@@ -49,6 +49,10 @@ int snapshot_map(int fd, const struct snapshot **ret) {
     return rc;
 }
 
+void snapshot_unmap(const struct snapshot *s) {
+    munmap((void *)(uintptr_t)s, sizeof *s);
+}
+
 uint64_t snapshot_version(const struct snapshot *s) {
     return atomic_load_explicit(&s->version, memory_order_acquire);
 }

@@ -153,6 +153,7 @@ int snapshot_reader_fd(int fd, int *ret_fd);
 /* Maps it read-only; ERR_VERSION or ERR_CORRUPT when it is no snapshot. Lives as long as the
  * worker. */
 int snapshot_map(int fd, const struct snapshot **ret);
+void snapshot_unmap(const struct snapshot *s);
 /* 0 = nothing was published yet. */
 uint64_t snapshot_version(const struct snapshot *s);
 

@@ -108,3 +108,7 @@ const char *schema_insert_columns(enum rows_table t) {
     }
     return NULL;
 }
+
+const char *store_table_name(enum rows_table t) {
+    return t == STORE_LEAVES ? "leaves" : rows_table_name(t);
+}

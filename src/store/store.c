@@ -103,10 +103,6 @@ void store_close(struct store *s) {
     free(s);
 }
 
-const char *store_table_name(enum rows_table t) {
-    return t == STORE_LEAVES ? "leaves" : rows_table_name(t);
-}
-
 int store_count(struct store *s, enum rows_table t, uint64_t sealer, uint64_t batch,
                 uint64_t *ret) {
     char sql[256];

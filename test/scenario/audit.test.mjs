@@ -32,7 +32,7 @@ function run(...args) {
   });
 }
 
-const FAST = ['--rate', '500', '--per-host', '8', '--timeout', '1500'];
+const FAST = ['--rate', '500', '--per-host', '8', '--timeout', '800'];
 async function audit(ports, ...args) {
   const scope = await scopeOf(`127.0.0.1 ${[ports].flat().join(', ')}\n`);
   const r = await run('--scope', scope, '--json', ...FAST, ...args);

@@ -294,3 +294,25 @@ test('what a key used outlives a killed worker and a restart of everything', asy
   assert.equal((await ask('gpt-4o-mini', key.secret)).status, 429);
   assert.equal((await house.status()).limits_file.created, false);
 });
+
+test('a provider is replaced again and again, and no request is refused meanwhile', async () => {
+  let going = true;
+  const seen = [];
+  const askers = Array.from({ length: 6 }, async () => {
+    while (going) seen.push(await ask('gpt-4o-mini'));
+  });
+  try {
+    for (let i = 0; i < 5; i++) {
+      await write(`gateway: {workers: 2}\nproviders:\n${provider(`another${i}`, i % 2 ? first.url : second.url)}`);
+      const r = await reload();
+      assert.equal(r.code, 0, r.stderr);
+      const n = seen.length;
+      await until(() => seen.length > n + 6, 'requests go on');
+    }
+  } finally {
+    going = false;
+    await Promise.all(askers);
+  }
+  assert.deepEqual(seen.filter((a) => a.status !== 200).map((a) => a.body), [], `of ${seen.length}`);
+  assert.equal((await ask('gpt-4o-mini')).text, 'second');
+});

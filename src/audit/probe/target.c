@@ -10,10 +10,12 @@
 #define BANNER_MS 300
 #define BANNER_MAX 1024
 
+/* Those that the server greets come first, they cost no connection; then those whose servers answer, if
+ * with an error, whatever a line says, and at the end those that only wait for more. */
 static const struct service *const services[] = {
-    &service_nats,       &service_mysql,     &service_clickhouse_native, &service_redis,
-    &service_memcached,  &service_postgresql, &service_mongodb,          &service_zookeeper,
-    &service_amqp,       &service_mqtt,       &service_cassandra,        &service_kafka,
+    &service_nats,    &service_mysql,     &service_redis,             &service_memcached,
+    &service_amqp,    &service_postgresql, &service_clickhouse_native, &service_mongodb,
+    &service_cassandra, &service_mqtt,    &service_zookeeper,         &service_kafka,
 };
 #define SERVICES (sizeof services / sizeof services[0])
 

@@ -97,13 +97,13 @@ static int list_providers(struct making *m, const struct config *c) {
     return 0;
 }
 
-size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]) {
+size_t gateway_shared(const struct supervisor *s, int snapshot, struct gateway_fd out[GATEWAY_FDS]) {
     int usage_fd, live_fd;
     limits_fds(s->limits, &usage_fd, &live_fd);
     const struct gateway_fd all[] = {
         {s->ring_fd, "SH_RING_FD"},
         {s->wake_fd, "SH_WAKE_FD"},
-        {s->snapshot_reader_fd, "SH_SNAPSHOT_FD"},
+        {snapshot, "SH_SNAPSHOT_FD"},
         {usage_fd, "SH_USAGE_FD"},
         {live_fd, "SH_LIVE_FD"},
         {health_fd(s->health), "SH_HEALTH_FD"},
@@ -117,11 +117,11 @@ size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_
 /* `report`: the workers' end of the pipe, any descriptor when only the text is wanted; `policy`: what
  * they look for before they forward. */
 static int make(struct supervisor *s, const struct settings *settings, const struct tls_files *tls,
-                int policy, int report, struct making *m) {
+                int policy, int snapshot, int report, struct making *m) {
     const struct install *in = s->spec->install;
     struct spawn_gifts *g = &m->gifts;
     struct gateway_fd shared[GATEWAY_FDS];
-    size_t count = gateway_shared(s, shared);
+    size_t count = gateway_shared(s, snapshot, shared);
     if (!install_path(in, install_folder(PROGRAM_GATEWAY), m->dir))
         return why_say(s->why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
     snprintf(m->module, sizeof m->module, "%s/%s", in->bin, MODULE);
@@ -169,7 +169,7 @@ int gateway_differs(struct supervisor *s, const struct settings *next, const str
     for (int i = 0; i < 2; i++) {
         buf_init(&text[i], GATEWAY_CONF_MAX);
         if (!rc)
-            rc = make(s, i ? next : s->settings, i ? tls : &s->tls, s->policy_fd, s->wake_fd, m[i]);
+            rc = make(s, i ? next : s->settings, i ? tls : &s->tls, s->policy_fd, s->snapshot_reader_fd, s->wake_fd, m[i]);
         if (!rc)
             rc = write_text(s, m[i], &text[i]);
     }
@@ -189,7 +189,7 @@ int gateway_write_parts(struct supervisor *s) {
                                         [GATEWAY_PART_SERVER] = "nginx-server.conf"};
     struct making *m = calloc(1, sizeof *m);
     char dir[INSTALL_PATH];
-    int rc = m ? make(s, s->settings, &s->tls, s->policy_fd, s->wake_fd, m)
+    int rc = m ? make(s, s->settings, &s->tls, s->policy_fd, s->snapshot_reader_fd, s->wake_fd, m)
                : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc && !install_path(s->spec->install, "run", dir))
         rc = why_say(s->why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
@@ -354,12 +354,12 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
 
 /* `words`: for its standard error; -1: the supervisor's own. */
 static int start(struct supervisor *s, struct master *master, const struct settings *settings,
-                 const struct tls_files *tls, int policy, int words) {
+                 const struct tls_files *tls, int policy, int snapshot, int words) {
     struct making *m = calloc(1, sizeof *m);
     int report = -1;
     int rc = m ? make_ready_pipe(s, master, &report) : why_say(s->why, ERR_NOMEM, "out of memory");
     if (!rc)
-        rc = make(s, settings, tls, policy, report, m);
+        rc = make(s, settings, tls, policy, snapshot, report, m);
     if (!rc) {
         if (words >= 0)
             m->gifts.fds[m->gifts.fd_count++] = (struct spawn_fd){words, STDERR_FILENO};
@@ -378,7 +378,7 @@ void gateway_init(struct supervisor *s) {
 
 int gateway_start(struct supervisor *s, struct program *p) {
     close_words(&s->master);
-    int rc = start(s, &s->master, s->settings, &s->tls, s->policy_fd, -1);
+    int rc = start(s, &s->master, s->settings, &s->tls, s->policy_fd, s->snapshot_reader_fd, -1);
     p->pid = s->master.pid;
     return rc;
 }
@@ -410,7 +410,7 @@ int gateway_start_next(struct supervisor *s) {
                        now + older, s->regions, needed);
     int words = -1, rc = make_words_pipe(s, &r->master, &words);
     if (!rc)
-        rc = start(s, &r->master, &r->settings, &r->tls, r->policy_fd, words);
+        rc = start(s, &r->master, &r->settings, &r->tls, r->policy_fd, r->snapshot_reader_fd, words);
     if (words >= 0)
         close(words);
     return rc;

@@ -31,7 +31,7 @@ int own_start(struct supervisor *s) {
 }
 
 size_t own_descriptors(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]) {
-    size_t n = gateway_shared(s, out);
+    size_t n = gateway_shared(s, s->snapshot_reader_fd, out);
     out[n++] = (struct gateway_fd){s->life_fds[1], "SH_LIFE_FD"};
     out[n++] = (struct gateway_fd){s->policy_fd, "SH_DETECT_FD"};
     return n;

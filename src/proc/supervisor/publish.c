@@ -33,10 +33,11 @@ uint64_t publish_ready_ns(const struct supervisor *s) {
     return s->published_ns + (SNAPSHOT_GRACE_MS + 1) * MS;
 }
 
-static int publish(struct supervisor *s, const struct settings *settings, struct survey *v) {
+static int publish(struct supervisor *s, int snapshot_fd, const struct settings *settings,
+                   struct survey *v) {
     uint8_t mask_key[SNAPSHOT_MASK_KEY];
     const bool masks = config_inspects(settings->config, NULL);
-    const struct control_publisher to = {s->snapshot_fd, s->limits, s->health,
+    const struct control_publisher to = {snapshot_fd, s->limits, s->health,
                                          masks ? mask_key : NULL};
     char path[INSTALL_PATH];
     struct control_db *db = NULL;
@@ -57,7 +58,7 @@ static int publish(struct supervisor *s, const struct settings *settings, struct
 int publish_settings(struct supervisor *s, const struct settings *settings) {
     struct survey v = {.wall_us = clock_wall_us(), .now = clock_mono_ns()};
     v.due = v.now + EVERY_NS;
-    int rc = publish(s, settings, &v);
+    int rc = publish(s, s->snapshot_fd, settings, &v);
     if (rc) {
         log_event("publish-failed", LOG_ERR(rc), LOG_END);
         return rc;
@@ -68,6 +69,11 @@ int publish_settings(struct supervisor *s, const struct settings *settings) {
     s->publish_due_ns = v.due;
     control_published(s, 0);
     return 0;
+}
+
+int publish_first(struct supervisor *s, int snapshot_fd, const struct settings *settings) {
+    struct survey v = {.wall_us = clock_wall_us(), .now = clock_mono_ns()};
+    return publish(s, snapshot_fd, settings, &v);
 }
 
 void publish_tick(struct supervisor *s, uint64_t now, uint64_t *due) {

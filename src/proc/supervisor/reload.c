@@ -7,9 +7,9 @@
  *                              the earlier workers take no new connections: LEAVING --/
  *
  * Up to the publication nothing that is in force was touched, so each failure ends in IDLE with
- * what was there before. The publication comes first, then the old generation of nginx is told to
- * go: between the two both serve. A route to a provider that only one generation knows is refused
- * by the other like a provider that cannot be reached.
+ * what was there before. A new generation of nginx has a snapshot of its own from its start, so that
+ * each generation routes to the providers that its nginx knows, as long as both serve. The old one's
+ * snapshot gets no later version: it is told to go at once.
  */
 #include <stdio.h>
 #include <string.h>
@@ -29,16 +29,19 @@
 void reload_init(struct supervisor *s) {
     settings_init(&s->reload.settings);
     s->reload.tls = (struct tls_files){-1, -1};
-    s->reload.policy_fd = -1;
+    s->reload.policy_fd = s->reload.snapshot_fd = s->reload.snapshot_reader_fd = -1;
 }
 
 void reload_done(struct supervisor *s) {
     gateway_drop_next(s);
     settings_done(&s->reload.settings);
     shared_close_tls(&s->reload.tls);
-    if (s->reload.policy_fd >= 0)
-        close(s->reload.policy_fd);
-    s->reload.policy_fd = -1;
+    int *const fds[] = {&s->reload.policy_fd, &s->reload.snapshot_fd, &s->reload.snapshot_reader_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
     s->reload.step = RELOAD_IDLE;
 }
 
@@ -136,7 +139,11 @@ static int begin(struct supervisor *s) {
     }
     r->step = RELOAD_STARTING;
     r->end_ns = clock_mono_ns() + READY_NS;
-    return gateway_start_next(s);
+    rc = shared_make_snapshot(&r->snapshot_fd, &r->snapshot_reader_fd);
+    if (!rc)
+        rc = publish_first(s, r->snapshot_fd, &r->settings);
+    return rc ? why_say(s->why, rc, "the new configuration cannot be published: %s", err_text(rc))
+              : gateway_start_next(s);
 }
 
 void reload_gateway_ready(struct supervisor *s) {
@@ -161,11 +168,25 @@ static void change_policy(struct supervisor *s) {
         program_send(&s->programs[PROGRAM_SEALER], MSG_STOP, NULL, 0, -1);
 }
 
+/* Of a generation that starts, if there is one: keys may have changed since its first version. */
+static void swap_snapshots(struct supervisor *s) {
+    struct reload *r = &s->reload;
+    const int fd = s->snapshot_fd, reader_fd = s->snapshot_reader_fd;
+    if (r->snapshot_fd < 0)
+        return;
+    s->snapshot_fd = r->snapshot_fd;
+    s->snapshot_reader_fd = r->snapshot_reader_fd;
+    r->snapshot_fd = fd;
+    r->snapshot_reader_fd = reader_fd;
+}
+
 static void commit(struct supervisor *s) {
     struct reload *r = &s->reload;
     bool nginx = r->master.pid != 0;
+    swap_snapshots(s);
     int rc = publish_settings(s, &r->settings);
     if (rc) {
+        swap_snapshots(s);
         why_say(s->why, rc, "the new configuration cannot be published: %s", err_text(rc));
         refuse(s, rc);
         return;
@@ -180,7 +201,9 @@ static void commit(struct supervisor *s) {
     s->tls = r->tls;
     r->tls = tls;
     change_policy(s);
-    rc = tables_place(s);
+    rc = tables_remap(s);
+    if (!rc)
+        rc = tables_place(s);
     if (!rc)
         rc = supervisor_write_ready(s);
     if (!rc && r->parts)

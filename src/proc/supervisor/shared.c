@@ -65,6 +65,16 @@ static int make_prefix(struct supervisor *s) {
     return 0;
 }
 
+/* A memory file is 0777 at first: a program could open its read-only descriptor anew. */
+int shared_make_snapshot(int *ret_fd, int *ret_reader_fd) {
+    int rc = snapshot_create(ret_fd);
+    if (!rc)
+        rc = snapshot_reader_fd(*ret_fd, ret_reader_fd);
+    if (!rc && fchmod(*ret_fd, 0600))
+        rc = err_from_errno(errno);
+    return rc;
+}
+
 static int make_memory(struct supervisor *s) {
     const struct config *c = s->settings->config;
     s->ring_bytes = checks_ring(c, checks_workers(c), checks_memory(), &s->regions);
@@ -72,14 +82,10 @@ static int make_memory(struct supervisor *s) {
     if (!rc)
         rc = make_prefix(s);
     if (!rc)
-        rc = snapshot_create(&s->snapshot_fd);
-    if (!rc)
-        rc = snapshot_reader_fd(s->snapshot_fd, &s->snapshot_reader_fd);
+        rc = shared_make_snapshot(&s->snapshot_fd, &s->snapshot_reader_fd);
     if (!rc && (s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         rc = err_from_errno(errno);
-    /* A memory file is 0777 at first: a program could open its read-only descriptor anew. */
-    if (!rc &&
-        (fchmod(s->ring_fd, 0600) || fchmod(s->prefix_fd, 0600) || fchmod(s->snapshot_fd, 0600)))
+    if (!rc && (fchmod(s->ring_fd, 0600) || fchmod(s->prefix_fd, 0600)))
         rc = err_from_errno(errno);
     if (rc)
         return why_say(s->why, rc,

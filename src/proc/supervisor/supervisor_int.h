@@ -97,6 +97,7 @@ struct reload {
     struct settings settings; /* what is to be in force */
     struct tls_files tls;
     struct master master; /* pid 0: the one that runs will do */
+    int snapshot_fd, snapshot_reader_fd; /* of the generation that starts; -1: the one in force */
     int policy_fd;
     char changed[SETTINGS_NAMES], kept[SETTINGS_NAMES];
     /* of the last one that ended */
@@ -191,6 +192,8 @@ int supervisor_write_ready(const struct supervisor *s);
 
 /* ---- shared.c ---- */
 int shared_make(struct supervisor *s);
+/* An empty snapshot: the descriptor to publish by, and the one that workers get. */
+int shared_make_snapshot(int *ret_fd, int *ret_reader_fd);
 /* Copies of the files that the configuration names; -1, -1 when it names none. */
 int shared_read_tls(const struct supervisor *s, const struct config *c, struct tls_files *ret);
 bool shared_same_tls(const struct tls_files *a, const struct tls_files *b);
@@ -243,7 +246,8 @@ struct gateway_fd {
     int fd;
     const char *variable;
 };
-size_t gateway_shared(const struct supervisor *s, struct gateway_fd out[GATEWAY_FDS]);
+/* `snapshot`: the file that these workers read. */
+size_t gateway_shared(const struct supervisor *s, int snapshot, struct gateway_fd out[GATEWAY_FDS]);
 /* Writes what one's own nginx includes: D/run/nginx-main.conf, -http.conf and -server.conf. */
 int gateway_write_parts(struct supervisor *s);
 
@@ -263,6 +267,8 @@ bool gateway_accepting(const struct supervisor *s);
 
 /* ---- tables.c ---- */
 int tables_make(struct supervisor *s);
+/* Another snapshot file is in force. */
+int tables_remap(struct supervisor *s);
 void tables_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 /* After a publication: where its providers are in the health table. */
 int tables_place(struct supervisor *s);
@@ -295,6 +301,8 @@ int retention_frame(struct supervisor *s, const struct frame *f);
 /* These settings; the version before stays in force when it fails. Sleeps for what is left of the
  * snapshot's grace. */
 int publish_settings(struct supervisor *s, const struct settings *settings);
+/* The first version of a snapshot that nobody reads yet. */
+int publish_first(struct supervisor *s, int snapshot_fd, const struct settings *settings);
 /* Monotonic ns from which on that does not sleep. */
 uint64_t publish_ready_ns(const struct supervisor *s);
 void publish_tick(struct supervisor *s, uint64_t now, uint64_t *due);

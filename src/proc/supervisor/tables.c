@@ -38,6 +38,16 @@ int tables_make(struct supervisor *s) {
     return rc ? why_say(s->why, rc, "cannot make the shared memory: %s", err_text(rc)) : 0;
 }
 
+int tables_remap(struct supervisor *s) {
+    const struct snapshot *next;
+    int rc = snapshot_map(s->snapshot_reader_fd, &next);
+    if (rc)
+        return rc;
+    snapshot_unmap(s->snapshot);
+    s->snapshot = next;
+    return 0;
+}
+
 void tables_done(struct supervisor *s) {
     limits_close(s->limits);
     health_close(s->health);
