@@ -11,10 +11,6 @@
 
 #define WAIT_MS 1500
 
-static uint32_t be32(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* ---- PostgreSQL, protocol 3.0 ---- */
 
 static const char pg_ssl[] = "\x00\x00\x00\x08\x04\xd2\x16\x2f";
@@ -37,7 +33,7 @@ static char pg_message(struct conn *c, uint8_t *body, size_t size, size_t *ret_l
     *ret_len = 0;
     if (conn_receive_all(c, head, 5, WAIT_MS) < 5)
         return 0;
-    uint32_t len = be32(head + 1);
+    uint32_t len = probe_u32(head + 1);
     if (len < 4 || len > CONN_BYTES_MAX)
         return 0;
     len -= 4;
@@ -62,8 +58,8 @@ static bool pg_value(struct conn *c, const char *query, size_t len, char *out, s
     if (!conn_send(c, query, len))
         return false;
     for (char t; (t = pg_message(c, b, sizeof b, &n)) && t != 'Z';) {
-        if (t == 'D' && n >= 6 && be32(b + 2) <= n - 6) {
-            probe_clean(out, size, b + 6, be32(b + 2));
+        if (t == 'D' && n >= 6 && probe_u32(b + 2) <= n - 6) {
+            probe_clean(out, size, b + 6, probe_u32(b + 2));
             got = true;
         }
     }
@@ -102,7 +98,7 @@ static void pg_sign_in(struct probe *p, bool tls) {
     }
     p->result->probe = "postgresql-sign-in";
     char t = conn_send(c, pg_startup, 64) ? pg_message(c, b, sizeof b, &n) : 0;
-    if (t == 'R' && n >= 4 && be32(b) == 0) {
+    if (t == 'R' && n >= 4 && probe_u32(b) == 0) {
         probe_say(p, AUDIT_OPEN, 'D', "user postgres signs in without a password (trust)");
         pg_signed_in(p, c);
     } else if (t == 'R') {

@@ -75,6 +75,11 @@ size_t probe_talk(struct probe *p, const char *id, const void *request, size_t l
 bool probe_http(struct probe *p, const char *id, const struct http_request *q);
 bool probe_get(struct probe *p, const char *id, const char *path);
 
+/* Four bytes in network order, as most protocols have them. */
+static inline uint32_t probe_u32(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 /* ---- saying ---- */
 
 /* Sets what was found out; later calls only replace a verdict by a worse one (or a first one). */

@@ -16,10 +16,6 @@ static bool begins(const void *p, size_t len, const char *text) {
     return len >= n && memcmp(p, text, n) == 0;
 }
 
-static uint32_t be32(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static const char *find(const void *p, size_t len, const char *text) {
     return memmem(p, len, text, strlen(text));
 }
@@ -245,7 +241,7 @@ static bool amqp_is(struct probe *p, const struct look *l) {
         return false;
     const char *v = find(a, n, "versionS");
     if (v && (size_t)(v - (char *)a) + 12 < n) {
-        uint32_t len = be32((const uint8_t *)v + 8);
+        uint32_t len = probe_u32((const uint8_t *)v + 8);
         if (len < n - (size_t)(v - (char *)a) - 12)
             probe_version(p, v + 12, len);
     }

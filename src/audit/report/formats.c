@@ -5,11 +5,6 @@
 #include "audit/report/report.h"
 #include "base/version.h"
 
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static long long number(const json_t *o, const char *key) {
     return json_integer_value(json_object_get(o, key));
 }
@@ -17,7 +12,7 @@ static long long number(const json_t *o, const char *key) {
 static size_t with(const json_t *array, const char *key, const char *value) {
     size_t i, n = 0;
     json_t *o;
-    json_array_foreach(array, i, o) n += strcmp(text(o, key), value) == 0;
+    json_array_foreach(array, i, o) n += strcmp(report_word(o, key), value) == 0;
     return n;
 }
 
@@ -37,29 +32,29 @@ static const char *colour_of(const char *severity) {
 }
 
 static void place(FILE *out, const json_t *o) {
-    bool six = strchr(text(o, "address"), ':') != NULL;
-    fprintf(out, "%s%s%s:%lld", six ? "[" : "", text(o, "address"), six ? "]" : "", number(o, "port"));
+    bool six = strchr(report_word(o, "address"), ':') != NULL;
+    fprintf(out, "%s%s%s:%lld", six ? "[" : "", report_word(o, "address"), six ? "]" : "", number(o, "port"));
 }
 
 static void text_findings(const struct report *r, FILE *out, bool colour) {
     size_t i;
     json_t *f;
     json_array_foreach(r->findings, i, f) {
-        const char *severity = text(f, "severity");
+        const char *severity = report_word(f, "severity");
         fprintf(out, "%s%-8s%s ", colour ? colour_of(severity) : "", severity, colour ? "\x1b[0m" : "");
         place(out, f);
-        fprintf(out, " %s%s%s  %s", text(f, "service"), text(f, "version")[0] ? " " : "", text(f, "version"),
-                text(f, "title"));
-        if (text(f, "detail")[0])
-            fprintf(out, " (%s)", text(f, "detail"));
-        fprintf(out, "\n         fix: %s\n         %s, grade %s, %s", text(f, "remediation"),
-                text(f, "rule"), text(f, "grade"), text(f, "fingerprint"));
-        if (text(f, "owner")[0])
-            fprintf(out, ", owner %s (%s)", text(f, "owner"), text(f, "ticket"));
+        fprintf(out, " %s%s%s  %s", report_word(f, "service"), report_word(f, "version")[0] ? " " : "", report_word(f, "version"),
+                report_word(f, "title"));
+        if (report_word(f, "detail")[0])
+            fprintf(out, " (%s)", report_word(f, "detail"));
+        fprintf(out, "\n         fix: %s\n         %s, grade %s, %s", report_word(f, "remediation"),
+                report_word(f, "rule"), report_word(f, "grade"), report_word(f, "fingerprint"));
+        if (report_word(f, "owner")[0])
+            fprintf(out, ", owner %s (%s)", report_word(f, "owner"), report_word(f, "ticket"));
         const json_t *accepted = json_object_get(f, "accepted");
         if (accepted)
-            fprintf(out, ", accepted until %s: %s", text(accepted, "until"), text(accepted, "reason"));
-        else if (strcmp(text(f, "state"), "unchanged") == 0)
+            fprintf(out, ", accepted until %s: %s", report_word(accepted, "until"), report_word(accepted, "reason"));
+        else if (strcmp(report_word(f, "state"), "unchanged") == 0)
             fprintf(out, ", as before");
         fputc('\n', out);
     }
@@ -71,7 +66,7 @@ static void text_fixed(const struct report *r, FILE *out) {
     json_array_foreach(r->fixed, i, f) {
         fprintf(out, "fixed    ");
         place(out, f);
-        fprintf(out, " %s  %s\n", text(f, "service"), text(f, "title"));
+        fprintf(out, " %s  %s\n", report_word(f, "service"), report_word(f, "title"));
     }
 }
 
@@ -79,12 +74,12 @@ static void text_hosts(const struct report *r, FILE *out) {
     size_t i;
     json_t *h;
     json_array_foreach(r->hosts, i, h) {
-        if (strcmp(text(h, "verdict"), "closed") == 0 || strcmp(text(h, "verdict"), "filtered") == 0)
+        if (strcmp(report_word(h, "verdict"), "closed") == 0 || strcmp(report_word(h, "verdict"), "filtered") == 0)
             continue;
-        fprintf(out, "%s  %-13s ", text(h, "grade"), text(h, "verdict"));
+        fprintf(out, "%s  %-13s ", report_word(h, "grade"), report_word(h, "verdict"));
         place(out, h);
-        fprintf(out, "%s %s%s%s  %s\n", json_is_true(json_object_get(h, "tls")) ? " (TLS)" : "", text(h, "service"),
-                text(h, "version")[0] ? " " : "", text(h, "version"), text(h, "reason"));
+        fprintf(out, "%s %s%s%s  %s\n", json_is_true(json_object_get(h, "tls")) ? " (TLS)" : "", report_word(h, "service"),
+                report_word(h, "version")[0] ? " " : "", report_word(h, "version"), report_word(h, "reason"));
     }
 }
 
@@ -110,7 +105,7 @@ bool report_explain(const struct report *r, FILE *out, const char *fingerprint) 
     size_t i;
     json_t *f;
     json_array_foreach(r->findings, i, f) {
-        if (strncmp(text(f, "fingerprint"), fingerprint, strlen(fingerprint)) != 0)
+        if (strncmp(report_word(f, "fingerprint"), fingerprint, strlen(fingerprint)) != 0)
             continue;
         json_dumpf(f, out, JSON_INDENT(2) | JSON_SORT_KEYS);
         fputc('\n', out);
@@ -178,7 +173,7 @@ static const char *level_of(const char *severity) {
 }
 
 static double score_of(const json_t *f) {
-    const char *s = text(f, "severity");
+    const char *s = report_word(f, "severity");
     double cvss = json_number_value(json_object_get(f, "cvss"));
     return cvss > 0 ? cvss : s[0] == 'c' ? 9.5 : s[0] == 'h' ? 8.0 : s[0] == 'm' ? 5.5 : s[0] == 'l' ? 3.0 : 0.0;
 }
@@ -186,25 +181,25 @@ static double score_of(const json_t *f) {
 static json_t *sarif_rule(const json_t *f) {
     char score[16];
     snprintf(score, sizeof score, "%.1f", score_of(f));
-    return json_pack("{s:s, s:{s:s}, s:{s:s}, s:{s:s, s:[s]}}", "id", text(f, "rule"), "shortDescription",
-                     "text", text(f, "title"), "help", "text", text(f, "remediation"), "properties",
+    return json_pack("{s:s, s:{s:s}, s:{s:s}, s:{s:s, s:[s]}}", "id", report_word(f, "rule"), "shortDescription",
+                     "text", report_word(f, "title"), "help", "text", report_word(f, "remediation"), "properties",
                      "security-severity", score, "tags", "security");
 }
 
 static json_t *sarif_result(const struct report *r, const json_t *f) {
     char name[320];
-    snprintf(name, sizeof name, "%s:%lld/%s", text(f, "address"), number(f, "port"), text(f, "service"));
+    snprintf(name, sizeof name, "%s:%lld/%s", report_word(f, "address"), number(f, "port"), report_word(f, "service"));
     json_t *o = json_pack(
         "{s:s, s:s, s:{s:s++}, s:{s:s}, s:[{s:{s:{s:s}, s:{s:I}}, s:[{s:s, s:s}]}], s:s}", "ruleId",
-        text(f, "rule"), "level", level_of(text(f, "severity")), "message", "text", name, ": ", text(f, "title"),
-        "partialFingerprints", "safehouseAudit/v1", text(f, "fingerprint"), "locations", "physicalLocation",
+        report_word(f, "rule"), "level", level_of(report_word(f, "severity")), "message", "text", name, ": ", report_word(f, "title"),
+        "partialFingerprints", "safehouseAudit/v1", report_word(f, "fingerprint"), "locations", "physicalLocation",
         "artifactLocation", "uri", r->scope_path, "region", "startLine",
         (json_int_t)(number(f, "line") > 0 ? number(f, "line") : 1), "logicalLocations", "fullyQualifiedName",
         name, "kind", "resource", "baselineState",
-        strcmp(text(f, "state"), "unchanged") == 0 ? "unchanged" : "new");
+        strcmp(report_word(f, "state"), "unchanged") == 0 ? "unchanged" : "new");
     const json_t *accepted = json_object_get(f, "accepted");
     if (o && accepted)
-        json_object_set_new(o, "suppressions", json_pack("[{s:s, s:s}]", "kind", "external", "justification", text(accepted, "reason")));
+        json_object_set_new(o, "suppressions", json_pack("[{s:s, s:s}]", "kind", "external", "justification", report_word(accepted, "reason")));
     return o;
 }
 
@@ -212,7 +207,7 @@ bool report_sarif(const struct report *r, FILE *out) {
     json_t *rules = json_array(), *results = json_array(), *f;
     size_t i;
     json_array_foreach(r->findings, i, f) {
-        if (!with(rules, "id", text(f, "rule")))
+        if (!with(rules, "id", report_word(f, "rule")))
             json_array_append_new(rules, sarif_rule(f));
         json_array_append_new(results, sarif_result(r, f));
     }

@@ -31,11 +31,6 @@ static int severity_rank(const char *s) {
     return 0;
 }
 
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 static void utc(char out[32], time_t t) {
     struct tm tm;
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
@@ -63,7 +58,7 @@ static const struct scope_line *line_of(const struct report *r, const json_t *ho
     for (size_t i = 0; i < r->scope->target_count; i++) {
         const struct scope_target *t = &r->scope->targets[i];
         if (t->port == json_integer_value(json_object_get(host, "port")) &&
-            strcmp(t->address, text(host, "address")) == 0)
+            strcmp(t->address, report_word(host, "address")) == 0)
             return &r->scope->lines[t->line];
     }
     return NULL;
@@ -71,12 +66,12 @@ static const struct scope_line *line_of(const struct report *r, const json_t *ho
 
 /* A pair of which nothing is known was not probed: the run is not complete. */
 static bool is_incomplete(const json_t *host) {
-    return strcmp(text(host, "verdict"), "unknown") == 0 && !text(host, "service")[0] &&
-           strcmp(text(host, "grade"), "A") == 0;
+    return strcmp(report_word(host, "verdict"), "unknown") == 0 && !report_word(host, "service")[0] &&
+           strcmp(report_word(host, "grade"), "A") == 0;
 }
 
 void report_add(struct report *r, json_t *take) {
-    if (strcmp(text(take, "type"), "host") == 0) {
+    if (strcmp(report_word(take, "type"), "host") == 0) {
         const struct scope_line *l = line_of(r, take);
         json_object_set_new(take, "target", json_string(l ? l->name : ""));
         json_object_set_new(take, "owner", json_string(l ? l->owner : ""));
@@ -98,9 +93,9 @@ static const char *const copied[] = {"address", "port", "transport", "tls", "ser
 static void fingerprint(json_t *finding) {
     uint8_t hash[32];
     char hex[65], place[400];
-    int n = snprintf(place, sizeof place, "safehouse audit 1\n%s\n%lld\n%s\n%s", text(finding, "address"),
+    int n = snprintf(place, sizeof place, "safehouse audit 1\n%s\n%lld\n%s\n%s", report_word(finding, "address"),
                      (long long)json_integer_value(json_object_get(finding, "port")),
-                     text(finding, "service"), text(finding, "rule"));
+                     report_word(finding, "service"), report_word(finding, "rule"));
     crypto_hash_sha256(hash, (const unsigned char *)place, (unsigned long long)n);
     hex_encode(hex, hash, 8);
     json_object_set_new(finding, "fingerprint", json_string(hex));
@@ -119,16 +114,16 @@ static json_t *finding_of(const json_t *host, const char *family, const char *ru
 }
 
 static void add_exposure(struct report *r, const json_t *host) {
-    const char *verdict = text(host, "verdict");
-    char grade = text(host, "grade")[0];
+    const char *verdict = report_word(host, "verdict");
+    char grade = report_word(host, "grade")[0];
     bool open = strcmp(verdict, "open") == 0, limited = strcmp(verdict, "open-limited") == 0;
     if (!open && !limited)
         return;
     for (size_t i = 0; i < sizeof grades / sizeof grades[0]; i++) {
         if (grades[i].grade != grade)
             continue;
-        json_t *f = finding_of(host, "exposure", text(host, "service"), grades[i].severity,
-                               text(host, "reason"),
+        json_t *f = finding_of(host, "exposure", report_word(host, "service"), grades[i].severity,
+                               report_word(host, "reason"),
                                "let it ask for a credential, and listen only where it is needed", "");
         json_object_set_new(f, "cvss", json_real(grades[i].cvss));
         json_object_set_new(f, "cvss_vector", json_string(grades[i].vector));
@@ -151,26 +146,26 @@ static void add_notes(struct report *r, const json_t *host) {
     size_t i;
     json_t *n;
     json_array_foreach(json_object_get(host, "notes"), i, n) {
-        json_t *f = finding_of(host, "check", text(n, "id"), text(n, "severity"), text(n, "title"),
-                               text(n, "remediation"), text(n, "detail"));
-        json_object_set_new(f, "cwe", json_pack("[s]", cwe_of(text(n, "id"))));
+        json_t *f = finding_of(host, "check", report_word(n, "id"), report_word(n, "severity"), report_word(n, "title"),
+                               report_word(n, "remediation"), report_word(n, "detail"));
+        json_object_set_new(f, "cwe", json_pack("[s]", cwe_of(report_word(n, "id"))));
         json_array_append_new(r->findings, f);
     }
 }
 
 static int by_severity(const void *a, const void *b) {
     const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-    int c = severity_rank(text(y, "severity")) - severity_rank(text(x, "severity"));
+    int c = severity_rank(report_word(y, "severity")) - severity_rank(report_word(x, "severity"));
     if (!c)
-        c = strcmp(text(x, "address"), text(y, "address"));
+        c = strcmp(report_word(x, "address"), report_word(y, "address"));
     if (!c)
         c = (int)(json_integer_value(json_object_get(x, "port")) - json_integer_value(json_object_get(y, "port")));
-    return c ? c : strcmp(text(x, "rule"), text(y, "rule"));
+    return c ? c : strcmp(report_word(x, "rule"), report_word(y, "rule"));
 }
 
 static int by_place(const void *a, const void *b) {
     const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-    int c = strcmp(text(x, "address"), text(y, "address"));
+    int c = strcmp(report_word(x, "address"), report_word(y, "address"));
     return c ? c : (int)(json_integer_value(json_object_get(x, "port")) - json_integer_value(json_object_get(y, "port")));
 }
 
@@ -206,7 +201,7 @@ static json_t *find(const json_t *findings, const char *fingerprint) {
     size_t i;
     json_t *f;
     json_array_foreach(findings, i, f)
-        if (strcmp(text(f, "fingerprint"), fingerprint) == 0)
+        if (strcmp(report_word(f, "fingerprint"), fingerprint) == 0)
             return f;
     return NULL;
 }
@@ -220,8 +215,8 @@ int report_baseline(struct report *r, FILE *earlier) {
         if (!o)
             rc = ERR_SYNTAX;
         objects++;
-        if (o && strcmp(text(o, "type"), "finding") == 0) {
-            json_t *same = find(r->findings, text(o, "fingerprint"));
+        if (o && strcmp(report_word(o, "type"), "finding") == 0) {
+            json_t *same = find(r->findings, report_word(o, "fingerprint"));
             if (same)
                 json_object_set_new(same, "state", json_string("unchanged"));
             else
@@ -262,8 +257,8 @@ bool report_fails(const struct report *r) {
     size_t i;
     json_t *f;
     json_array_foreach(r->findings, i, f) {
-        if (!json_object_get(f, "accepted") && strncmp(text(f, "rule"), "exposure/", 9) == 0 &&
-            text(f, "grade")[0] >= r->fail_on)
+        if (!json_object_get(f, "accepted") && strncmp(report_word(f, "rule"), "exposure/", 9) == 0 &&
+            report_word(f, "grade")[0] >= r->fail_on)
             return true;
     }
     return false;

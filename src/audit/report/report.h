@@ -32,6 +32,12 @@ struct report {
     char fail_on;
 };
 
+/* A member's text; "" when there is none. Borrowed from the object. */
+static inline const char *report_word(const json_t *o, const char *key) {
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
 int report_new(struct report *r, const struct scope *scope, const char *scope_path,
                const char *scope_text, size_t scope_len, const char *authorised);
 /* A "host" object; others are ignored. Takes the reference. */

@@ -15,11 +15,6 @@
 #define URL_MAX 2048
 #define ALARM_LEAST "medium" /* severities from here on */
 
-static const char *text(const json_t *o, const char *key) {
-    const char *s = json_string_value(json_object_get(o, key));
-    return s ? s : "";
-}
-
 /* ---- files ---- */
 
 /* Written beside, synced, and renamed: a reader finds the old file or the whole new one. */
@@ -42,8 +37,8 @@ static bool metrics(const struct report *r, FILE *out) {
         size_t i, n[2] = {0};
         json_t *f;
         json_array_foreach(r->findings, i, f)
-            if (strcmp(text(f, "severity"), severities[s]) == 0 && !json_object_get(f, "accepted"))
-                n[strcmp(text(f, "state"), "new") == 0]++;
+            if (strcmp(report_word(f, "severity"), severities[s]) == 0 && !json_object_get(f, "accepted"))
+                n[strcmp(report_word(f, "state"), "new") == 0]++;
         fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"unchanged\"} %zu\n", severities[s], n[0]);
         fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"new\"} %zu\n", severities[s], n[1]);
     }
@@ -120,8 +115,8 @@ static bool post(const char *url, json_t *take) {
 }
 
 static bool is_alarming(const json_t *f) {
-    const char *s = text(f, "severity");
-    return strcmp(text(f, "state"), "new") == 0 && !json_object_get(f, "accepted") && strcmp(s, "info") != 0 &&
+    const char *s = report_word(f, "severity");
+    return strcmp(report_word(f, "state"), "new") == 0 && !json_object_get(f, "accepted") && strcmp(s, "info") != 0 &&
            strcmp(s, "low") != 0;
 }
 
@@ -144,9 +139,9 @@ static void alarm_all(const struct audit_watch *w, const struct report *r) {
         if (!is_alarming(f))
             continue;
         count++;
-        fprintf(stderr, "safehouse: audit: new, %s: %s:%lld %s: %s (%s)\n", text(f, "severity"), text(f, "address"),
-                json_integer_value(json_object_get(f, "port")), text(f, "service"), text(f, "title"),
-                text(f, "fingerprint"));
+        fprintf(stderr, "safehouse: audit: new, %s: %s:%lld %s: %s (%s)\n", report_word(f, "severity"), report_word(f, "address"),
+                json_integer_value(json_object_get(f, "port")), report_word(f, "service"), report_word(f, "title"),
+                report_word(f, "fingerprint"));
     }
     if (!count || !w->webhook)
         return;
