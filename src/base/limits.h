@@ -30,6 +30,9 @@
 #define LIMIT_FINDING_ROWS 256           /* rows of findings of one interaction */
 #define LIMIT_WORKER_SLOTS 128           /* gateway workers at one time, leaving ones included */
 #define LIMIT_SQL (256u << 10)           /* a statement */
+#define LIMIT_PARAMETERS 256             /* parameters of one statement */
+#define LIMIT_PARAMETER_BYTES (256u << 10) /* all of them, names and values */
+#define LIMIT_CONSOLE_QUERY (2u << 20)   /* a statement with its parameters, and the projects that it sees */
 #define LIMIT_SECRET 16384               /* a value that is asked for */
 #define LIMIT_SECRET_TAG (128u << 10)    /* it, and the classes and keys it is tagged by */
 #define LIMIT_MARKS_BYTES 8192           /* high-water marks in one message */

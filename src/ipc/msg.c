@@ -29,11 +29,16 @@ static bool is_known(uint16_t msg) {
     }
 }
 
+/* Whether a row's end is open to that role. */
+static bool open_to(uint8_t end, enum ipc_role role) {
+    return !end || end == role || (end == IPC_CLIENT && role == IPC_CONSOLE);
+}
+
 int ipc_allowed(uint16_t msg, enum ipc_role from, enum ipc_role to, size_t len) {
     for (size_t i = 0; is_known(msg) && i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].msg != msg)
             continue;
-        if ((rows[i].from && rows[i].from != from) || (rows[i].to && rows[i].to != to))
+        if ((rows[i].from && rows[i].from != from) || !open_to(rows[i].to, to))
             return ERR_DENIED;
         return len <= rows[i].max ? 0 : ERR_LIMIT;
     }

@@ -13,7 +13,9 @@
 
 #include "base/limits.h"
 
-enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAULT, IPC_CLIENT };
+/* IPC_CONSOLE is a client of its own kind, on connections that it hands over itself (MSG_CHANNEL): what a
+ * program answers to IPC_CLIENT it may answer to it as well. */
+enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAULT, IPC_CLIENT, IPC_CONSOLE };
 
 #define IPC_VERSION 1
 #define IPC_HEADER_BYTES 8
@@ -166,6 +168,16 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* client -> supervisor: u8 1 = only say what would be done; answered with STATUS_IS for each     \
        month that is due, and END */                                                               \
     X(MSG_RETAIN,       98, IPC_CLIENT,     IPC_SUPERVISOR, 1)                                     \
+    /* console -> store, vault, with a descriptor: one more connection of it */                    \
+    X(MSG_CHANNEL,     100, IPC_CONSOLE,    0,              0)                                     \
+    /* console -> store, on a channel: a person's statement. u8 flags (0) | u32 seconds at most |      \
+       u64 rows at most (0: the store's default, both) | s16 database | s16 format |               \
+       u16 n, n x s8 project, or n = 0xffff: all of them | u16 n, n x (s16 name | u32 n | n value) \
+       parameters | u32 n | n SQL. Answered with DATA..., RESULT; a channel that closes cancels it */ \
+    X(MSG_CONSOLE_QUERY, 110, IPC_CONSOLE,  IPC_STORE,      LIMIT_CONSOLE_QUERY)                   \
+    /* store -> console: i32 0 or ERR_* | u32 ClickHouse's code of it (0: none) | u64 rows read |    \
+       u64 bytes read | u64 rows of the result | u64 its bytes | u64 ns | s16 text for a person */ \
+    X(MSG_RESULT,      111, IPC_STORE,      IPC_CONSOLE,    4096)                                  \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

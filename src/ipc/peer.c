@@ -45,7 +45,8 @@ struct peer {
 };
 
 static int carries_fd(uint16_t msg) {
-    return msg == MSG_PEER || msg == MSG_INSERT || msg == MSG_DESCRIPTOR || msg == MSG_LEDGER_IS;
+    return msg == MSG_PEER || msg == MSG_INSERT || msg == MSG_DESCRIPTOR || msg == MSG_LEDGER_IS ||
+           msg == MSG_CHANNEL;
 }
 
 int peer_new(int fd, enum ipc_role self, enum ipc_role other, struct peer **ret) {

@@ -23,10 +23,12 @@ static const struct {
 static void each_row_allows_its_edge_alone(void **state) {
     (void)state;
     for (size_t i = 0; i < ROWS; i++)
-        for (enum ipc_role from = IPC_SUPERVISOR; from <= IPC_CLIENT; from++)
-            for (enum ipc_role to = IPC_SUPERVISOR; to <= IPC_CLIENT; to++) {
+        for (enum ipc_role from = IPC_SUPERVISOR; from <= IPC_CONSOLE; from++)
+            for (enum ipc_role to = IPC_SUPERVISOR; to <= IPC_CONSOLE; to++) {
                 int rc = ipc_allowed((uint16_t)rows[i].msg, from, to, 0);
-                if ((rows[i].from && rows[i].from != from) || (rows[i].to && rows[i].to != to))
+                /* What is for a client is for the console as well. */
+                unsigned end = rows[i].to == IPC_CLIENT && to == IPC_CONSOLE ? IPC_CONSOLE : rows[i].to;
+                if ((rows[i].from && rows[i].from != from) || (end && end != to))
                     assert_int_equal(rc, ERR_DENIED);
                 else
                     assert_int_equal(rc, 0);
@@ -53,9 +55,9 @@ static void every_number_has_one_row(void **state) {
         for (size_t k = 0; k < i; k++)
             assert_int_not_equal(rows[i].msg, rows[k].msg);
     for (unsigned msg = 0; msg <= UINT16_MAX; msg++)
-        for (enum ipc_role from = IPC_SUPERVISOR; from <= IPC_CLIENT; from++) {
+        for (enum ipc_role from = IPC_SUPERVISOR; from <= IPC_CONSOLE; from++) {
             bool any = false;
-            for (enum ipc_role to = IPC_SUPERVISOR; to <= IPC_CLIENT; to++)
+            for (enum ipc_role to = IPC_SUPERVISOR; to <= IPC_CONSOLE; to++)
                 any |= ipc_allowed((uint16_t)msg, from, to, 0) == 0;
             if (any) {
                 known++;
@@ -78,6 +80,9 @@ static void the_edges_that_must_not_be(void **state) {
     assert_int_equal(ipc_allowed(MSG_PASSPHRASE, IPC_SEALER, IPC_VAULT, 0), ERR_DENIED);
     assert_int_equal(ipc_allowed(MSG_PASSPHRASE, IPC_CLIENT, IPC_VAULT, 0), ERR_DENIED);
     assert_int_equal(ipc_allowed(MSG_QUERY, IPC_SEALER, IPC_STORE, 0), ERR_DENIED);
+    /* Each kind of client has its own way to ask: only the console's says for which projects. */
+    assert_int_equal(ipc_allowed(MSG_QUERY, IPC_CONSOLE, IPC_STORE, 0), ERR_DENIED);
+    assert_int_equal(ipc_allowed(MSG_CONSOLE_QUERY, IPC_CLIENT, IPC_STORE, 0), ERR_DENIED);
 }
 
 int main(void) {
