@@ -52,4 +52,10 @@
 #define LIMIT_SPOOL_FRAME (160u << 20)   /* one row on its way to the store */
 #define LIMIT_DATA_KEY_RECORDS 1024      /* records under one data key */
 #define LIMIT_DATA_KEY_AGE_S 3600        /* and its age */
+/* Memory that hashing the opening passphrase takes (Argon2id, 3 passes), MiB. The least is what RFC 9106,
+ * section 4, recommends where memory is short. */
+#define LIMIT_PASSPHRASE_MIB_MIN 64u
+#define LIMIT_PASSPHRASE_MIB 256u /* unless somebody chose another */
+#define LIMIT_PASSPHRASE_MIB_MAX 2048u
+
 #endif

@@ -218,10 +218,11 @@ static int make_folders(const struct install *in, int at, struct why *why) {
     return rc ? why_say(why, rc, "cannot make folders in %.1000s: %s", in->dir, err_text(rc)) : 0;
 }
 
-/* `safehouse-vault --init D/vault`, as the vault's user, the passphrase on its standard input. */
-static int init_vault(const struct install *in, const char *passphrase, size_t len,
+/* `safehouse-vault --init D/vault MIB`, as the vault's user, the passphrase on its standard input.
+ */
+static int init_vault(const struct install *in, const struct install_secret *secret,
                       struct why *why) {
-    char file[INSTALL_PATH + 32], dir[INSTALL_PATH];
+    char file[INSTALL_PATH + 32], dir[INSTALL_PATH], memory[12];
     int in_pipe[2], status = 0;
     pid_t pid;
     snprintf(file, sizeof file, "%s/safehouse-vault", in->bin);
@@ -229,7 +230,8 @@ static int init_vault(const struct install *in, const char *passphrase, size_t l
         return why_say(why, ERR_LIMIT, "the folder's path is too long; use a shorter one");
     if (pipe2(in_pipe, O_CLOEXEC))
         return why_say(why, err_from_errno(errno), "cannot make a pipe: %s", strerror(errno));
-    const char *const argv[] = {"safehouse-vault", "--init", dir, NULL};
+    snprintf(memory, sizeof memory, "%u", secret->memory_mib);
+    const char *const argv[] = {"safehouse-vault", "--init", dir, memory, NULL};
     const char *const env[] = {"TZ=UTC", NULL};
     const struct spawn_fd fds[] = {{in_pipe[0], STDIN_FILENO}};
     const struct spawn_spec spec = {.file = file,
@@ -243,7 +245,8 @@ static int init_vault(const struct install *in, const char *passphrase, size_t l
     int rc = spawn(&spec, &pid, why);
     close(in_pipe[0]);
     /* At most CLI_PASSPHRASE_MAX bytes: they fit into the pipe, so this does not wait. */
-    bool written = rc == 0 && write(in_pipe[1], passphrase, len) == (ssize_t)len;
+    bool written =
+        rc == 0 && write(in_pipe[1], secret->passphrase, secret->len) == (ssize_t)secret->len;
     close(in_pipe[1]);
     if (rc)
         return rc;
@@ -258,11 +261,11 @@ static int init_vault(const struct install *in, const char *passphrase, size_t l
     return 0;
 }
 
-static int fill(struct install *in, int at, const char *passphrase, size_t len, struct why *why) {
+static int fill(struct install *in, int at, const struct install_secret *secret, struct why *why) {
     char db[INSTALL_PATH];
     int rc = make_folders(in, at, why);
     if (!rc)
-        rc = init_vault(in, passphrase, len, why);
+        rc = init_vault(in, secret, why);
     if (rc)
         return rc;
     if (!install_path(in, CONTROL_DB_PATH, db))
@@ -274,7 +277,7 @@ static int fill(struct install *in, int at, const char *passphrase, size_t len, 
     return 0;
 }
 
-int install_create(const char *dir, const char *passphrase, size_t len, struct install *ret,
+int install_create(const char *dir, const struct install_secret *secret, struct install *ret,
                    struct why *why) {
     *ret = (struct install){0};
     int rc = find_programs(ret, why);
@@ -295,7 +298,7 @@ int install_create(const char *dir, const char *passphrase, size_t len, struct i
         !realpath(dir, ret->dir))
         rc = why_say(why, ERR_DENIED, "%.1000s is not yours to use; name another folder", dir);
     if (!rc) {
-        rc = fill(ret, at, passphrase, len, why);
+        rc = fill(ret, at, secret, why);
         if (rc) {
             remove_tree(at, "control");
             remove_tree(at, "run");

@@ -45,12 +45,18 @@ struct install {
 /* The program's folder under D. */
 const char *install_folder(enum program_id p);
 
+struct install_secret {
+    const char *passphrase; /* len bytes */
+    size_t len;
+    unsigned memory_mib; /* that hashing it takes: LIMIT_PASSPHRASE_MIB */
+};
+
 /*
  * Makes an installation in `dir`, which must not exist or be empty. The passphrase goes to the
  * vault's standard input. On failure everything that was made is removed. Codes: ERR_EXISTS (an
  * installation, a half-made one, or something else is there), ERR_DENIED, ERR_IO, ...
  */
-int install_create(const char *dir, const char *passphrase, size_t len, struct install *ret,
+int install_create(const char *dir, const struct install_secret *secret, struct install *ret,
                    struct why *why);
 /* What is recorded of an existing one; refuses what init would not have made. */
 int install_open(const char *dir, struct install *ret, struct why *why);

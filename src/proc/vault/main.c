@@ -2,9 +2,9 @@
  * safehouse-vault: start, sandbox, loop, supervisor, the end. Wiring only: the parts are in
  * vault.h's list and in src/read.
  *
- * `safehouse-vault --init DIR` makes a new vault in DIR from the passphrase on standard input, and
- * ends. Started by the supervisor it serves, locked until somebody brings the passphrase: keys that
- * are new and batches are written down in both states, plaintext leaves only in the other.
+ * `safehouse-vault --init DIR MIB` makes a new vault in DIR from the passphrase on standard input,
+ * and ends. Started by the supervisor it serves, locked until somebody brings the passphrase: keys
+ * that are new and batches are written down in both states, plaintext leaves only in the other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static int read_passphrase(uint8_t *out, size_t *ret_len) {
     return n ? 0 : ERR_USAGE;
 }
 
-static int init(const char *dir) {
+static int init(const char *dir, const char *memory_mib) {
     size_t len = 0;
     uint8_t *passphrase = sodium_malloc(PASSPHRASE_MAX + 1);
     int rc = passphrase ? read_passphrase(passphrase, &len) : ERR_NOMEM;
@@ -71,7 +71,7 @@ static int init(const char *dir) {
     if (!rc)
         rc = ledger_create(dir);
     if (!rc)
-        rc = keys_create(dir, passphrase, len);
+        rc = keys_create(dir, passphrase, len, (unsigned)strtoul(memory_mib, NULL, 10));
     sodium_free(passphrase);
     if (rc)
         log_event("init-failed", LOG_ERR(rc), LOG_END);
@@ -291,7 +291,7 @@ int main(int argc, char **argv) {
     mallopt(M_PERTURB, 0xa5); /* freed memory is overwritten, whoever freed it */
     if (sodium_init() < 0)
         return 4;
-    if (argc == 3 && !strcmp(argv[1], "--init"))
-        return init(argv[2]);
+    if (argc == 4 && !strcmp(argv[1], "--init"))
+        return init(argv[2], argv[3]);
     return argc == 1 ? serve() : 2;
 }

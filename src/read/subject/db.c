@@ -338,8 +338,10 @@ static void remove_file(const char *dir) {
     unlink(path);
 }
 
-int keys_create(const char *dir, const void *passphrase, size_t len) {
+int keys_create(const char *dir, const void *passphrase, size_t len, unsigned memory_mib) {
     struct keys *k = NULL;
+    if (memory_mib < LIMIT_PASSPHRASE_MIB_MIN || memory_mib > LIMIT_PASSPHRASE_MIB_MAX)
+        return ERR_USAGE;
     int rc = keys_open_file(dir, true, &k);
     if (rc)
         return rc;
@@ -347,7 +349,7 @@ int keys_create(const char *dir, const void *passphrase, size_t len) {
     if (!rc)
         rc = keys_schema(k, "main");
     if (!rc)
-        rc = keys_make(k, passphrase, len);
+        rc = keys_make(k, passphrase, len, memory_mib);
     if (!rc)
         rc = keys_commit(k);
     keys_close(k);

@@ -27,14 +27,15 @@
 
 struct keys;
 
-/* Makes everything new, durable. ERR_EXISTS when there is a vault.db. */
-int keys_create(const char *dir, const void *passphrase, size_t len);
+/* Makes everything new, durable. Hashing the passphrase takes memory_mib, at each unlock too: see
+ * LIMIT_PASSPHRASE_MIB. ERR_EXISTS when there is a vault.db; ERR_USAGE: too little or too much memory. */
+int keys_create(const char *dir, const void *passphrase, size_t len, unsigned memory_mib);
 /* ERR_NOTFOUND, ERR_CORRUPT, ERR_VERSION, ERR_AGAIN (another process has it). Locked. */
 int keys_open(const char *dir, struct keys **ret);
 void keys_close(struct keys *k); /* NULL-safe; wipes */
 
 bool keys_locked(const struct keys *k);
-/* Takes about half a second. ERR_UNAUTHENTICATED: wrong passphrase. ERR_CORRUPT: the passphrase is
+/* Takes about half a second with LIMIT_PASSPHRASE_MIB. ERR_UNAUTHENTICATED: wrong passphrase. ERR_CORRUPT: the passphrase is
  * right and something that was sealed to the opening key is not what it should be. */
 int keys_unlock(struct keys *k, const void *passphrase, size_t len);
 void keys_lock(struct keys *k);

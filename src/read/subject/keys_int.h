@@ -134,7 +134,7 @@ int keys_number(struct keys *k, const char *sql, uint64_t *ret);
 /* After another file has taken vault.db's place: what it says, in the state that we are in. */
 int keys_reload(struct keys *k);
 /* The rows that are there before anything else: opening key, generation, pepper. */
-int keys_make(struct keys *k, const void *passphrase, size_t len);
+int keys_make(struct keys *k, const void *passphrase, size_t len, unsigned memory_mib);
 /* Reads the public ones of them. */
 int keys_load(struct keys *k);
 /* Seals 32 bytes. */

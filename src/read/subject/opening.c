@@ -13,10 +13,9 @@
 #include "read/subject/keys_int.h"
 
 #define OPS 3
-#define MEM (256u << 20)
 /* A row that asks for more was not written by us. */
 #define OPS_MAX 16
-#define MEM_MAX (2048ull << 20)
+#define MEM_MAX ((uint64_t)LIMIT_PASSPHRASE_MIB_MAX << 20)
 #define WRAPPED_BYTES (KEYS_SECRET_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES)
 #define NONCE_BYTES crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define SALT_BYTES crypto_pwhash_SALTBYTES
@@ -66,12 +65,11 @@ static int derive(uint8_t key[32], const struct opening_row *r, const void *pass
                : 0;
 }
 
-/* `key` is 32 bytes of guarded memory to work in. */
+/* With r->mem; `key` is 32 bytes of guarded memory to work in. */
 static int wrap(struct opening_row *r, const uint8_t secret[KEYS_SECRET_BYTES],
                 const void *passphrase, size_t len, uint8_t *key) {
     uint8_t ad[AD_BYTES];
     r->ops = OPS;
-    r->mem = MEM;
     randombytes_buf(r->salt, sizeof r->salt);
     randombytes_buf(r->nonce, sizeof r->nonce);
     associated_data(ad, r);
@@ -123,8 +121,9 @@ struct making {
     uint8_t opening[KEYS_SECRET_BYTES], generation[KEYS_SECRET_BYTES], pepper[32], key[32];
 };
 
-static int make_opening(struct keys *k, struct making *m, const void *passphrase, size_t len) {
-    struct opening_row r;
+static int make_opening(struct keys *k, struct making *m, const void *passphrase, size_t len,
+                        unsigned memory_mib) {
+    struct opening_row r = {.mem = (uint64_t)memory_mib << 20};
     char sql[128];
     crypto_box_keypair(r.public_key, m->opening);
     memcpy(k->opening_public, r.public_key, KEYS_PUBLIC_BYTES);
@@ -150,11 +149,11 @@ static int make_rest(struct keys *k, struct making *m) {
     return rc ? rc : insert(k, "INSERT INTO peppers VALUES(1, ?, ?)", pair + 1, lens + 1, 1);
 }
 
-int keys_make(struct keys *k, const void *passphrase, size_t len) {
+int keys_make(struct keys *k, const void *passphrase, size_t len, unsigned memory_mib) {
     struct making *m = sodium_malloc(sizeof *m);
     if (!m)
         return ERR_NOMEM;
-    int rc = make_opening(k, m, passphrase, len);
+    int rc = make_opening(k, m, passphrase, len, memory_mib);
     if (!rc)
         rc = make_rest(k, m);
     sodium_free(m);

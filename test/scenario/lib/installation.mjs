@@ -31,7 +31,8 @@ export class Installation {
     it.dir = join(it.home, 'D');
     it.passphraseFile = join(it.home, 'passphrase');
     await writeFile(it.passphraseFile, PASSPHRASE + '\n', { mode: 0o600 });
-    await it.cli('init', '--dir', it.dir, '--passphrase-file', it.passphraseFile);
+    // The least memory: a test may start many, and is about something else than the passphrase's hash.
+    await it.cli('init', '--dir', it.dir, '--passphrase-file', it.passphraseFile, '--passphrase-memory', '64');
     it.options = options;
     await it.up();
     const key = JSON.parse(await it.cli('key', 'create', '--dir', it.dir, '--json'));

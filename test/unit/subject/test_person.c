@@ -27,7 +27,7 @@ static int make(void **state) {
         return -1;
     snprintf(dir, sizeof dir, "%s/vault", home);
     snprintf(replica, sizeof replica, "%s/replica", home);
-    return mkdir(replica, 0700) || mkdir(dir, 0700) ? -1 : keys_create(dir, PASS, strlen(PASS));
+    return mkdir(replica, 0700) || mkdir(dir, 0700) ? -1 : keys_create(dir, PASS, strlen(PASS), LIMIT_PASSPHRASE_MIB_MIN);
 }
 
 static int clean(void **state) {

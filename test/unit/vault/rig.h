@@ -60,7 +60,7 @@ static inline int init_vault(const char *dir, const char *passphrase) {
     if (pid == 0) {
         dup2(in[0], 0);
         close(in[1]);
-        execl(vault_file(), "safehouse-vault", "--init", dir, (char *)NULL);
+        execl(vault_file(), "safehouse-vault", "--init", dir, "64", (char *)NULL);
         _exit(99);
     }
     close(in[0]);
