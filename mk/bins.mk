@@ -10,7 +10,7 @@ CHDB_DIR := third_party/chdb
 MODULES_safehouse               := base ipc ipc/dial ring control tlog record codec/codec_decompress.c codec/dictionary.S \
                                    llm/json.c llm/reqscan.c read/query read/verify read/ledger/leaf.c read/ledger/walk.c \
                                    write/detect $(DETECT_DATA) audit/scope.c audit/report proc/supervisor proc/cli
-LIBS_safehouse                  := -lcurl -lsodium -lcrypto -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
+LIBS_safehouse                  := -lsodium -lcrypto -lsqlite3 -lyaml -ljansson -lzstd -lhs -lpcre2-8
 FORBIDDEN_safehouse             := crypto_box_seal_open crypto_aead_chacha20poly1305_ietf_decrypt chdb_connect
 
 MODULES_safehouse-sealer        := base ipc ring tlog/merkle.c record codec/codec_compress.c codec/dictionary.S \

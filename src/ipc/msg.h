@@ -156,6 +156,8 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_SUBJECTS_ARE, 81, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* vault -> client: a signed note (doc/erasure.md, doc/export.md) */                           \
     X(MSG_RECEIPT,      82, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* vault -> client, after the receipt of an erasure: the tlog-proof of its entry */            \
+    X(MSG_PROOF,        25, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> vault: who read what, of these subjects and that time; answered with READING for     \
        each entry of the ledger, and END */                                                        \
     X(MSG_READINGS,     83, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \

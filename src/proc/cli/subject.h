@@ -25,6 +25,7 @@ struct subject_answer {
     struct subject_person at[SUBJECT_PERSONS_MAX];
     size_t count;
     struct buf receipt;
+    struct buf proof; /* of the entry that the receipt names; may be empty */
 };
 /* On the heap: zeroed, and freed with subject_answer_free. */
 void subject_answer_free(struct subject_answer *a);

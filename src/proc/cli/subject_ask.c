@@ -56,6 +56,8 @@ static int take(void *arg, uint16_t msg, const uint8_t *p, size_t len) {
     struct inquiry_person found;
     if (msg == MSG_RECEIPT)
         return buf_append(&a->receipt, p, len);
+    if (msg == MSG_PROOF)
+        return buf_append(&a->proof, p, len);
     int rc = msg == MSG_SUBJECTS_ARE ? inquiry_person_decode(&found, p, len) : ERR_DENIED;
     if (rc || a->count == SUBJECT_PERSONS_MAX)
         return rc ? rc : ERR_LIMIT;
@@ -75,6 +77,7 @@ int subject_ask(struct subject_ask *s, enum inquiry_verb verb, struct subject_an
     const char *reason = s->reason ? s->reason : "";
     buf_init(&q, LIMIT_FRAME);
     buf_init(&a->receipt, LIMIT_FRAME);
+    buf_init(&a->proof, LIMIT_FRAME);
     int rc = inquiry_begin(&q, verb, reason, strlen(reason));
     if (!rc)
         rc = add_names(s, &q);
@@ -90,6 +93,7 @@ void subject_answer_free(struct subject_answer *a) {
     for (size_t i = 0; i < a->count; i++)
         buf_wipe(&a->at[i].ids);
     buf_wipe(&a->receipt);
+    buf_wipe(&a->proof);
     sodium_memzero(a, sizeof *a);
     free(a);
 }

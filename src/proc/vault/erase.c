@@ -2,10 +2,12 @@
  * Erasing a person, for a client, together with the sealer (doc/erasure.md).
  *
  *   ASKED   the sealer is told to forget the ids, and says so after the assignments that it had not
- *           been answered: after that every id of the person is known here
- *   (now)   intention, ledger, end: in one turn, so that nothing comes in between
- *   ERASED  the sealer is told once more, for it may have asked in the meantime; then the client
- *           gets its receipt, which says what did not answer in time
+ *           been answered: after that every id of the person is known here. Meanwhile the intention
+ *           becomes durable
+ *   (now)   ledger, end: in one turn, so that nothing comes in between
+ *   ERASED  the sealer is told once more, if it can have learned an id of the person since it was told
+ *           first; then the client gets its receipt, which says what did not answer in time, and the
+ *           intention goes
  *
  * One at a time. What a vault that died had begun is finished, or called off, at its next start
  * (erase_recover); what it had erased the sealer is told at its next greeting.
@@ -22,7 +24,7 @@
 #include "base/log.h"
 #include "base/traces.h"
 #include "proc/vault/vault.h"
-#include "tlog/note.h"
+#include "tlog/checkpoint.h"
 
 #define SEALER_NS 5000000000ull /* within which it answers */
 #define RETRY_MS 1000
@@ -39,7 +41,10 @@ struct erasing {
     uint8_t id[KEYS_ERASURE_BYTES];
     uint64_t index, time_us; /* of its entry */
     size_t subjects;
-    bool sealer; /* it has forgotten */
+    struct buf told; /* the ids that the sealer was told to forget first */
+    bool said;       /* one of them was said to it since */
+    bool sealer;     /* it has forgotten */
+    struct buf proof; /* of the entry; empty: none could be made */
     size_t reason_len, name_len;
     char reason[LIMIT_REASON];
     uint8_t name[SUBJECT_NAME_MAX];
@@ -59,13 +64,28 @@ static void end(struct vault *v, int rc, struct answer *a) {
     struct erasing *e = v->erasing;
     if (e->client)
         clients_answer(v, e->client, rc, a);
+    buf_wipe(&e->told);
+    buf_wipe(&e->proof);
     sodium_memzero(e, sizeof *e);
     traces_wipe();
+}
+
+/* Tried again before the next erasure, and at the next start. */
+static void forget_intention(struct vault *v) {
+    int rc = keys_erase_forget(v->keys);
+    if (rc)
+        log_event("intention-stays", LOG_ERR(rc), LOG_END);
 }
 
 static void fail(struct vault *v, int rc, const char *why) {
     struct answer a = {0};
     end(v, answer_fail(&a, rc, why), &a);
+}
+
+/* What was intended is called off: nothing is erased. */
+static void call_off(struct vault *v, int rc, const char *why) {
+    forget_intention(v);
+    fail(v, rc, why);
 }
 
 void erase_client_gone(struct vault *v, const struct client *c) {
@@ -114,17 +134,42 @@ static void give_receipt(struct vault *v) {
     struct answer a = {0};
     struct buf note;
     buf_init(&note, 65536);
-    buf_init(&a.frames, 131072);
+    buf_init(&a.frames, 131072 + TLOG_PROOF_MAX);
     int rc = put_receipt(v, &note);
     if (!rc)
         rc = answer_add(&a, MSG_RECEIPT, note.p, note.len);
+    if (!rc && v->erasing->proof.len)
+        rc = answer_add(&a, MSG_PROOF, v->erasing->proof.p, v->erasing->proof.len);
     if (rc)
         answer_fail(&a, rc, "it is erased, but no receipt could be made");
     log_event("erasure-answered", LOG_U64("us", (clock_mono_ns() - v->erasing->since_ns) / 1000),
               LOG_END);
     end(v, rc, &a);
+    forget_intention(v);
     buf_wipe(&note);
     buf_wipe(&a.frames);
+}
+
+/* ---- what the sealer knows ---- */
+
+static bool was_told(const struct erasing *e, const uint8_t id[UUID_BYTES]) {
+    for (size_t at = 0; at < e->told.len; at += UUID_BYTES)
+        if (!memcmp(e->told.p + at, id, UUID_BYTES))
+            return true;
+    return false;
+}
+
+void erase_sealer_learns(struct vault *v, const uint8_t id[UUID_BYTES]) {
+    struct erasing *e = v->erasing;
+    e->said = e->said || (e->step == ASKED && was_told(e, id));
+}
+
+/* Has it forgotten all ids from `at` of v->forget on, and not heard of one again? */
+static bool knows_nothing(const struct vault *v, size_t at) {
+    bool nothing = v->sealer && !v->erasing->said;
+    for (; nothing && at < v->forget.len; at += UUID_BYTES)
+        nothing = was_told(v->erasing, v->forget.p + at);
+    return nothing;
 }
 
 /* ---- the end of the keys ---- */
@@ -177,12 +222,18 @@ static int note(struct vault *v, const struct keys_person *p) {
         .kind = LEDGER_ERASED, .fields = fields, .fields_len = sizeof fields, .who = &who};
     memcpy(fields + 2, e->id, KEYS_ERASURE_BYTES);
     int rc = person_note(v, p, &d, &receipt);
+    if (rc)
+        return rc;
     e->index = receipt.index;
-    return rc;
+    buf_init(&e->proof, TLOG_PROOF_MAX);
+    if (ledger_prove_newest(v->ledger, &e->proof))
+        buf_clear(&e->proof);
+    return 0;
 }
 
 static void finish(struct vault *v) {
     struct erasing *e = v->erasing;
+    const size_t before = v->forget.len;
     int rc = destroy(v, e->id, e->time_us);
     if (rc) { /* it is in the ledger: it will be done as soon as it can */
         e->step = FINISHING;
@@ -193,32 +244,29 @@ static void finish(struct vault *v) {
     copy_to_replicas(v);
     e->step = ERASED;
     e->until_ns = clock_mono_ns() + SEALER_NS;
-    sealer_forget(v);
-    e->number = v->forget_number;
+    if (knows_nothing(v, before)) {
+        v->forget.len = before;
+    } else {
+        sealer_forget(v);
+        e->number = v->forget_number;
+    }
 }
 
-/* Everything that the sealer knew of the person is known here. */
+/* Everything that the sealer knew of the person is known here. A hold may have come in between. */
 static void erase_now(struct vault *v) {
     struct erasing *e = v->erasing;
     struct keys_person p;
     int rc = keys_person(v->keys, e->name, e->name_len, &p);
-    randombytes_buf(e->id, sizeof e->id);
+    if (!rc && p.held_since_us)
+        rc = ERR_DENIED;
     e->time_us = clock_wall_us();
     if (!rc)
-        rc = keys_erase_intend(v->keys, e->id, &p);
-    if (!rc && (rc = note(v, &p)) != 0) {
-        int undone = keys_begin(v->keys);
-        if (!undone)
-            undone = keys_erase_call_off(v->keys, e->id);
-        if (!undone)
-            undone = keys_commit(v->keys);
-        if (undone) /* the next start will find it, without an entry */
-            keys_rollback(v->keys);
-    }
+        rc = note(v, &p);
     buf_wipe(&p.ids);
     if (rc)
-        fail(v, rc, rc == ERR_IO ? "the ledger cannot be written, so nothing is erased"
-                                 : err_text(rc));
+        call_off(v, rc, rc == ERR_IO       ? "the ledger cannot be written, so nothing is erased"
+                        : rc == ERR_DENIED ? "this person is held since a moment ago, so nothing is erased"
+                                           : err_text(rc));
     else
         finish(v);
 }
@@ -236,11 +284,29 @@ static int refuse_held(const struct keys_person *p, struct answer *a) {
     return ERR_DENIED;
 }
 
+/* The sealer forgets while the intention becomes durable. */
+static int begin(struct vault *v, const struct keys_person *p, struct answer *a) {
+    struct erasing *e = v->erasing;
+    int rc = 0;
+    buf_init(&e->told, LIMIT_FRAME);
+    for (size_t at = 0; !rc && at < p->ids.len; at += KEYS_ID_ROW)
+        rc = buf_append(&e->told, p->ids.p + at, UUID_BYTES);
+    if (!rc && sealer_forget_ids(v, e->told.p, e->told.len / UUID_BYTES))
+        return answer_fail(a, ERR_AGAIN, "the sealer is not there, and what it knows has to go as "
+                                         "well: try again in a moment");
+    e->number = v->forget_number;
+    e->until_ns = clock_mono_ns() + SEALER_NS;
+    randombytes_buf(e->id, sizeof e->id);
+    return rc ? rc : keys_erase_intend(v->keys, e->id, p);
+}
+
 int erase_begin(struct vault *v, const struct inquiry *q, struct client *c,
                 const struct client_who *who, struct answer *a) {
     struct erasing *e = v->erasing;
     struct keys_person p = {0};
     const uint8_t *name;
+    const uint64_t since_ns = clock_mono_ns();
+    uint8_t earlier[KEYS_ERASURE_BYTES];
     size_t len;
     if (keys_locked(v->keys))
         return ERR_LOCKED;
@@ -250,23 +316,23 @@ int erase_begin(struct vault *v, const struct inquiry *q, struct client *c,
         return answer_fail(a, ERR_USAGE, "a reason is needed: --reason TEXT");
     if (!v->ledger)
         return answer_fail(a, ERR_IO, "the ledger cannot be written, so nothing is erased");
-    int rc = person_only(v, q, a, &p, &name, &len);
+    int rc = keys_erase_unfinished(v->keys, earlier) ? 0 : erase_recover(v);
+    if (rc)
+        return answer_fail(a, rc, "an erasure before this one is not finished, and cannot be just now");
+    rc = person_only(v, q, a, &p, &name, &len);
     if (!rc && p.held_since_us)
         rc = refuse_held(&p, a);
-    if (!rc && sealer_forget_ids(v, p.ids.p, p.ids.len / KEYS_ID_ROW, KEYS_ID_ROW))
-        rc = answer_fail(a, ERR_AGAIN, "the sealer is not there, and what it knows has to go as "
-                                       "well: try again in a moment");
     if (!rc) {
-        *e = (struct erasing){.step = ASKED,
-                              .client = c,
-                              .number = v->forget_number,
-                              .until_ns = clock_mono_ns() + SEALER_NS,
-                              .since_ns = clock_mono_ns(),
-                              .reason_len = q->reason_len,
-                              .name_len = len,
-                              .who = *who};
+        *e = (struct erasing){
+            .client = c, .since_ns = since_ns, .reason_len = q->reason_len, .name_len = len, .who = *who};
         memcpy(e->reason, q->reason, q->reason_len);
         memcpy(e->name, name, len);
+        rc = begin(v, &p, a);
+        e->step = ASKED;
+        if (rc) { /* the caller answers */
+            e->client = NULL;
+            fail(v, rc, "");
+        }
     }
     buf_wipe(&p.ids);
     return rc;
@@ -278,7 +344,7 @@ int erase_turn(struct vault *v) {
     if (e->step == ASKED && v->forgotten == e->number)
         erase_now(v);
     else if (e->step == ASKED && (now > e->until_ns || !v->sealer))
-        fail(v, ERR_AGAIN, "the sealer does not answer, so nothing is erased: try again");
+        call_off(v, ERR_AGAIN, "the sealer does not answer, so nothing is erased: try again");
     else if (e->step == FINISHING && now > e->until_ns)
         finish(v);
     if (e->step == ERASED) {
@@ -311,28 +377,27 @@ static int look(void *arg, const struct ledger_entry *l) {
     return 0;
 }
 
+/* What was begun, now that the ledger has been read. */
+static int settle(struct vault *v, const struct search *s) {
+    int rc = keys_erasure(v->keys, s->id); /* all but the intention's end? */
+    if (rc == ERR_NOTFOUND)
+        rc = s->found ? destroy(v, s->id, s->time_us) : 0;
+    v->forget_due = v->forget.len > 0;
+    return rc ? rc : keys_erase_forget(v->keys);
+}
+
 int erase_recover(struct vault *v) {
     struct search s = {.v = v};
     struct ledger_totals totals;
     struct ledger_end tail;
-    int rc = keys_erase_unfinished(v->keys, s.id);
-    if (rc && rc != ERR_NOTFOUND)
-        return rc;
-    const bool unfinished = !rc;
+    const bool unfinished = keys_erase_unfinished(v->keys, s.id) == 0;
     ledger_totals(v->ledger, &totals);
     const struct ledger_walk walk = {.limit = totals.bytes, .entry = look, .arg = &s};
     int fd = ledger_reader(v->ledger);
-    rc = fd < 0 ? fd : ledger_walk(fd, &walk, &tail);
+    int rc = fd < 0 ? fd : ledger_walk(fd, &walk, &tail);
     if (fd >= 0)
         close(fd);
-    if (!rc && unfinished && s.found)
-        rc = destroy(v, s.id, s.time_us);
-    if (!rc && unfinished && !s.found) {
-        rc = keys_begin(v->keys);
-        if (!rc)
-            rc = keys_erase_call_off(v->keys, s.id);
-        if (!rc)
-            rc = keys_commit(v->keys);
-    }
+    if (!rc && unfinished)
+        rc = settle(v, &s);
     return rc ? rc : s.unknown ? ERR_DENIED : 0;
 }

@@ -77,7 +77,8 @@ const char *fresh_look(struct vault *v) {
             stale = "the ledger has an erasure that vault.db does not know: an earlier vault.db was "
                     "put back";
         else if (rc)
-            log_event("erasure-waits", LOG_ERR(rc), LOG_END);
+            stale = "an erasure that the ledger has cannot be finished: free some space on the vault's "
+                    "disk, then unlock";
     }
     if (!stale && v->ledger)
         stale = compare_checkpoints(v);

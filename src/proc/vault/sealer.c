@@ -77,6 +77,7 @@ static int on_hello(struct vault *v, const uint8_t *p) {
 static int say_subject(struct vault *v, const uint8_t tag[KEYS_TAG_BYTES],
                        const struct keys_subject *s) {
     uint8_t p[KEYS_TAG_BYTES + sizeof *s];
+    erase_sealer_learns(v, s->id);
     memcpy(p, tag, KEYS_TAG_BYTES);
     memcpy(p + KEYS_TAG_BYTES, s->id, UUID_BYTES);
     memcpy(p + KEYS_TAG_BYTES + UUID_BYTES, s->public_key, KEYS_PUBLIC_BYTES);
@@ -420,7 +421,7 @@ void sealer_lend_again(struct vault *v) {
     send_answers(v);
 }
 
-int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row_bytes) {
+int sealer_forget_ids(struct vault *v, const uint8_t *ids, size_t n) {
     struct buf b;
     uint8_t number[4];
     if (!v->sealer || !v->writer)
@@ -428,8 +429,8 @@ int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row
     put_u32(number, ++v->forget_number);
     buf_init(&b, LIMIT_FRAME);
     int rc = buf_append(&b, number, sizeof number);
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = buf_append(&b, rows + i * row_bytes, UUID_BYTES);
+    if (!rc)
+        rc = buf_append(&b, ids, n * UUID_BYTES);
     if (!rc)
         rc = peer_send(v->sealer, MSG_FORGET, b.p, b.len, -1);
     buf_wipe(&b);
@@ -442,7 +443,7 @@ int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row
 
 int sealer_forget(struct vault *v) {
     v->forget_due = false;
-    int rc = sealer_forget_ids(v, v->forget.p, v->forget.len / UUID_BYTES, UUID_BYTES);
+    int rc = sealer_forget_ids(v, v->forget.p, v->forget.len / UUID_BYTES);
     v->forget_due = rc != 0;
     return rc;
 }

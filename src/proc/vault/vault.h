@@ -138,10 +138,10 @@ void sealer_drop(struct vault *v);
 int sealer_turn(struct vault *v);
 /* Lends the lasting pepper, after an unlock. */
 void sealer_lend_again(struct vault *v);
-/* Tells the sealer to forget v->forget, or (_ids) rows that begin with an id; v->forget_number is
- * what it will answer with. ERR_PEER: it is not there. */
+/* Tells the sealer to forget v->forget, or (_ids) n ids; v->forget_number is what it will answer
+ * with. ERR_PEER: it is not there. */
 int sealer_forget(struct vault *v);
-int sealer_forget_ids(struct vault *v, const uint8_t *rows, size_t n, size_t row_bytes);
+int sealer_forget_ids(struct vault *v, const uint8_t *ids, size_t n);
 
 /* ---- clients.c ---- */
 int clients_start(struct vault *v);
@@ -188,6 +188,8 @@ int erase_init(struct vault *v);
 int erase_begin(struct vault *v, const struct inquiry *q, struct client *c,
                 const struct client_who *who, struct answer *a);
 void erase_client_gone(struct vault *v, const struct client *c);
+/* The sealer is about to be told of a subject. */
+void erase_sealer_learns(struct vault *v, const uint8_t id[UUID_BYTES]);
 int erase_turn(struct vault *v); /* as sealer_turn */
 /* Finishes or calls off what was begun. ERR_DENIED: the ledger has an erasure that the keys do not
  * know, so they are old. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "read/ledger/ledger_int.h"
 
@@ -26,6 +27,28 @@ int ledger_checkpoint(const struct ledger *l, struct buf *out) {
     memcpy(c.origin, l->sure.key.name, sizeof c.origin);
     merkle_root(&l->sure.tree, c.root);
     return ledger_note(out, &l->sure.key, &c, l->sure.signature);
+}
+
+/* The proof of a tree's last leaf is the right edge before it, from the smallest subtree on. */
+int ledger_prove_newest(const struct ledger *l, struct buf *out) {
+    merkle_hash hashes[MERKLE_PROOF_MAX];
+    size_t count = 0;
+    struct buf note;
+    const uint64_t index = l->before.size;
+    const uint8_t *leaf = l->frame.p + LEDGER_FRAME_BYTES; /* u16 l | l leaf */
+    if (!l->sure.tree.size || index != l->sure.tree.size - 1 || l->frame.len < LEDGER_FRAME_BYTES + 2 ||
+        get_u64(leaf + 2 + 4) != index)
+        return ERR_NOTFOUND;
+    for (unsigned level = 0; level < MERKLE_LEVELS; level++)
+        if (index >> level & 1)
+            memcpy(hashes[count++], l->before.edge[level], sizeof hashes[0]);
+    buf_init(&note, NOTE_MAX);
+    int rc = ledger_checkpoint(l, &note);
+    if (!rc)
+        rc = tlog_proof_format(out, leaf, 2u + get_u16(leaf), index, hashes, count,
+                               (const char *)note.p, note.len);
+    buf_wipe(&note);
+    return rc;
 }
 
 /* Looks for one checkpoint among those in the log. */

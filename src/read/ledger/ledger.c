@@ -380,6 +380,7 @@ static int write_entry(struct ledger *l, size_t leaf_len) {
         return ERR_LIMIT;
     ledger_frame_head(f->p, end.bytes, LEDGER_FRAME_ENTRY, NULL, (uint32_t)body);
     int rc = write_all(l->fd, f->p, f->len, end.bytes);
+    l->before = end.tree;
     merkle_leaf(hash, leaf, leaf_len);
     merkle_add(&end.tree, hash);
     end.time_us = get_u64(leaf + 12);

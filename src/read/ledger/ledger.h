@@ -103,6 +103,9 @@ struct ledger_totals {
 void ledger_totals(const struct ledger *l, struct ledger_totals *ret);
 /* Appends the newest checkpoint, a signed note: for whoever leaves with an answer. */
 int ledger_checkpoint(const struct ledger *l, struct buf *out);
+/* Appends a tlog-proof of the newest entry with the newest checkpoint, as `safehouse ledger prove` gives
+ * it: right after the append and its ledger_sync, without reading the file. ERR_NOTFOUND: later. */
+int ledger_prove_newest(const struct ledger *l, struct buf *out);
 /* The key that checks it. Borrowed. */
 const struct note_key *ledger_key(const struct ledger *l);
 /*

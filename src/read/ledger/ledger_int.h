@@ -36,6 +36,7 @@ struct ledger {
     uint8_t *secret; /* guarded: the signing key */
     uint8_t audit[32];
     struct ledger_end now, sure;
+    struct merkle before; /* the tree before the entry that is in `frame` */
     struct ledger_index *batches;
     uint64_t batch_count, opening_count; /* with what is not sure yet */
     uint64_t sure_batches, sure_openings;

@@ -57,8 +57,6 @@ static const struct {
     {"TABLE", "checkpoints",
      "(n INTEGER PRIMARY KEY CHECK (n = 1), note BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
-    /* Not in replicas: what is about to be erased. */
-    {"TABLE", "intents", "(n INTEGER PRIMARY KEY, erasure BLOB NOT NULL, id BLOB NOT NULL) STRICT"},
     {"TABLE", "people", "(n INTEGER PRIMARY KEY, box BLOB, version INTEGER NOT NULL) STRICT"},
     {"INDEX", "subjects_tag", "ON subjects(pepper, tag) WHERE tag IS NOT NULL"},
     {"INDEX", "subjects_pending", "ON subjects(n) WHERE state = 1"},
@@ -92,11 +90,6 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_SUBJECT_ERASE] = "UPDATE subjects SET public = zeroblob(32), secret = NULL, pepper = NULL,"
                            " tag = NULL, name = NULL, created = 0, state = 3, version = ?"
                            " WHERE id = ?",
-    [KEYS_INTENT_ADD] = "INSERT INTO intents SELECT NULL, ?, id FROM subjects WHERE pepper = ?"
-                        " AND tag = ?",
-    [KEYS_INTENT_NEXT] = "SELECT erasure FROM intents LIMIT 1",
-    [KEYS_INTENT_IDS] = "SELECT id FROM intents WHERE erasure = ? ORDER BY n",
-    [KEYS_INTENT_DROP] = "DELETE FROM intents WHERE erasure = ?",
     [KEYS_ERASURE_ADD] = "INSERT INTO erasures VALUES(NULL, ?, ?, ?, ?)",
     [KEYS_ERASURE_GET] = "SELECT n FROM erasures WHERE id = ?",
     [KEYS_HOLD_ADD] = "INSERT INTO holds VALUES(NULL, ?, ?, ?, ?)",
@@ -310,6 +303,7 @@ int keys_open_file(const char *dir, bool create, struct keys **ret) {
         free(k);
         return ERR_NOMEM;
     }
+    k->intent_fd = -1;
     int rc = keys_connect(k);
     if (!rc && !create)
         rc = check_version(k);
@@ -453,6 +447,8 @@ int keys_open(const char *dir, struct keys **ret) {
         rc = count(k);
     if (!rc)
         rc = complete(k);
+    if (!rc)
+        rc = keys_intent_open(k);
     k->counts.generation = k->generation;
     k->sure_counts = k->counts;
     if (rc) {
@@ -468,6 +464,7 @@ void keys_close(struct keys *k) {
         return;
     keys_lock(k);
     keys_disconnect(k);
+    keys_intent_close(k);
     free(k->dir);
     for (size_t i = 0; i < k->replica_count; i++)
         free(k->replicas[i].dir);

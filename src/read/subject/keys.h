@@ -128,18 +128,21 @@ int keys_held(struct keys *k, struct buf *out);
 
 /*
  * An erasure has three steps, and the ledger's entry comes before the last: keys_erase_intend, durable;
- * the entry, durable; keys_erase_finish. What was intended and not finished is found at the next
- * start (keys_erase_unfinished): with its entry it is finished, without one it is called off.
+ * the entry, durable; keys_erase_finish, durable. Then keys_erase_forget takes away the intention. What
+ * was intended is found at the next start (keys_erase_unfinished): with its entry it is finished if
+ * keys_erasure does not know it yet, without one it is called off. One at a time.
  */
 #define KEYS_ERASURE_BYTES 16
+/* ERR_DENIED: the person is held; ERR_EXISTS: somebody else is being erased. */
 int keys_erase_intend(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES],
                       const struct keys_person *p);
 /* In a transaction of the caller. Locked, too. Appends the ids to `ids`, UUID_BYTES each. */
 int keys_erase_finish(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES], uint64_t time_us,
                       struct buf *ids);
-int keys_erase_call_off(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]);
+/* It is done, or called off. Durable. */
+int keys_erase_forget(struct keys *k);
 /* ERR_NOTFOUND: nothing is. */
-int keys_erase_unfinished(struct keys *k, uint8_t ret_erasure[KEYS_ERASURE_BYTES]);
+int keys_erase_unfinished(const struct keys *k, uint8_t ret_erasure[KEYS_ERASURE_BYTES]);
 /* Was it finished here? ERR_NOTFOUND: this vault.db is older than it. */
 int keys_erasure(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]);
 

@@ -8,6 +8,7 @@
 #define KEYS_FILE "vault.db"
 #define KEYS_FILE_NEXT "vault.db.next" /* a new generation, being built */
 #define KEYS_FILE_OLD "vault.db.old"   /* the one before, being destroyed */
+#define KEYS_FILE_INTENT "erasing"     /* who is being erased */
 #define KEYS_GENERATIONS_MAX 8
 #define KEYS_BOX_SEALED_BYTES (KEYS_SECRET_BYTES + 48) /* crypto_box_seal of one secret */
 
@@ -52,10 +53,6 @@ enum keys_statement {
     KEYS_SUBJECT_PENDING,
     KEYS_SUBJECT_OF_TAG,
     KEYS_SUBJECT_ERASE,
-    KEYS_INTENT_ADD,
-    KEYS_INTENT_NEXT,
-    KEYS_INTENT_IDS,
-    KEYS_INTENT_DROP,
     KEYS_ERASURE_ADD,
     KEYS_ERASURE_GET,
     KEYS_HOLD_ADD,
@@ -83,8 +80,18 @@ struct replica {
     size_t note_len;
 };
 
+/* The person who is being erased, as the file has it. */
+struct keys_intent {
+    bool there;
+    uint8_t erasure[KEYS_ERASURE_BYTES];
+    uint32_t pepper_number;
+    uint8_t tag[KEYS_TAG_BYTES];
+};
+
 struct keys {
     char *dir;
+    int intent_fd;
+    struct keys_intent intent;
     sqlite3 *sql;
     sqlite3_stmt *statements[KEYS_STATEMENTS];
     uint64_t version, sure_version; /* last change's number, last committed one's */
@@ -154,6 +161,10 @@ int keys_open_secret(const struct keys *k, uint32_t generation,
 /* ---- renew.c ---- */
 /* The next generation is not built after all. */
 void keys_renew_stop(struct keys *k);
+
+/* ---- intent.c ---- */
+int keys_intent_open(struct keys *k);
+void keys_intent_close(struct keys *k);
 
 /* ---- files.c ---- */
 /* Takes away what a vault that died left of a change of generations. */

@@ -110,32 +110,20 @@ int keys_held(struct keys *k, struct buf *out) {
 
 /* ---- erasing ---- */
 
-int keys_erase_intend(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES],
-                      const struct keys_person *p) {
-    if (p->held_since_us)
-        return ERR_DENIED;
-    int rc = keys_begin(k);
-    if (!rc)
-        rc = keys_run(k, KEYS_INTENT_ADD, NULL, "bnb", erasure, (size_t)KEYS_ERASURE_BYTES,
-                      (uint64_t)k->pepper_number, p->tag, sizeof p->tag);
-    if (!rc)
-        return keys_commit(k);
-    keys_rollback(k);
-    return rc;
-}
-
 int keys_erase_finish(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES], uint64_t time_us,
                       struct buf *ids) {
+    const struct keys_intent *i = &k->intent;
     const size_t from = ids->len;
     sqlite3_stmt *s;
-    int rc = keys_run(k, KEYS_INTENT_IDS, &s, "b", erasure, (size_t)KEYS_ERASURE_BYTES);
+    if (!i->there || memcmp(i->erasure, erasure, sizeof i->erasure) != 0)
+        return ERR_NOTFOUND;
+    int rc = keys_run(k, KEYS_SUBJECT_OF_TAG, &s, "nb", (uint64_t)i->pepper_number, i->tag,
+                      sizeof i->tag);
     if (!rc)
         rc = append_ids(s, ids);
     for (size_t at = from; !rc && at < ids->len; at += UUID_BYTES)
         rc = keys_run(k, KEYS_SUBJECT_ERASE, NULL, "nb", ++k->version, ids->p + at,
                       (size_t)UUID_BYTES);
-    if (!rc)
-        rc = keys_run(k, KEYS_INTENT_DROP, NULL, "b", erasure, (size_t)KEYS_ERASURE_BYTES);
     if (!rc) /* a generation that is being built may have had them already */
         rc = keys_run(k, KEYS_ERASURE_ADD, NULL, "bnnn", erasure, (size_t)KEYS_ERASURE_BYTES,
                       time_us, (uint64_t)k->generation + k->renewing, ++k->version);
@@ -144,20 +132,6 @@ int keys_erase_finish(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES],
     k->counts.subjects -= (ids->len - from) / UUID_BYTES;
     k->counts.erasures++;
     return 0;
-}
-
-int keys_erase_call_off(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]) {
-    return keys_run(k, KEYS_INTENT_DROP, NULL, "b", erasure, (size_t)KEYS_ERASURE_BYTES);
-}
-
-int keys_erase_unfinished(struct keys *k, uint8_t ret_erasure[KEYS_ERASURE_BYTES]) {
-    sqlite3_stmt *s;
-    int rc = keys_run(k, KEYS_INTENT_NEXT, &s, "");
-    if (rc)
-        return rc;
-    rc = keys_column(s, 0, ret_erasure, KEYS_ERASURE_BYTES);
-    keys_done(s);
-    return rc;
 }
 
 int keys_erasure(struct keys *k, const uint8_t erasure[KEYS_ERASURE_BYTES]) {

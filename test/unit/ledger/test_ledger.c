@@ -470,12 +470,46 @@ static void no_room(void **state) {
     ledger_close(l);
 }
 
+/* The newest entry's proof from memory, at every shape of the tree; of none that is not the newest. */
+static void newest(void **state) {
+    struct ledger *l = open_it();
+    const struct ledger_draft d = {.kind = LEDGER_CONFIGURATION, .fields = "0123", .fields_len = 4};
+    struct buf text;
+    (void)state;
+    buf_init(&text, TLOG_PROOF_MAX);
+    assert_int_equal(ledger_prove_newest(l, &text), ERR_NOTFOUND);
+    for (uint64_t i = 0; i < 70; i++) {
+        struct ledger_receipt r;
+        struct tlog_proof proof;
+        struct checkpoint c;
+        merkle_hash hash;
+        assert_int_equal(ledger_append(l, &d, &r), 0);
+        assert_int_equal(ledger_prove_newest(l, &text), ERR_NOTFOUND); /* it is not durable yet */
+        assert_int_equal(ledger_sync(l), 0);
+        buf_clear(&text);
+        assert_int_equal(ledger_prove_newest(l, &text), 0);
+        assert_int_equal(tlog_proof_parse(&proof, (char *)text.p, text.len), 0);
+        assert_int_equal(proof.index, i);
+        merkle_leaf(hash, l->frame.p + LEDGER_FRAME_BYTES + 2, get_u16(l->frame.p + LEDGER_FRAME_BYTES));
+        assert_int_equal(tlog_proof_check(&proof, ledger_key(l), hash, &c), 0);
+        assert_int_equal(c.size, i + 1);
+        hash[0] ^= 1;
+        assert_int_equal(tlog_proof_check(&proof, ledger_key(l), hash, &c), ERR_UNAUTHENTICATED);
+    }
+    assert_int_equal(ledger_append(l, &d, NULL), 0);
+    ledger_undo(l);
+    assert_int_equal(ledger_prove_newest(l, &text), ERR_NOTFOUND); /* another entry's bytes */
+    ledger_close(l);
+    buf_wipe(&text);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, clean)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(created_once), TEST(chains),   TEST(torn),  TEST(cut_comes_again), TEST(flipped),
         TEST(reordered),    TEST(not_ours), TEST(parts), TEST(checkpoints),     TEST(no_room),
+        TEST(newest),
     };
     signal(SIGXFSZ, SIG_IGN);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -369,7 +369,7 @@ static void of_the_past(void **state) {
     subject(k, &loan, "alice", &before);
     keys_close(k);
     assert_int_equal(after("ALTER TABLE subjects DROP COLUMN created; DROP TABLE holds;"
-                           "DROP TABLE erasures; DROP TABLE checkpoints; DROP TABLE intents;"
+                           "DROP TABLE erasures; DROP TABLE checkpoints;"
                            "DROP INDEX subjects_erased; PRAGMA user_version = 1"),
                      0);
     k = open_it(true);

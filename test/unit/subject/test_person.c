@@ -89,6 +89,7 @@ static size_t erase(struct keys *k, const char *name, const uint8_t id[16]) {
     assert_int_equal(keys_begin(k), 0);
     assert_int_equal(keys_erase_finish(k, id, 7, &ids), 0);
     assert_int_equal(keys_commit(k), 0);
+    assert_int_equal(keys_erase_forget(k), 0);
     const size_t n = ids.len / 16;
     buf_wipe(&ids);
     return n;
@@ -221,14 +222,16 @@ static void unfinished(void **state) {
     k = open_it(dir, false);
     assert_int_equal(keys_erase_unfinished(k, got), 0);
     assert_memory_equal(got, erasure, 16);
-    assert_int_equal(keys_begin(k), 0);
-    assert_int_equal(keys_erase_call_off(k, got), 0);
-    assert_int_equal(keys_commit(k), 0);
+    assert_int_equal(keys_erase_forget(k), 0);
     assert_int_equal(keys_erase_unfinished(k, got), ERR_NOTFOUND);
+    assert_int_equal(keys_begin(k), 0);
+    assert_int_equal(keys_erase_finish(k, erasure, 7, &ids), ERR_NOTFOUND);
+    keys_rollback(k);
     assert_int_equal(keys_unlock(k, PASS, strlen(PASS)), 0);
     assert_int_equal(secret_of(k, &a), 0);
     assert_int_equal(person(k, "alice", &p), 0);
     assert_int_equal(keys_erase_intend(k, erasure, &p), 0);
+    assert_int_equal(keys_erase_intend(k, erasure, &p), ERR_EXISTS);
     buf_wipe(&p.ids);
     keys_close(k);
     k = open_it(dir, false); /* a locked vault can destroy, too */
@@ -236,9 +239,43 @@ static void unfinished(void **state) {
     assert_int_equal(keys_erase_finish(k, erasure, 7, &ids), 0);
     assert_int_equal(keys_commit(k), 0);
     assert_int_equal(ids.len, 16);
+    keys_close(k);
+    k = open_it(dir, false); /* done, and the intention is still there */
+    assert_int_equal(keys_erase_unfinished(k, got), 0);
+    assert_int_equal(keys_erasure(k, got), 0);
+    assert_int_equal(keys_erase_forget(k), 0);
     assert_int_equal(keys_unlock(k, PASS, strlen(PASS)), 0);
     assert_int_equal(secret_of(k, &a), ERR_ERASED);
     buf_wipe(&ids);
+    keys_close(k);
+}
+
+/* What was never durable is none; what is too short was never whole. */
+static void torn(void **state) {
+    struct keys *k = open_it(dir, true);
+    struct keys_subject a;
+    struct keys_person p;
+    uint8_t got[16];
+    char path[512];
+    (void)state;
+    subject(k, "alice", &a);
+    assert_int_equal(person(k, "alice", &p), 0);
+    assert_int_equal(keys_erase_intend(k, erasure, &p), 0);
+    buf_wipe(&p.ids);
+    keys_close(k);
+    snprintf(path, sizeof path, "%s/erasing", dir);
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 40, SEEK_SET), 0);
+    assert_int_equal(fputc(0x5a, f), 0x5a);
+    fclose(f);
+    k = open_it(dir, false);
+    assert_int_equal(keys_erase_unfinished(k, got), ERR_NOTFOUND);
+    keys_close(k);
+    assert_int_equal(truncate(path, 100), 0);
+    k = open_it(dir, true);
+    assert_int_equal(keys_erase_unfinished(k, got), ERR_NOTFOUND);
+    assert_int_equal(erase(k, "alice", erasure), 1);
     keys_close(k);
 }
 
@@ -418,7 +455,7 @@ static void put_back(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make, clean)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(found),   TEST(held),   TEST(erased), TEST(unfinished),
+    const struct CMUnitTest tests[] = {TEST(found),   TEST(held),   TEST(erased), TEST(unfinished), TEST(torn),
                                        TEST(renewed), TEST(tidied), TEST(put_back)};
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,17 +38,19 @@ static const char *in_home(const char *name) {
     return path;
 }
 
+static const struct install_secret secret = {"passphrase", 10, LIMIT_PASSPHRASE_MIB_MIN};
+
 /* There is no safehouse-vault beside this test: all goes well up to that point. */
 static void a_failed_init_leaves_nothing(void **state) {
     (void)state;
     struct install in;
     struct why why = {""};
-    assert_int_not_equal(install_create(in_home("D"), "passphrase", 10, &in, &why), 0);
+    assert_int_not_equal(install_create(in_home("D"), &secret, &in, &why), 0);
     assert_non_null(strstr(why.text, "safehouse-vault"));
     assert_int_not_equal(access(in_home("D"), F_OK), 0);
 
     assert_int_equal(mkdir(in_home("D"), 0755), 0); /* one that was there stays, and stays empty */
-    assert_int_not_equal(install_create(in_home("D"), "passphrase", 10, &in, &why), 0);
+    assert_int_not_equal(install_create(in_home("D"), &secret, &in, &why), 0);
     assert_int_equal(rmdir(in_home("D")), 0);
 }
 
@@ -61,12 +63,12 @@ static void refuses_what_is_there(void **state) {
     assert_int_equal(mkdir(dir, 0755), 0);
     snprintf(file, sizeof file, "%s/control", dir);
     assert_int_equal(mkdir(file, 0700), 0); /* an init that was killed */
-    assert_int_equal(install_create(dir, "passphrase", 10, &in, &why), ERR_EXISTS);
+    assert_int_equal(install_create(dir, &secret, &in, &why), ERR_EXISTS);
     assert_non_null(strstr(why.text, "did not end"));
     assert_int_equal(rmdir(file), 0);
     snprintf(file, sizeof file, "%s/mine", dir);
     assert_int_equal(mkdir(file, 0700), 0);
-    assert_int_equal(install_create(dir, "passphrase", 10, &in, &why), ERR_EXISTS);
+    assert_int_equal(install_create(dir, &secret, &in, &why), ERR_EXISTS);
     assert_non_null(strstr(why.text, "not empty"));
     assert_int_equal(rmdir(file), 0);
     assert_int_equal(rmdir(dir), 0);
