@@ -1,4 +1,5 @@
-/* The growable buffer of buf.h: doubling, with the old copy zeroed before it is freed. */
+/* The growable buffer of buf.h: first what is asked for, then doubling, with the old copy zeroed before
+ * it is freed. */
 #include "base/buf.h"
 
 #include <stdarg.h>
@@ -18,7 +19,7 @@ int buf_reserve(struct buf *b, size_t extra) {
     size_t need = b->len + extra;
     if (need <= b->cap)
         return 0;
-    size_t cap = b->cap ? b->cap : 256;
+    size_t cap = b->cap ? b->cap : need > 256 ? need : 256;
     while (cap < need)
         cap = cap > b->max / 2 ? b->max : cap * 2;
     uint8_t *p = malloc(cap);

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { Installation, until } from './lib/installation.mjs';
 import { ask, wire, answered } from './lib/client.mjs';
-import { Upstream, completion } from './lib/upstream.mjs';
+import { Upstream, chunk, completion, event } from './lib/upstream.mjs';
 
 const CHAT = '/v1/chat/completions', MIB = 1 << 20;
 const MEMORY = 32 * MIB; // of bodies, the least that can be set
@@ -17,7 +17,7 @@ let upstream, house;
 test.before(async () => {
   upstream = await Upstream.start();
   house = await Installation.start({ config: `
-gateway: {workers: 1, body_memory: 32MiB, ring_size: 512MiB}
+gateway: {workers: 1, body_memory: 32MiB, ring_size: 1GiB}
 providers:
   all: {dialect: openai, url: '${upstream.url}', eject_after: 0}
 aliases: {other-name: gpt-4o-mini}
@@ -157,5 +157,29 @@ test('of unannounced length: refused once they do not fit, and the memory comes 
   await until(() => ownMemory(pid) - before < 24 * MIB, 'memory comes back');
   const t = await ask(house.gateway, house.key, CHAT, body(31 * MIB));
   assert.equal(t.status, 200, 'all of it can be used again');
+  assert.equal(await worker(), pid);
+});
+
+test('open streams hold no memory for bodies: far more of them than bodies would fit', async () => {
+  const pid = await worker(), before = ownMemory(pid), count = 2000;
+  let left = 0;
+  upstream.answer = async (x) => {
+    await x.stream([event(chunk({ role: 'assistant', content: 'a' }))], { end: false });
+    x.gone.then(() => left++);
+  };
+  const text = JSON.parse(body(20000));
+  const sent = Buffer.from(JSON.stringify({ ...text, stream: true }));
+  const clients = [];
+  while (clients.length < count) {
+    const some = await Promise.all(Array.from({ length: 100 }, (_, i) =>
+      i % 2 ? slowly(sent.length, sent) : slowly(0, inChunks(sent, 8000))));
+    await until(() => some.every((s) => s.text.includes('\ndata: ') || /^HTTP.1.1 [^2]/.test(s.text)), 'they stream');
+    clients.push(...some);
+  }
+  assert.equal(clients.filter((s) => s.text.startsWith('HTTP/1.1 200')).length, count);
+  const each = (ownMemory(pid) - before) / count;
+  assert.ok(each < 36 * 1024, `${each} bytes of memory for each stream`);
+  for (const s of clients) s.destroy();
+  await until(() => left === count, 'all of them are ended at the provider');
   assert.equal(await worker(), pid);
 });

@@ -16,6 +16,10 @@
 
 #define HOST_MAX 256
 #define PATH_MAX_CHARS 1024
+/* Of one worker, of which a stream takes two: 10 000 of them find place in one, with connections that
+ * wait for use beside them. How many files it may have open is the supervisor's to say, when it starts
+ * the gateway. */
+#define CONNECTIONS 24000u
 #define SYSTEM_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt"
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -141,7 +145,6 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
                         : buf_append_str(out, "worker_processes auto;\n");
     return rc ? rc
               : buf_printf(out,
-                           "worker_rlimit_nofile 20000;\n"
                            "daemon off;\n"
                            "master_process on;\n"
                            "pid \"%s/nginx.pid\";\n"
@@ -149,9 +152,9 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
                            "env SH_READY_FD;\n"
                            "env SH_SANDBOX;\n"
                            "events {\n"
-                           "    worker_connections 10000;\n"
+                           "    worker_connections %u;\n"
                            "}\n",
-                           c->dir);
+                           c->dir, CONNECTIONS);
 }
 
 /* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of

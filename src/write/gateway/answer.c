@@ -169,6 +169,13 @@ static bool is_edited(const struct gateway_request *q) {
     return q->strip || q->unmask;
 }
 
+/* It lies there in one attempt only, and no other one follows: an answer may go on for long. */
+static void drop_request(struct gateway_request *q) {
+    gateway_drop_body(q);
+    if (q->masked)
+        gateway_masked_sent(q);
+}
+
 static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) {
     struct gateway_location *l = ngx_http_get_module_loc_conf(r, ngx_http_safehouse_module);
     ngx_http_upstream_t *u = r->upstream;
@@ -178,6 +185,8 @@ static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) 
     m->content_coded = out->content_encoding != NULL;
     m->answer_body = q->body_kind = has_body(r) ? body_kind(out) : RING_BODY_NONE;
     q->left = out->content_length_n;
+    if (u && u->request_body_sent && q->body)
+        drop_request(q);
     if (l->kind == GATEWAY_PROVIDER && u) { /* from here on another time-out holds */
         if (!l->later.buffer_size) {
             l->later = *u->conf;

@@ -4,7 +4,8 @@
  * ngx_http_safehouse_module, inside. doc/gateway.md has the phases in their order.
  *
  *   module.c    directives, and what a worker has for its life
- *   admit.c     from the request's head to the last byte of its body: endpoint, who, room, JSON
+ *   admit.c     the request's head: endpoint, who, room
+ *   body.c      its body, to the last byte: checked, logged, in bounded memory
  *   route.c     from there to a provider: model, limits, choice, and the next one after a failure
  *   inspect.c   secrets and personal data in a body, for projects that block or mask them
  *   masked.c    their values put back into the answer
@@ -230,8 +231,18 @@ int gateway_env_fd(const char *name);
 
 /* ---- admit.c ---- */
 ngx_int_t gateway_handler(ngx_http_request_t *r);
-ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
 void gateway_admit_init(void);
+
+/* ---- body.c ---- */
+ngx_int_t gateway_request_body(ngx_http_request_t *r, ngx_chain_t *in);
+/* May the worker hold so many bytes of bodies more? */
+bool gateway_fits(uint64_t bytes);
+/* Then counts them. */
+bool gateway_hold(struct gateway_request *q, uint64_t bytes);
+/* No provider will be sent it any more: overwrites its memory and gives it back. */
+void gateway_drop_body(struct gateway_request *q);
+/* The same for what lies in no memory of the pool; also of a request whose body did not all come. */
+void gateway_drop_pieces(struct gateway_request *q);
 
 /* ---- route.c ---- */
 /* The body is there: chooses a provider, and begins the attempt. */
@@ -264,6 +275,8 @@ void gateway_unmask_begin(ngx_http_request_t *r, struct gateway_request *q);
 int gateway_unmask(struct gateway_request *q, const u_char *p, size_t n, bool end);
 /* What is held goes out as it is. */
 int gateway_unmask_end(struct gateway_request *q);
+/* The provider has the masked body. */
+void gateway_masked_sent(struct gateway_request *q);
 void gateway_masked_done(struct gateway_masked *m); /* NULL-safe */
 
 /* ---- edit.c ---- */

@@ -16,12 +16,14 @@
 
 #define SCAN_NS 1000000000ull            /* of processor time, and */
 #define SCAN_NS_A_BYTE 60ull             /* this more for each: a second for 16 MiB */
+#define FLAT_KEPT (1u << 20) /* bytes, for the next one */
 #define BODY_MASKED (2 * (uint64_t)LIMIT_REQUEST_BODY)
 
 static struct {
     struct policy *policy; /* NULL: nothing is inspected */
     struct detect *detect;
     struct detect_work *work; /* the worker's */
+    struct buf flat;          /* the body that is inspected, if it came in several pieces */
 } own;
 
 /* ---- master and worker ---- */
@@ -55,6 +57,7 @@ void gateway_inspect_prepare(ngx_cycle_t *cycle) {
 }
 
 int gateway_inspect_init(void) {
+    buf_init(&own.flat, LIMIT_REQUEST_BODY);
     return own.detect ? detect_work_new(&own.work, own.detect) : 0;
 }
 
@@ -107,13 +110,11 @@ static int scan_again(struct gateway_request *q, const struct buf *body) {
     return rc;
 }
 
-/* Providers get this one from now on. */
+/* Providers get this one from now on; what the client sent is in the ring. */
 static int replace_body(struct gateway_request *q, struct gateway_masked *m) {
-    const uint64_t held = m->body.cap + m->mask.plain.cap;
-    if (held > gateway_worker.bodies_max - gateway_worker.bodies)
+    gateway_drop_body(q);
+    if (!gateway_hold(q, m->body.cap + m->mask.plain.cap))
         return ERR_FULL;
-    gateway_worker.bodies += held;
-    q->held += held;
     int rc = scan_again(q, &m->body);
     m->buf = (ngx_buf_t){.pos = m->body.p, .last = m->body.p + m->body.len, .memory = 1};
     m->buf.start = m->buf.pos;
@@ -160,22 +161,29 @@ static ngx_int_t mask(ngx_http_request_t *r, struct gateway_request *q, const ng
 
 /* ---- the body ---- */
 
-/* In one piece: where it came in several, a copy of the pool's. */
-static ngx_int_t flatten(ngx_http_request_t *r, const struct gateway_request *q, ngx_str_t *ret) {
+/* In one piece: where it came in several, a copy in memory that is used again. It is there for this
+ * one turn only, and has to fit beside the bodies that are held. */
+static int flatten(const struct gateway_request *q, ngx_str_t *ret) {
     const ngx_chain_t *cl = q->body;
-    *ret = (ngx_str_t)ngx_null_string;
-    if (cl && !cl->next) {
+    int rc = 0;
+    if (!cl->next) {
         *ret = (ngx_str_t){(size_t)(cl->buf->last - cl->buf->pos), cl->buf->pos};
-        return NGX_OK;
+        return 0;
     }
-    u_char *p = ngx_pnalloc(r->pool, q->taken);
-    if (!p)
-        return NGX_ERROR;
-    ret->data = p;
-    for (; cl; cl = cl->next)
-        p = ngx_cpymem(p, cl->buf->pos, (size_t)(cl->buf->last - cl->buf->pos));
-    ret->len = (size_t)(p - ret->data);
-    return NGX_OK;
+    if (!gateway_fits(q->taken))
+        return ERR_FULL;
+    rc = buf_reserve(&own.flat, q->taken);
+    for (; cl && !rc; cl = cl->next)
+        rc = buf_append(&own.flat, cl->buf->pos, (size_t)(cl->buf->last - cl->buf->pos));
+    *ret = (ngx_str_t){own.flat.len, own.flat.p};
+    return rc;
+}
+
+static void forget_flat(void) {
+    if (own.flat.cap > FLAT_KEPT)
+        buf_wipe(&own.flat);
+    else
+        buf_clear(&own.flat);
 }
 
 /* What a class asks for where there is no JSON: a value cannot be masked there. */
@@ -199,20 +207,25 @@ static ngx_int_t judge(ngx_http_request_t *r, struct gateway_request *q, const n
     return masked ? mask(r, q, body, list, masked) : NGX_OK;
 }
 
-ngx_int_t gateway_inspect(ngx_http_request_t *r, struct gateway_request *q) {
+static ngx_int_t inspect(ngx_http_request_t *r, struct gateway_request *q, const ngx_str_t *body) {
     struct detect_findings list = {0};
+    detect_work_time(own.work, SCAN_NS + SCAN_NS_A_BYTE * body->len);
+    int rc = detect_scan(own.detect, own.work, body->data, body->len,
+                         q->scanned ? DETECT_JSON : DETECT_TEXT, &list);
+    ngx_int_t status = rc ? fail(q) : judge(r, q, body, &list);
+    detect_findings_done(&list);
+    return status;
+}
+
+ngx_int_t gateway_inspect(ngx_http_request_t *r, struct gateway_request *q) {
     ngx_str_t body;
-    if (!q->taken)
+    if (!q->body)
         return NGX_OK;
     if (!own.work || !(policy_has(own.policy, q->key.project, ACTION_BLOCK) ||
                        policy_has(own.policy, q->key.project, ACTION_MASK)))
         return fail(q);
-    if (flatten(r, q, &body) != NGX_OK)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    detect_work_time(own.work, SCAN_NS + SCAN_NS_A_BYTE * body.len);
-    int rc = detect_scan(own.detect, own.work, body.data, body.len,
-                         q->scanned ? DETECT_JSON : DETECT_TEXT, &list);
-    ngx_int_t status = rc ? fail(q) : judge(r, q, &body, &list);
-    detect_findings_done(&list);
+    int rc = flatten(q, &body);
+    ngx_int_t status = rc ? gateway_refuse(q, ERRORS_OVERLOADED) : inspect(r, q, &body);
+    forget_flat();
     return status;
 }

@@ -39,6 +39,11 @@ int gateway_unmask_end(struct gateway_request *q) {
     return put(q, unmask_finish(&q->masked->unmask, &q->masked->out), false);
 }
 
+void gateway_masked_sent(struct gateway_request *q) {
+    buf_wipe(&q->masked->body);
+    (void)gateway_hold(q, q->masked->mask.plain.cap); /* less than was just given back */
+}
+
 void gateway_masked_done(struct gateway_masked *m) {
     if (!m)
         return;

@@ -15,6 +15,7 @@
 #include "record/fingerprint.h"
 #include "write/mask/nest.h"
 
+#define FEW 4 /* values: most bodies with any have no more, and are copied once */
 #define REST_RUN 4 /* letters in a row that may stand behind what is replaced of a finding */
 
 _Static_assert(sizeof "[[secret::k0:]]" + DETECT_ID_MAX + FINGERPRINT_TEXT <= MASK_TEXT,
@@ -255,7 +256,7 @@ static int settle(struct mask *m) {
 int mask_body(struct mask *m, struct buf *out, const uint8_t *body, size_t len,
               const struct mask_wish *wish) {
     struct making k = {.mask = m, .out = out, .walk = {.p = body, .len = len}, .wish = wish};
-    int rc = 0;
+    int rc = out ? buf_reserve(out, len + FEW * MASK_TEXT) : 0;
     for (size_t i = 0; !rc && i < wish->list->count; i++)
         if (wish->wanted(detect_rule(wish->detect, wish->list->items[i].rule), wish->arg))
             rc = replace(&k, &wish->list->items[i]);
