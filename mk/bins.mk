@@ -1,6 +1,6 @@
 # The link policy: per program its modules (folders under src/, or single files) and the symbols that
 # it must not contain. The link line is the policy; `make check-links` proves the second with nm.
-BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-audit safehouse-demo-upstream
+BINS := safehouse safehouse-sealer safehouse-store safehouse-vault safehouse-console safehouse-audit safehouse-demo-upstream
 
 # The detector's rules, as text and compiled.
 DETECT_DATA := write/detect/rules.S write/detect/database.S
@@ -27,6 +27,12 @@ FORBIDDEN_safehouse-store       := crypto_box_ crypto_aead_ crypto_secretbox cry
 MODULES_safehouse-vault         := base ipc tlog record read/unseal read/subject read/ledger read/people proc/vault
 LIBS_safehouse-vault            := -lsodium -lsqlite3 -lcrypto
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
+
+MODULES_safehouse-console       := base ipc $(addprefix record/,context.c datakey.c envelope.c) codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c \
+                                   $(addprefix read/query/,cells.c format.c plan.c remote.c) read/http proc/console
+LIBS_safehouse-console          := -lmicrohttpd -lsodium -ljansson -lzstd -lz -lpthread
+FORBIDDEN_safehouse-console     := crypto_box_ crypto_aead_ crypto_secretbox crypto_kdf_derive unseal_ sqlite3_ chdb_connect \
+                                   socket connect fopen execve
 
 MODULES_safehouse-audit         := base ipc/sandbox.c tlog record llm/json.c llm/reqscan.c write/detect $(DETECT_DATA) \
                                    audit/probe proc/audit

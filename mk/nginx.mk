@@ -32,4 +32,4 @@ $(B)/bin/ngx_http_safehouse_module.so: $(gateway_objects)
 -include $(gateway_objects:.o=.d)
 
 UNIT_gateway := base control write/gateway/known.c write/gateway/pieces.c write/gateway/plan.c \
-                write/gateway/terminal.c proc/supervisor/gateway_conf.c
+                write/gateway/terminal.c $(addprefix proc/supervisor/,gateway_conf.c nginx_text.c front_conf.c)

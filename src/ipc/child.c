@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -96,6 +97,14 @@ int child_start(enum ipc_role self, struct child *ret) {
     if (rc)
         return rc;
     return peer_new(CONTROL_FD, self, IPC_SUPERVISOR, &ret->supervisor);
+}
+
+int child_lock_memory(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
+        mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+        return err_from_errno(errno);
+    return 0;
 }
 
 int child_ready(struct child *c, const struct sandbox_state *s) {

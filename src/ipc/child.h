@@ -54,6 +54,8 @@ struct sandbox_state {
     uint8_t landlock_abi, seccomp;
 };
 int sandbox_enter(const struct sandbox_spec *spec, struct sandbox_state *ret);
+/* Plaintext is to stay out of swap. Only without a limit: below one, later allocations would fail. */
+int child_lock_memory(void);
 int child_ready(struct child *c, const struct sandbox_state *s);
 
 #endif

@@ -3,7 +3,6 @@
  * its result are opened by the vault, which notes the reason in its ledger first, and their text is
  * put into the result in their place.
  */
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "proc/cli/read.h"
 #include "proc/cli/session.h"
 #include "read/query/format.h"
+#include "read/query/plan.h"
 
 struct request {
     const char *dir, *reason;
@@ -119,35 +119,12 @@ static int feed(struct cells *cells, FILE *sealed) {
 
 /* ---- the plan: which cells there will be ---- */
 
-#define PLAN_BYTES (32u * (LIMIT_PLAN_CELLS + 1))
-
-/* A cells_open that opens nothing: it gathers the hashes. */
-static void gather(void *arg, const struct cell *cells, size_t n, struct opened *ret) {
-    struct buf *hashes = arg;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t hash[32];
-        crypto_generichash(hash, sizeof hash, cells[i].context,
-                           cells[i].context_len + cells[i].envelope_len, NULL, 0);
-        ret[i].rc = ERR_AGAIN;
-        buf_init(&ret[i].text, 0);
-        if (hashes->len < PLAN_BYTES) /* one too many is enough to know */
-            ret[i].rc = buf_append(hashes, hash, sizeof hash) ? ERR_NOMEM : ERR_AGAIN;
-    }
-}
-
-static int discard(void *arg, const void *p, size_t len) {
-    (void)arg;
-    (void)p;
-    (void)len;
-    return 0;
-}
-
 /* The whole result is judged before anything of it is opened. */
 static int plan(const struct request *q, struct remote *r, FILE *sealed) {
     struct cells *cells;
     struct buf hashes;
     buf_init(&hashes, PLAN_BYTES);
-    int rc = cells_new(&cells, q->family, gather, &hashes, discard, NULL);
+    int rc = cells_new(&cells, q->family, plan_gather, &hashes, plan_discard, NULL);
     if (rc)
         return rc;
     rc = feed(cells, sealed);

@@ -21,14 +21,15 @@
 _Static_assert(SUPERVISOR_PASSPHRASE == CLI_PASSPHRASE_MAX, "one room for both");
 
 struct up {
-    const char *dir, *passphrase_file, *console;
+    const char *dir, *passphrase_file;
     struct settings_source source;
     struct settings settings;
     char *passphrase; /* guarded; NULL: none, or used */
     size_t passphrase_len;
     struct install install;
-    struct address address;
-    int lock_fd, listen_fd;
+    struct address address, console;
+    bool has_console;
+    int lock_fd, listen_fd, console_fd;
 };
 
 static int fail(int rc, const struct why *why) {
@@ -45,9 +46,6 @@ static int fail(int rc, const struct why *why) {
 
 static int read_config(struct up *u) {
     struct why why;
-    if (u->console)
-        return cli_fail(CLI_USAGE, "leave --console out",
-                        "the web console is not part of this version");
     int rc = settings_load(&u->source, &u->settings, &why);
     if (rc == ERR_NOMEM)
         return cli_fail_err(rc, NULL, "starting");
@@ -61,6 +59,11 @@ static int read_config(struct up *u) {
     if (!address_parse(listen, &u->address))
         return cli_fail(CLI_USAGE, "give one as 127.0.0.1:8080 or [::1]:8080",
                         "%.100s is no address to listen on", listen);
+    const char *console = u->source.console ? u->source.console : u->settings.config->console;
+    u->has_console = console[0] != 0;
+    if (u->has_console && !address_parse(console, &u->console))
+        return cli_fail(CLI_USAGE, "give one as 127.0.0.1:8090 or [::1]:8090",
+                        "%.100s is no address for the console", console);
     return CLI_GO;
 }
 
@@ -121,11 +124,15 @@ static int prepare(struct up *u) {
         return code;
     int rc = install_open(u->dir, &u->install, &why);
     if (!rc)
-        rc = checks_run(u->settings.config, &u->address, &why);
+        rc = checks_run(u->settings.config, &u->address, u->has_console ? &u->console : NULL, &why);
     if (!rc)
         rc = install_lock(&u->install, &u->lock_fd, &why);
     if (!rc && u->settings.config->gateway.nginx == CONFIG_STRICT)
         rc = address_listen(&u->address, &u->listen_fd, &why);
+    if (!rc && u->has_console)
+        rc = install_complete(&u->install, &why);
+    if (!rc && u->has_console)
+        rc = address_listen(&u->console, &u->console_fd, &why);
     if (!rc) {
         u->source.own_port = address_port(&u->address);
         u->source.prober_uid = u->install.uid[PROGRAM_DEMO];
@@ -143,6 +150,8 @@ static int go(struct up *u) {
                                              .settings = &u->settings,
                                              .listen = &u->address,
                                              .listen_fd = u->listen_fd,
+                                             .console = u->has_console ? &u->console : NULL,
+                                             .console_fd = u->console_fd,
                                              .passphrase =
                                                  u->passphrase_file ? give_passphrase : NULL,
                                              .passphrase_arg = u};
@@ -157,14 +166,14 @@ static int go(struct up *u) {
 int cli_up(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse up [--dir D] [--config F] [--passphrase-file F] [--listen ADDRESS]\n"
-        "                    [--upstream URL] [--upstream-key-env NAME]",
-        "Starts gateway, sealer, store and vault, and stays in the foreground. D/run/ready "
+        "                    [--console ADDRESS] [--upstream URL] [--upstream-key-env NAME]",
+        "Starts gateway, sealer, store and vault, with --console the console, and stays in the foreground. D/run/ready "
         "appears\n"
         "when all of them serve. With gateway.nginx: own the gateway waits for `safehouse attach`.\n"
         "SIGTERM or Ctrl-C ends them in order, a second one at once. "
         "SIGHUP\n"
         "reads the configuration again, as `safehouse reload` does."};
-    struct up u = {.dir = CLI_DIR_DEFAULT, .lock_fd = -1, .listen_fd = -1};
+    struct up u = {.dir = CLI_DIR_DEFAULT, .lock_fd = -1, .listen_fd = -1, .console_fd = -1};
     const struct cli_option options[] = {
         {"--dir", "D", .text = &u.dir, .help = CLI_DIR_HELP},
         {"--config", "F", .text = &u.source.file, .help = "the configuration (YAML)"},
@@ -172,7 +181,7 @@ int cli_up(int argc, char **argv) {
          .help = "the vault starts unlocked; - is standard input"},
         {"--listen", "ADDRESS", .text = &u.source.listen,
          .help = "of the gateway (default " LISTEN_DEFAULT ")"},
-        {"--console", "ADDRESS", .text = &u.console, .help = "of the web console: not yet"},
+        {"--console", "ADDRESS", .text = &u.source.console, .help = "of the console, for people and ClickHouse clients"},
         {"--upstream", "URL", .text = &u.source.upstream, .help = "the provider or model server"},
         {"--upstream-key-env", "NAME", .text = &u.source.key_env,
          .help = "the variable that holds its key"},

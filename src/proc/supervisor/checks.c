@@ -157,8 +157,23 @@ static int check_replicas(const struct config *c, struct why *why) {
                    CHECKS_REPLICAS, SUPERVISOR_REPLICAS - 1);
 }
 
-int checks_run(const struct config *c, const struct address *listen, struct why *why) {
+static int check_console(const struct config *c, const struct address *console, struct why *why) {
+    char text[ADDRESS_TEXT];
+    if (!console || address_is_loopback(console) || c->tls.certificate[0] || c->behind_tls_proxy)
+        return 0;
+    address_format(console, text);
+    return why_say(why, ERR_DENIED,
+                   "the console at %s can be reached from outside, and passwords and what is read would "
+                   "go in clear; set tls.certificate and tls.key, or console: 127.0.0.1:8090, or, behind "
+                   "a proxy that does TLS, set behind_tls_proxy: true",
+                   text);
+}
+
+int checks_run(const struct config *c, const struct address *listen, const struct address *console,
+               struct why *why) {
     int rc = check_listen(c, listen, why);
+    if (!rc)
+        rc = check_console(c, console, why);
     if (!rc)
         rc = check_replicas(c, why);
     if (!rc)

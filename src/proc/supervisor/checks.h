@@ -12,7 +12,9 @@
 #include "proc/supervisor/address.h"
 
 /* All of them, in order. ERR_DENIED and the sentence when one does not hold. */
-int checks_run(const struct config *c, const struct address *listen, struct why *why);
+/* `console`: where it listens, NULL: there is none. */
+int checks_run(const struct config *c, const struct address *listen, const struct address *console,
+               struct why *why);
 
 /*
  * The first swap area of /proc/swaps' text that is neither zram nor on dm-crypt, into `name`; false

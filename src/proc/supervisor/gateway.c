@@ -43,8 +43,8 @@ static const char *const nginx_paths[] = {
 /* ---- the configuration ---- */
 
 /* The folder is the gateway's own: nothing that lies in it is followed or written into. */
-static int write_file(const struct supervisor *s, const char *dir, const char *name,
-                      const struct buf *text) {
+int gateway_write_file(const struct supervisor *s, const char *dir, const char *name,
+                       const struct buf *text) {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fd = -1, rc = at < 0 ? err_from_errno(errno) : 0;
     if (!rc && unlinkat(at, name, 0) && errno != ENOENT)
@@ -199,7 +199,7 @@ int gateway_write_parts(struct supervisor *s) {
         rc = gateway_conf_part(&text, &m->conf, i);
         rc = rc ? why_say(s->why, rc, "a provider cannot be put into nginx's configuration: %s",
                           err_text(rc))
-                : write_file(s, dir, names[i], &text);
+                : gateway_write_file(s, dir, names[i], &text);
         buf_wipe(&text);
     }
     free(m);
@@ -311,7 +311,7 @@ static int make_words_pipe(struct supervisor *s, struct master *m, int *ret_writ
 
 /* ---- start ---- */
 
-static const char *find_nginx(void) {
+const char *gateway_nginx(void) {
     for (size_t i = 0; i < sizeof nginx_paths / sizeof nginx_paths[0]; i++)
         if (access(nginx_paths[i], X_OK) == 0)
             return nginx_paths[i];
@@ -319,7 +319,7 @@ static const char *find_nginx(void) {
 }
 
 static int run(struct supervisor *s, struct making *m, struct master *master) {
-    const char *nginx = find_nginx();
+    const char *nginx = gateway_nginx();
     char prefix[INSTALL_PATH + 2], file[INSTALL_PATH + 16];
     struct spawn_gifts *g = &m->gifts;
     struct buf text;
@@ -330,7 +330,7 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
     buf_init(&text, GATEWAY_CONF_MAX);
     int rc = write_text(s, m, &text);
     if (!rc)
-        rc = write_file(s, m->dir, "nginx.conf", &text);
+        rc = gateway_write_file(s, m->dir, "nginx.conf", &text);
     buf_wipe(&text);
     if (rc)
         return rc;

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "proc/supervisor/nginx_text.h"
 
 #define HOST_MAX 256
 #define PATH_MAX_CHARS 1024
@@ -87,32 +88,14 @@ static int check_provider(const struct gateway_provider *p) {
     return take_host(&t, p);
 }
 
-/* ---- other fields ---- */
-
-static bool is_set(const char *text) {
-    return text && *text;
-}
-
-/* Paths stand in quotes, where nginx still reads backslashes, and in some directives variables. */
-static bool path_ok(const char *path) {
-    if (!is_set(path) || path[0] != '/')
-        return false;
-    for (const char *p = path; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f || strchr("\"\\$", *p))
-            return false;
-    return true;
-}
-
-static bool address_ok(const char *address) {
-    return is_set(address) && strrchr(address, ':') && consists_of(address, ".:[]-");
-}
+/* ---- all fields ---- */
 
 static int check(const struct gateway_conf *c) {
-    if (!path_ok(c->dir) || !path_ok(c->module) || !address_ok(c->listen) || !c->provider_count)
+    if (!nginx_path_ok(c->dir) || !nginx_path_ok(c->module) || !nginx_address_ok(c->listen) || !c->provider_count)
         return ERR_USAGE;
-    if (is_set(c->certificate) && !(path_ok(c->certificate) && path_ok(c->certificate_key)))
+    if (nginx_is_set(c->certificate) && !(nginx_path_ok(c->certificate) && nginx_path_ok(c->certificate_key)))
         return ERR_USAGE;
-    if (is_set(c->trusted) && !path_ok(c->trusted))
+    if (nginx_is_set(c->trusted) && !nginx_path_ok(c->trusted))
         return ERR_USAGE;
     if (c->max_body > LIMIT_REQUEST_BODY || c->provider_count > LIMIT_PROVIDERS)
         return ERR_LIMIT;
@@ -178,17 +161,6 @@ static int put_limits(struct buf *out, const struct gateway_conf *c) {
                       body);
 }
 
-/* nginx makes these folders whether or not they are used. */
-static int put_folders(struct buf *out, const struct gateway_conf *c) {
-    return buf_printf(out,
-                      "    client_body_temp_path \"%s/body\";\n"
-                      "    proxy_temp_path \"%s/proxy\";\n"
-                      "    fastcgi_temp_path \"%s/fastcgi\";\n"
-                      "    uwsgi_temp_path \"%s/uwsgi\";\n"
-                      "    scgi_temp_path \"%s/scgi\";\n",
-                      c->dir, c->dir, c->dir, c->dir, c->dir);
-}
-
 /* What holds for all providers. */
 static int put_proxy(struct buf *out) {
     return buf_append_str(
@@ -241,7 +213,7 @@ static int put_provider_tls(struct buf *out, const struct gateway_conf *c, const
                       "            proxy_ssl_verify on;\n"
                       "            proxy_ssl_verify_depth 5;\n"
                       "            proxy_ssl_trusted_certificate \"%s\";\n",
-                      name, is_set(c->trusted) ? c->trusted : SYSTEM_CERTIFICATES);
+                      name, nginx_is_set(c->trusted) ? c->trusted : SYSTEM_CERTIFICATES);
 }
 
 /* No URI goes with proxy_pass: the module gives each attempt its own. An attempt that failed comes
@@ -275,20 +247,6 @@ static int put_provider(struct buf *out, const struct gateway_conf *c, size_t i)
     return rc ? rc : buf_append_str(out, "        }\n");
 }
 
-static int put_listen(struct buf *out, const struct gateway_conf *c) {
-    bool tls = is_set(c->certificate);
-    int rc = buf_printf(out, "        listen %s backlog=4096 so_keepalive=on%s;\n", c->listen,
-                        tls ? " ssl" : "");
-    if (!rc && tls)
-        rc = buf_printf(out,
-                        "        ssl_certificate \"%s\";\n"
-                        "        ssl_certificate_key \"%s\";\n"
-                        "        ssl_protocols TLSv1.2 TLSv1.3;\n"
-                        "        ssl_session_cache shared:tls:4m;\n",
-                        c->certificate, c->certificate_key);
-    return rc;
-}
-
 static int put_locations(struct buf *out, const struct gateway_conf *c) {
     int rc = buf_append_str(out, "        location / {\n"
                                  "            safehouse on;\n"
@@ -313,7 +271,7 @@ static int put_locations(struct buf *out, const struct gateway_conf *c) {
 static int put_server(struct buf *out, const struct gateway_conf *c) {
     int rc = buf_append_str(out, "    server {\n");
     if (!rc)
-        rc = put_listen(out, c);
+        rc = nginx_put_listen(out, c->listen, c->certificate, c->certificate_key);
     if (!rc)
         rc = put_locations(out, c);
     return rc ? rc : buf_append_str(out, "    }\n");
@@ -328,7 +286,7 @@ int gateway_conf_write(struct buf *out, const struct gateway_conf *c) {
     if (!rc)
         rc = put_limits(out, c);
     if (!rc)
-        rc = put_folders(out, c);
+        rc = nginx_put_folders(out, c->dir);
     if (!rc)
         rc = put_proxy(out);
     if (!rc)
@@ -371,7 +329,7 @@ int gateway_conf_part(struct buf *out, const struct gateway_conf *c, enum gatewa
 }
 
 bool gateway_conf_tls(const struct gateway_conf *c) {
-    bool tls = is_set(c->certificate);
+    bool tls = nginx_is_set(c->certificate);
     for (size_t i = 0; i < c->provider_count; i++)
         tls = tls || c->providers[i].tls;
     return tls;

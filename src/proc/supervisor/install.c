@@ -31,8 +31,9 @@
 #define DRAWS 64
 
 static const char *const folders[PROGRAMS] = {
-    [PROGRAM_GATEWAY] = "gateway", [PROGRAM_DEMO] = "demo",   [PROGRAM_SEALER] = "spool",
-    [PROGRAM_STORE] = "store",     [PROGRAM_VAULT] = "vault",
+    [PROGRAM_GATEWAY] = "gateway", [PROGRAM_DEMO] = "demo",     [PROGRAM_FRONT] = "front",
+    [PROGRAM_CONSOLE] = "console", [PROGRAM_SEALER] = "spool", [PROGRAM_STORE] = "store",
+    [PROGRAM_VAULT] = "vault",
 };
 
 const char *install_folder(enum program_id p) {
@@ -317,8 +318,15 @@ int install_create(const char *dir, const struct install_secret *secret, struct 
 
 static int read_users(struct install *in, int at, struct why *why) {
     struct stat st;
-    unsigned own = 0;
+    unsigned own = 0, lacking = 0;
     for (int i = 0; i < PROGRAMS; i++) {
+        in->lacks[i] = (i == PROGRAM_FRONT || i == PROGRAM_CONSOLE) &&
+                       fstatat(at, folders[i], &st, AT_SYMLINK_NOFOLLOW) && errno == ENOENT;
+        if (in->lacks[i]) {
+            in->uid[i] = in->owner; /* of nothing, until install_complete */
+            lacking++;
+            continue;
+        }
         if (fstatat(at, folders[i], &st, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(st.st_mode))
             return why_say(why, ERR_CORRUPT, "%.1000s has no folder %s; restore it, with its owner",
                            in->dir, folders[i]);
@@ -330,14 +338,14 @@ static int read_users(struct install *in, int at, struct why *why) {
         in->uid[i] = st.st_uid;
         own += st.st_uid == in->owner;
         for (int j = 0; j < i; j++)
-            if (in->owner == 0 && in->uid[j] == st.st_uid)
+            if (in->owner == 0 && !in->lacks[j] && in->uid[j] == st.st_uid)
                 return why_say(why, ERR_DENIED,
                                "%.1000s/%s and %s belong to the same user; restore "
                                "their owners",
                                in->dir, folders[i], folders[j]);
     }
     /* Made by root: everybody has his own. Made by somebody else: all are his. */
-    if (own != (in->owner == 0 ? 0 : PROGRAMS))
+    if (own != (in->owner == 0 ? 0 : PROGRAMS - lacking))
         return why_say(why, ERR_DENIED,
                        "the folders in %.1000s have other owners than init gave "
                        "them; restore those",
@@ -366,6 +374,27 @@ int install_open(const char *dir, struct install *ret, struct why *why) {
                      st.st_uid);
     if (!rc)
         rc = read_users(ret, at, why);
+    close(at);
+    return rc;
+}
+
+int install_complete(struct install *in, struct why *why) {
+    struct install fresh = {0};
+    bool chosen = false;
+    int rc = 0, at = open(in->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return why_say(why, err_from_errno(errno), "cannot enter %.1000s: %s", in->dir, strerror(errno));
+    for (int i = 0; !rc && i < PROGRAMS; i++) {
+        if (!in->lacks[i])
+            continue;
+        if (!chosen)
+            rc = choose_users(&fresh, why);
+        chosen = true;
+        in->uid[i] = in->separate ? fresh.uid[i] : in->owner;
+        if (!rc && (rc = make_folder(at, folders[i], 0700, in->uid[i])) != 0)
+            why_say(why, rc, "cannot make %.1000s/%s: %s", in->dir, folders[i], err_text(rc));
+        in->lacks[i] = rc != 0;
+    }
     close(at);
     return rc;
 }

@@ -12,6 +12,8 @@
  *   D/store/          0700  the store's
  *   D/vault/          0700  the vault's
  *   D/demo/           0700  the demo upstream's; empty
+ *   D/front/          0700  of the console's nginx; nginx.conf
+ *   D/console/        0700  the console's; empty
  *
  * When root runs init, each program gets a user of its own: a number that nobody uses, of which the
  * folder's ownership is the only record. Otherwise all are the owner's: the weaker, "one uid" mode.
@@ -28,6 +30,8 @@
 enum program_id {
     PROGRAM_GATEWAY,
     PROGRAM_DEMO,
+    PROGRAM_FRONT, /* the console's nginx */
+    PROGRAM_CONSOLE,
     PROGRAM_SEALER,
     PROGRAM_STORE,
     PROGRAM_VAULT,
@@ -40,6 +44,7 @@ struct install {
     unsigned owner;
     unsigned uid[PROGRAMS];
     bool separate; /* each program has a user of its own */
+    bool lacks[PROGRAMS]; /* it has no folder: made before there was this program */
 };
 
 /* The program's folder under D. */
@@ -60,6 +65,9 @@ int install_create(const char *dir, const struct install_secret *secret, struct 
                    struct why *why);
 /* What is recorded of an existing one; refuses what init would not have made. */
 int install_open(const char *dir, struct install *ret, struct why *why);
+
+/* Folders (and users) that it lacks are made. */
+int install_complete(struct install *in, struct why *why);
 
 /* D/run/lock, held until the descriptor is closed: one `up` at a time. ERR_EXISTS: one runs. */
 int install_lock(const struct install *in, int *ret_fd, struct why *why);

@@ -36,6 +36,8 @@ static const struct row {
 } rows[PROGRAMS] = {
     [PROGRAM_GATEWAY] = {"gateway", NULL, 0}, /* gateway.c */
     [PROGRAM_DEMO] = {"demo", "safehouse-demo-upstream", 0},
+    [PROGRAM_FRONT] = {"front", NULL, 0}, /* front.c */
+    [PROGRAM_CONSOLE] = {"console", "safehouse-console", IPC_CONSOLE},
     [PROGRAM_SEALER] = {"sealer", "safehouse-sealer", IPC_SEALER},
     [PROGRAM_STORE] = {"store", "safehouse-store", IPC_STORE},
     [PROGRAM_VAULT] = {"vault", "safehouse-vault", IPC_VAULT},
@@ -47,6 +49,8 @@ static const struct edge {
 } edges[] = {
     {PROGRAM_SEALER, PROGRAM_VAULT},
     {PROGRAM_SEALER, PROGRAM_STORE},
+    {PROGRAM_CONSOLE, PROGRAM_VAULT},
+    {PROGRAM_CONSOLE, PROGRAM_STORE},
 };
 
 const char *program_name(enum program_id id) {
@@ -184,6 +188,8 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
             spawn_give_env(g, "SH_APPROVAL_ABOVE=%llu",
                            (unsigned long long)s->settings->config->vault.approval_above);
         }
+    } else if (id == PROGRAM_CONSOLE) {
+        spawn_give_fd(g, s->console_unix_fd, "SH_LISTEN_FD");
     } else if (id == PROGRAM_DEMO) {
         spawn_give_fd(g, s->demo_fd, "SH_LISTEN_FD");
     }
@@ -247,11 +253,15 @@ static int start_plain(struct supervisor *s, struct program *p) {
 static int start(struct supervisor *s, struct program *p) {
     p->state = STATE_STARTING;
     p->landlock = p->seccomp = 0;
-    int rc = p->id == PROGRAM_GATEWAY ? gateway_start(s, p) : start_plain(s, p);
+    int rc = p->id == PROGRAM_GATEWAY ? gateway_start(s, p)
+             : p->id == PROGRAM_FRONT ? front_start(s, p)
+                                      : start_plain(s, p);
     if (rc)
         return rc;
     if (p->id == PROGRAM_DEMO) /* it says nothing: it is sandboxed, or ends */
         program_running(p, (uint8_t)checks_landlock(), 1);
+    if (p->id == PROGRAM_FRONT) /* nor does this one, and its socket listens already */
+        program_running(p, (uint8_t)checks_landlock(), 0);
     connect_edges(s, p->id);
     return 0;
 }
@@ -264,6 +274,8 @@ void programs_init(struct supervisor *s) {
 int programs_start(struct supervisor *s) {
     for (int i = PROGRAMS - 1; i >= 0; i--) {
         if (i == PROGRAM_DEMO && !s->settings->upstream.demo)
+            continue;
+        if ((i == PROGRAM_FRONT || i == PROGRAM_CONSOLE) && !front_wanted(s))
             continue;
         int rc = i == PROGRAM_GATEWAY && own_nginx(s) ? own_start(s) : start(s, &s->programs[i]);
         if (rc)

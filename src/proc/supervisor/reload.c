@@ -99,14 +99,14 @@ static int read_settings(struct supervisor *s) {
     if (rc)
         return rc;
     settings_keep(spec->source, s->settings, &r->settings, r->kept);
-    rc = checks_run(r->settings.config, spec->listen, s->why);
+    rc = checks_run(r->settings.config, spec->listen, spec->console, s->why);
     if (!rc)
         rc = settings_complete(spec->source, s->settings, &r->settings, s->why);
     if (!rc && (rc = settings_compare(s->settings, &r->settings, r->changed)) != 0)
         why_say(s->why, rc, "comparing the configurations: %s", err_text(rc));
     if (!rc)
         rc = policy_make(r->settings.config, &r->policy_fd, s->why);
-    return rc ? rc : shared_read_tls(s, r->settings.config, &r->tls);
+    return rc ? rc : shared_read_tls(s, r->settings.config, PROGRAM_GATEWAY, &r->tls);
 }
 
 /* Workers have what they look for from their start, too, if there is anything that they look for. */
@@ -201,6 +201,8 @@ static void commit(struct supervisor *s) {
     s->tls = r->tls;
     r->tls = tls;
     change_policy(s);
+    if (!shared_same_tls(&r->tls, &s->tls))
+        front_renew(s);
     rc = tables_remap(s);
     if (!rc)
         rc = tables_place(s);

@@ -142,6 +142,10 @@ void report_ready(const struct supervisor *s) {
     else
         printf("gateway   %s://%s, %u workers\n", s->tls.certificate_fd >= 0 ? "https" : "http",
                listen, s->master.workers);
+    if (spec->console) {
+        address_format(spec->console, listen);
+        printf("console   %s://%s\n", s->tls.certificate_fd >= 0 ? "https" : "http", listen);
+    }
     if (u->chosen)
         printf("upstream  %s, %s (%s)\n", u->name, u->url, u->chosen);
     if (u->chosen && !u->demo && !u->tls && !u->loopback)

@@ -37,12 +37,7 @@ int settings_load(const struct settings_source *source, struct settings *ret, st
     if (!ret->config)
         return why_say(why, ERR_NOMEM, "out of memory");
     int rc = source->file ? config_load(ret->config, source->file, text) : 0;
-    if (rc)
-        return why_say(why, rc, "%s", text);
-    if (ret->config->console[0])
-        return why_say(why, ERR_USAGE,
-                       "the web console is not part of this version; leave console out");
-    return 0;
+    return rc ? why_say(why, rc, "%s", text) : 0;
 }
 
 static int make_demo(struct settings *s, struct why *why) {
@@ -144,7 +139,10 @@ void settings_keep(const struct settings_source *source, const struct settings *
     out[0] = 0;
     if (source->listen) /* the command line's word holds, whatever the file says */
         memcpy(b->listen, a->listen, sizeof b->listen);
+    if (source->console)
+        memcpy(b->console, a->console, sizeof b->console);
     KEEP(listen, "listen")
+    KEEP(console, "console")
     KEEP(sandbox, "sandbox")
     KEEP(unencrypted_swap, "unencrypted_swap")
     KEEP(gateway.ring_size, "gateway.ring_size")

@@ -20,6 +20,7 @@
 struct settings_source {
     const char *file;     /* --config or NULL */
     const char *listen;   /* --listen or NULL */
+    const char *console;  /* --console or NULL */
     const char *upstream; /* --upstream or NULL */
     const char *key_env;  /* --upstream-key-env or NULL */
     unsigned own_port;    /* of the gateway */

@@ -23,7 +23,7 @@
 #define SOCKET_QUEUE 64
 #define TLS_FILE_BYTES (1u << 20)
 
-static const char *const socket_names[] = {"control.sock", "store.sock", "vault.sock"};
+static const char *const socket_names[] = {"control.sock", "store.sock", "vault.sock", "console.sock"};
 
 /* By the folder's descriptor, so that the path's length does not matter. */
 static int listen_unix(const struct supervisor *s, const char *name, int *ret) {
@@ -54,7 +54,15 @@ static int make_sockets(struct supervisor *s) {
             return why_say(s->why, rc, "cannot make %s/run/%s: %s", s->spec->install->dir,
                            socket_names[i], err_text(rc));
     }
-    return 0;
+    if (!front_wanted(s))
+        return 0;
+    const unsigned uid = s->spec->install->uid[PROGRAM_FRONT]; /* who connects to it */
+    int rc = listen_unix(s, "console.sock", &s->console_unix_fd);
+    if (!rc && uid != geteuid() && fchownat(s->run_fd, "console.sock", uid, uid, AT_SYMLINK_NOFOLLOW))
+        rc = err_from_errno(errno);
+    return rc ? why_say(s->why, rc, "cannot make %s/run/console.sock: %s", s->spec->install->dir,
+                        err_text(rc))
+              : 0;
 }
 
 static int make_prefix(struct supervisor *s) {
@@ -106,11 +114,11 @@ void shared_close_tls(struct tls_files *t) {
     close_fd(&t->key_fd);
 }
 
-/* The gateway's user cannot read root's key file, and must not get it on a disk: a memory file that
+/* The program's user cannot read root's key file, and must not get it on a disk: a memory file that
  * is its own carries it. */
-static int copy_tls_file(const struct supervisor *s, const char *path, int *ret) {
+static int copy_tls_file(const struct supervisor *s, const char *path, enum program_id whose, int *ret) {
     static uint8_t bytes[TLS_FILE_BYTES];
-    unsigned uid = s->spec->install->uid[PROGRAM_GATEWAY];
+    unsigned uid = s->spec->install->uid[whose];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return why_say(s->why, err_from_errno(errno), "cannot read %.1000s: %s", path,
@@ -126,13 +134,14 @@ static int copy_tls_file(const struct supervisor *s, const char *path, int *ret)
     return rc ? why_say(s->why, rc, "cannot take over %.1000s: %s", path, err_text(rc)) : 0;
 }
 
-int shared_read_tls(const struct supervisor *s, const struct config *c, struct tls_files *ret) {
+int shared_read_tls(const struct supervisor *s, const struct config *c, enum program_id whose,
+                    struct tls_files *ret) {
     *ret = (struct tls_files){-1, -1};
     if (!c->tls.certificate[0])
         return 0;
-    int rc = copy_tls_file(s, c->tls.certificate, &ret->certificate_fd);
+    int rc = copy_tls_file(s, c->tls.certificate, whose, &ret->certificate_fd);
     if (!rc)
-        rc = copy_tls_file(s, c->tls.key, &ret->key_fd);
+        rc = copy_tls_file(s, c->tls.key, whose, &ret->key_fd);
     if (rc)
         shared_close_tls(ret);
     return rc;
@@ -164,7 +173,7 @@ int shared_make(struct supervisor *s) {
     if (!rc)
         rc = tables_make(s);
     if (!rc)
-        rc = shared_read_tls(s, s->settings->config, &s->tls);
+        rc = shared_read_tls(s, s->settings->config, PROGRAM_GATEWAY, &s->tls);
     if (!rc)
         rc = policy_make(s->settings->config, &s->policy_fd, s->why);
     return rc ? rc : make_sockets(s);
@@ -173,18 +182,19 @@ int shared_make(struct supervisor *s) {
 void shared_close_listen(struct supervisor *s) {
     close_fd(&s->listen_fd);
     close_fd(&s->demo_fd);
+    close_fd(&s->console_fd);
 }
 
 void shared_done(struct supervisor *s) {
     int *const fds[] = {&s->ring_fd,  &s->wake_fd,  &s->prefix_fd,  &s->snapshot_fd,
                         &s->store_fd, &s->vault_fd, &s->control_fd, &s->snapshot_reader_fd,
-                        &s->policy_fd};
+                        &s->policy_fd, &s->console_unix_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close_fd(fds[i]);
     shared_close_tls(&s->tls);
     tables_done(s);
     shared_close_listen(s);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof socket_names / sizeof socket_names[0]; i++)
         unlinkat(s->run_fd, socket_names[i], 0);
     sodium_memzero(s->token, sizeof s->token);
 }

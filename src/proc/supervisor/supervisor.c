@@ -40,7 +40,7 @@ void supervisor_due(uint64_t *due, uint64_t at_ns) {
 /* ---- ready ---- */
 
 int supervisor_write_ready(const struct supervisor *s) {
-    char listen[ADDRESS_TEXT], gateway[ADDRESS_TEXT + 16];
+    char listen[ADDRESS_TEXT], gateway[ADDRESS_TEXT + 16], console[ADDRESS_TEXT + 16] = "null";
     address_format(s->spec->listen, listen);
     snprintf(gateway, sizeof gateway, "\"%s://%s\"", s->tls.certificate_fd >= 0 ? "https" : "http",
              listen);
@@ -48,9 +48,14 @@ int supervisor_write_ready(const struct supervisor *s) {
     int fd = openat(s->run_fd, "ready.new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_from_errno(errno);
-    int n =
-        dprintf(fd, "{\"gateway\":%s,\"pid\":%d}\n",
-                own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway, (int)getpid());
+    if (s->spec->console) {
+        address_format(s->spec->console, listen);
+        snprintf(console, sizeof console, "\"%s://%s\"", s->tls.certificate_fd >= 0 ? "https" : "http",
+                 listen);
+    }
+    int n = dprintf(fd, "{\"gateway\":%s,\"console\":%s,\"pid\":%d}\n",
+                    own_nginx(s) ? "null,\"waits_for\":\"safehouse attach\"" : gateway, console,
+                    (int)getpid());
     close(fd);
     if (n < 0 || renameat(s->run_fd, "ready.new", s->run_fd, "ready"))
         return err_from_errno(errno);
@@ -278,6 +283,8 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->control_fd,
                         &s->snapshot_reader_fd,
                         &s->demo_fd,
+                        &s->console_fd,
+                        &s->console_unix_fd,
                         &s->life_fds[0],
                         &s->life_fds[1],
                         &s->tls.certificate_fd,
@@ -288,6 +295,7 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
     s->why = why;
     s->settings = spec->settings;
     s->listen_fd = spec->listen_fd;
+    s->console_fd = spec->console_fd;
     s->demo_fd = spec->settings->demo_fd;
     spec->settings->demo_fd = -1;
     programs_init(s);

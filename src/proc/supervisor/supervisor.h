@@ -25,6 +25,8 @@ struct supervisor_spec {
     struct settings *settings;            /* replaced at reloads; the caller's again at the end */
     const struct address *listen;         /* as bound */
     int listen_fd;                        /* taken */
+    const struct address *console;        /* as bound; NULL: no console */
+    int console_fd;                       /* taken; -1 */
     supervisor_passphrase_fn *passphrase; /* NULL: the vault starts locked */
     void *passphrase_arg;
 };

@@ -8,6 +8,7 @@
  *   tables.c      limits, health, metrics: what gateway workers count together
  *   programs.c    the table of programs and of allowed edges; start, messages, death, restart
  *   gateway.c     nginx: its generations, how they start and leave, how workers are seen
+ *   front.c       the console's nginx
  *   own.c         in its place, an nginx that someone else starts and attaches
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
@@ -135,6 +136,8 @@ struct supervisor {
     /* shared.c */
     int ring_fd, wake_fd, prefix_fd, policy_fd, snapshot_fd, snapshot_reader_fd;
     int listen_fd, control_fd, store_fd, vault_fd, demo_fd;
+    int console_fd;      /* the console's address, for its nginx; -1: there is no console */
+    int console_unix_fd; /* D/run/console.sock, for the console */
     struct tls_files tls;
     size_t ring_bytes;
     unsigned regions;
@@ -195,7 +198,8 @@ int shared_make(struct supervisor *s);
 /* An empty snapshot: the descriptor to publish by, and the one that workers get. */
 int shared_make_snapshot(int *ret_fd, int *ret_reader_fd);
 /* Copies of the files that the configuration names; -1, -1 when it names none. */
-int shared_read_tls(const struct supervisor *s, const struct config *c, struct tls_files *ret);
+int shared_read_tls(const struct supervisor *s, const struct config *c, enum program_id whose,
+                    struct tls_files *ret);
 bool shared_same_tls(const struct tls_files *a, const struct tls_files *b);
 void shared_close_tls(struct tls_files *t);
 void shared_done(struct supervisor *s);
@@ -250,6 +254,18 @@ struct gateway_fd {
 size_t gateway_shared(const struct supervisor *s, int snapshot, struct gateway_fd out[GATEWAY_FDS]);
 /* Writes what one's own nginx includes: D/run/nginx-main.conf, -http.conf and -server.conf. */
 int gateway_write_parts(struct supervisor *s);
+
+/* Where nginx is; NULL: it is not installed. */
+const char *gateway_nginx(void);
+/* A file of a program's own folder, made anew. */
+int gateway_write_file(const struct supervisor *s, const char *dir, const char *name,
+                       const struct buf *text);
+
+/* ---- front.c ---- */
+bool front_wanted(const struct supervisor *s);
+int front_start(struct supervisor *s, struct program *p);
+/* The TLS files are others: it begins anew. Requests under way are cut. */
+void front_renew(struct supervisor *s);
 
 /* ---- own.c ---- */
 bool own_nginx(const struct supervisor *s);

@@ -24,7 +24,8 @@ struct client {
     struct peer *peer; /* NULL: hung up, to be dropped at its turn */
     unsigned uid;
     uint64_t since_ns;
-    bool known; /* its token was right */
+    bool known; /* its token was right, or it is a channel */
+    bool channel; /* of the console: never the owner, each request has its session */
     bool as;    /* the request that comes is for `session` */
     uint8_t session[SESSION_TOKEN_BYTES];
     unsigned guesses; /* sessions that there were not */

@@ -1,6 +1,7 @@
 /*
  * The command line's connections: D/run/vault.sock. A client's first frame is the token; then it
- * says UNLOCK, LOCK, STATUS, or a reason, cells and GO, as often as it likes.
+ * says UNLOCK, LOCK, STATUS, or a reason, cells and GO, as often as it likes. And the console's channels,
+ * which it hands over on its own connection: they need no token, and are nobody without a session.
  *
  * No client holds up another or the sealer: while its answers wait for the socket nothing more is
  * read from it and nothing more is opened for it, and what is opened is one cell after the other,
@@ -40,6 +41,7 @@ static void hang_up(struct vault *v, struct client *c) {
 }
 
 static void drop(struct vault *v, struct client *c) {
+    v->channel_count -= c->channel;
     erase_client_gone(v, c);
     renew_client_gone(v, c);
     waiting_free(v, c);
@@ -53,7 +55,7 @@ static void drop(struct vault *v, struct client *c) {
 static void on_listen(void *arg, uint32_t events);
 
 static void watch_listen(struct vault *v) {
-    if (v->client_count == VAULT_CLIENTS_MAX)
+    if (v->client_count - v->channel_count == VAULT_CLIENTS_MAX)
         loop_forget(v->loop, v->child.listen_fd); /* who comes now waits */
     else if (loop_watch(v->loop, v->child.listen_fd, EPOLLIN, on_listen, v))
         log_event("watch-failed", LOG_END);
@@ -88,7 +90,57 @@ int clients_start(struct vault *v) {
     return 0;
 }
 
+/* Whoever takes the console over must not be the owner: its channels have a role of their own. */
+static void take_channel(struct vault *v, int fd) {
+    struct client *c = v->channel_count < VAULT_CHANNELS_MAX ? calloc(1, sizeof *c) : NULL;
+    if (!c) {
+        close(fd);
+        return;
+    }
+    c->known = c->channel = true;
+    c->uid = v->child.owner_uid; /* what the ledger has of unix users; the person stands beside it */
+    c->since_ns = clock_mono_ns();
+    if (peer_new(fd, IPC_VAULT, IPC_CONSOLE, &c->peer)) {
+        free(c);
+        return;
+    }
+    v->clients[v->client_count++] = c;
+    v->channel_count++;
+    vault_watch(v, c->peer, true);
+}
+
+static void drop_console(struct vault *v) {
+    if (v->console)
+        loop_forget(v->loop, peer_fd(v->console));
+    peer_free(v->console);
+    v->console = NULL;
+}
+
+void clients_console(struct vault *v, int fd) {
+    drop_console(v);
+    if (peer_new(fd, IPC_VAULT, IPC_CONSOLE, &v->console))
+        v->console = NULL;
+    else
+        vault_watch(v, v->console, true);
+}
+
+void clients_console_turn(struct vault *v) {
+    struct frame f;
+    int rc = v->console ? 0 : ERR_AGAIN;
+    while (!rc && (rc = peer_recv(v->console, &f)) == 0) {
+        if (f.msg == MSG_CHANNEL && f.fd >= 0)
+            take_channel(v, f.fd);
+        else
+            rc = ERR_DENIED;
+        if (rc && f.fd >= 0)
+            close(f.fd);
+    }
+    if (rc != ERR_AGAIN)
+        drop_console(v);
+}
+
 void clients_stop(struct vault *v) {
+    drop_console(v);
     while (v->client_count)
         drop(v, v->clients[--v->client_count]);
 }
@@ -134,6 +186,8 @@ int client_actor(struct vault *v, struct client *c, struct people_actor *ret) {
     if (!v->people)
         return keys_locked(v->keys) ? ERR_LOCKED : ERR_CORRUPT;
     if (!c->as) {
+        if (c->channel)
+            return ERR_UNAUTHENTICATED;
         people_owner(ret); /* the socket lets in nobody else */
         return 0;
     }
@@ -345,6 +399,10 @@ static int status(struct vault *v, struct client *c) {
     char p[STATUS_BYTES], checkpoint[1024];
     struct keys_counts k;
     struct ledger_totals l = {0};
+    struct people_actor a;
+    int denied = c->channel ? client_actor(v, c, &a) : 0;
+    if (denied)
+        return client_end(c, denied, client_refusal(denied));
     keys_counts(v->keys, &k);
     checkpoint_json(v, checkpoint, sizeof checkpoint);
     if (v->ledger)
@@ -476,6 +534,8 @@ static int handle(struct vault *v, struct client *c, const struct frame *f) {
         c->known = true;
         return 0;
     }
+    if (c->channel && !c->as && f->msg != MSG_AS && f->msg != MSG_SIGN_IN)
+        return ERR_UNAUTHENTICATED; /* and the connection ends: no console does that */
     switch (f->msg) {
     case MSG_UNLOCK:
         return unlock(v, c, f);

@@ -73,7 +73,8 @@ static void become_helper(struct vault *v, int fd, pid_t parent) {
     sodium_memzero(&v->child, sizeof v->child);
     if (setpriority(PRIO_PROCESS, 0, NICENESS))
         log_event("helper-not-nice", LOG_END);
-    vault_lock_memory();
+    if (child_lock_memory())
+        log_event("memory-not-locked", LOG_END);
     if (sandbox_enter(&spec, &state))
         _exit(4);
     work(fd);

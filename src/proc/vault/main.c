@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -104,6 +102,8 @@ static void from_supervisor(struct vault *v, const struct frame *f) {
         v->stop = retain_frame(v, f) != 0;
     } else if (f->msg == MSG_PEER && f->len == 1 && f->p[0] == IPC_SEALER && f->fd >= 0) {
         sealer_take(v, f->fd);
+    } else if (f->msg == MSG_PEER && f->len == 1 && f->p[0] == IPC_CONSOLE && f->fd >= 0) {
+        clients_console(v, f->fd);
     } else if (f->fd >= 0) {
         close(f->fd);
     }
@@ -129,6 +129,7 @@ static int tick(void *arg) {
         helper_turn(v);
     int ms = v->stop ? -1 : sealer_turn(v);
     if (!v->stop) {
+        clients_console_turn(v);
         ms = sooner(ms, clients_turn(v));
         ms = sooner(ms, state_turn(v));
         ms = sooner(ms, erase_turn(v));
@@ -144,15 +145,6 @@ static int tick(void *arg) {
 }
 
 /* ---- start ---- */
-
-/* Plaintext is to stay out of swap. Only without a limit: below one, later allocations would fail.
- */
-void vault_lock_memory(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY &&
-        mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-        log_event("memory-not-locked", LOG_END);
-}
 
 /* SH_REPLICAS, cut at its colons. */
 struct replicas {
@@ -240,7 +232,8 @@ static int begin(struct vault *v) {
     if (rc)
         return rc;
     v->approval_above = approval_above;
-    vault_lock_memory();
+    if (child_lock_memory())
+        log_event("memory-not-locked", LOG_END);
     sqlite3_randomness(1, &byte); /* reads /dev/urandom, once */
     rc = enter_sandbox(v, &replicas);
     if (!rc)

@@ -36,6 +36,7 @@
 #include "record/inquiry.h"
 
 #define VAULT_CLIENTS_MAX 32
+#define VAULT_CHANNELS_MAX 128 /* of the console, beside those */
 #define VAULT_HASHINGS_MAX 8
 #define VAULT_APPROVAL_ABOVE 1000 /* cells an hour that one person opens alone, unless configured */
 #define VAULT_TURN_NS 20000000ull /* of one kind of work, before others get their turn */
@@ -81,8 +82,10 @@ struct vault {
     struct round questions, batches;
     struct buf answers; /* of the round that runs; they leave after its commit */
 
-    struct client *clients[VAULT_CLIENTS_MAX];
+    struct peer *console; /* NULL: not there; it hands over channels, and says nothing else */
+    struct client *clients[VAULT_CLIENTS_MAX + VAULT_CHANNELS_MAX];
     size_t client_count, client_first; /* whose turn is first, by turns */
+    size_t channel_count;              /* of them */
     size_t open_bytes;                 /* sealed cells that wait in all clients' requests */
 
     struct erasing *erasing;
@@ -117,9 +120,6 @@ struct vault {
 /* Watches p for what it waits for; EPOLLIN only when `reads`. */
 void vault_watch(struct vault *v, struct peer *p, bool reads);
 
-/* Plaintext, passwords and keys are to stay out of swap. */
-void vault_lock_memory(void);
-
 /* ---- helper.c ---- */
 int helper_start(struct vault *v); /* forks: before the sandbox, and before anything secret is read */
 int helper_watch(struct vault *v);
@@ -146,6 +146,9 @@ int sealer_forget_ids(struct vault *v, const uint8_t *ids, size_t n);
 /* ---- clients.c ---- */
 int clients_start(struct vault *v);
 int clients_turn(struct vault *v);    /* as sealer_turn */
+/* The console's connection (taken), instead of an earlier one, and what it hands over. */
+void clients_console(struct vault *v, int fd);
+void clients_console_turn(struct vault *v);
 void clients_locked(struct vault *v); /* what is being answered ends, and plaintext is dropped */
 void clients_stop(struct vault *v);
 

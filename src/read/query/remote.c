@@ -1,5 +1,5 @@
 /*
- * The client side of store and vault for the command line (remote.h). What comes from the store is
+ * The client side of store and vault for the command line and the console (remote.h). What comes from the store is
  * not trusted with more than it can say: the vault checks each data-key row's MAC and each cell's
  * context itself, and a row for another key does not open anything.
  *
@@ -15,7 +15,6 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "codec/codec.h"
-#include "ipc/dial/dial.h"
 #include "record/datakey.h"
 
 #define ANSWER_MS 120000
@@ -25,7 +24,8 @@
 #define OPEN_BYTES (32u << 20) /* of cells in one opening request */
 
 struct remote {
-    const char *dir, *reason;
+    struct remote_ways ways;
+    const char *reason;
     const uint8_t *session; /* NULL: none */
     struct peer *store, *vault;
     struct data_key_row *keys;
@@ -35,11 +35,11 @@ struct remote {
     char why[512];
 };
 
-int remote_new(struct remote **ret, const char *dir, const char *reason) {
+int remote_new_by(struct remote **ret, const struct remote_ways *ways, const char *reason) {
     struct remote *r = calloc(1, sizeof *r);
     if (!r)
         return ERR_NOMEM;
-    r->dir = dir;
+    r->ways = *ways;
     r->reason = reason;
     r->keys = calloc(KEYS_MAX, sizeof *r->keys);
     if (!r->keys) {
@@ -84,7 +84,7 @@ void remote_rest(struct remote *r) {
 
 /* Connects unless it is; says why not. */
 static int reach(struct remote *r, const char *name, enum ipc_role role, struct peer **p) {
-    int rc = *p ? 0 : dial(r->dir, name, role, p);
+    int rc = *p ? 0 : r->ways.reach(r->ways.arg, role, p);
     if (rc == ERR_DENIED)
         snprintf(r->why, sizeof r->why, "this installation belongs to another user");
     else if (rc == ERR_LIMIT)
@@ -165,7 +165,8 @@ int remote_query(struct remote *r, const char *format, const char *sql, size_t s
                  remote_sink *sink, void *arg) {
     CHECK(!r->asking);
     r->asking = true;
-    int rc = ask(r, format, sql, sql_len, sink, arg);
+    int rc = r->ways.query ? r->ways.query(r->ways.arg, format, sql, sql_len, sink, arg)
+                           : ask(r, format, sql, sql_len, sink, arg);
     r->asking = false;
     return rc;
 }

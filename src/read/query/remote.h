@@ -1,24 +1,34 @@
 #ifndef QUERY_REMOTE_H
 #define QUERY_REMOTE_H
 /*
- * A running installation, as the command line asks it: statements to the store, cells to the vault.
+ * A running installation, as the command line and the console ask it: statements to the store, cells to the vault.
  * Connections are made when they are first needed and made again when the other end let go.
  */
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "ipc/msg.h"
+#include "ipc/peer.h"
 #include "read/query/cells.h"
 
 struct remote;
+typedef int remote_sink(void *arg, const void *p, size_t len);
 
 /* `dir` is the installation's folder; `reason` NULL: nothing will be opened. Both are borrowed. */
 int remote_new(struct remote **ret, const char *dir, const char *reason);
+
+/* Another way to store and vault than the command line's sockets. */
+struct remote_ways {
+    void *arg; /* of both */
+    /* A connection to that program. */
+    int (*reach)(void *arg, enum ipc_role role, struct peer **ret);
+    /* Statements, whole; NULL: MSG_QUERY on such a connection. The sentence of a failure is not kept. */
+    int (*query)(void *arg, const char *format, const char *sql, size_t sql_len, remote_sink *sink,
+                 void *sink_arg);
+};
+int remote_new_by(struct remote **ret, const struct remote_ways *ways, const char *reason);
 void remote_free(struct remote *r); /* NULL-safe */
 /* What the vault is asked for is for this session (32 bytes, borrowed); NULL: for the unix user. */
 void remote_session(struct remote *r, const uint8_t *token);
-
-typedef int remote_sink(void *arg, const void *p, size_t len);
 
 /* One statement; the result's bytes go to the sink in order, which asks for nothing else meanwhile (no
  * opening either: that needs data keys). A failure's sentence is remote_why. */

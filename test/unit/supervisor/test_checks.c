@@ -54,7 +54,26 @@ static int check(struct config *c, const char *listen, struct why *why) {
     struct address a;
     assert_true(address_parse(listen, &a));
     c->sandbox = c->unencrypted_swap = CONFIG_LENIENT; /* of this machine, not of the test */
-    return checks_run(c, &a, why);
+    return checks_run(c, &a, NULL, why);
+}
+
+static void the_console_needs_it_too(void **state) {
+    (void)state;
+    struct why why;
+    struct address loopback, outside;
+    struct config *c = config_new();
+    assert_true(address_parse("127.0.0.1:80", &loopback) && address_parse("0.0.0.0:81", &outside));
+    c->sandbox = c->unencrypted_swap = CONFIG_LENIENT;
+    assert_int_equal(checks_run(c, &loopback, &loopback, &why), 0);
+    assert_int_equal(checks_run(c, &loopback, &outside, &why), ERR_DENIED);
+    assert_non_null(strstr(why.text, "console"));
+    c->behind_tls_proxy = true;
+    assert_int_equal(checks_run(c, &loopback, &outside, &why), 0);
+    c->behind_tls_proxy = false;
+    strcpy(c->tls.certificate, "/c.pem");
+    strcpy(c->tls.key, "/k.pem");
+    assert_int_equal(checks_run(c, &loopback, &outside, &why), 0);
+    config_free(c);
 }
 
 static void needs_tls_beyond_loopback(void **state) {
@@ -129,7 +148,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_safe_swap),
         cmocka_unit_test(finds_unsafe_swap),
-        cmocka_unit_test(needs_tls_beyond_loopback),
+        cmocka_unit_test(needs_tls_beyond_loopback), cmocka_unit_test(the_console_needs_it_too),
         cmocka_unit_test(bounds_replicas),
         cmocka_unit_test(sizes_the_ring),
     };

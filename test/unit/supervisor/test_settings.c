@@ -104,8 +104,6 @@ static void says_where_it_is_wrong(void **state) {
                      ERR_SYNTAX);
     assert_non_null(strstr(why.text, ":2:3:"));
     settings_done(&s);
-    assert_int_equal(settings_read(&source, NULL, "console: 127.0.0.1:1\n", &s, &why), ERR_USAGE);
-    settings_done(&s);
     unsetenv("TEST_KEY_GONE");
     assert_int_equal(settings_read(&source, NULL,
                                    "providers:\n  a: {url: 'http://h', keys: [{env: "
