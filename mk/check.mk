@@ -23,7 +23,13 @@ TOOL_LIBS_fill   := $(UNIT_LIBS_store)
 $(B)/test/tools/fill: $(call objects,store tlog read/ledger)
 $(addprefix $(B)/test/tools/,tamper fill): | $(CHDB_DIR)/libchdb.so
 
-test-programs: build $(unit_bins) $(tool_bins) test/scenario/node_modules/.stamp
+# Preloaded into a program, they change what it is told.
+preload_libs := $(patsubst test/scenario/preload/%.c,$(B)/test/tools/%.so,$(wildcard test/scenario/preload/*.c))
+$(B)/test/tools/%.so: test/scenario/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
+
+test-programs: build $(unit_bins) $(tool_bins) $(preload_libs) test/scenario/node_modules/.stamp
 test: test-programs
 	@B=$(B) test/run
 

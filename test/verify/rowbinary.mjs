@@ -41,8 +41,9 @@ export function* rows(table, bytes) {
   const list = types[table];
   while (r.at < bytes.length) {
     const from = r.at;
-    let exchange;
+    let exchange, time;
     list.forEach((type, i) => {
+      if (i === 2) time = bytes.readBigInt64LE(r.at);
       if (table === 'interactions' && i === 31)
         exchange = [bytes.readBigUInt64LE(r.at), bytes.readBigUInt64LE(r.at + 8)];
       r.skip(type);
@@ -53,7 +54,7 @@ export function* rows(table, bytes) {
       sealer: row.readBigUInt64LE(row.length - 20),
       batch: row.readBigUInt64LE(row.length - 12),
       index: row.readUInt32LE(row.length - 4),
-      exchange,
+      exchange, time,
     };
   }
 }

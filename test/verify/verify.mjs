@@ -40,10 +40,20 @@ class Check {
     this.byBatch = new Map();
     TABLES.forEach((table, number) => {
       if (!table) return;
-      for (const r of readRows(table, rows[table])) {
+      const take = (r, more) => {
         const key = `${r.sealer}/${r.batch}`;
         if (!this.byBatch.has(key)) this.byBatch.set(key, []);
-        this.byBatch.get(key).push({ ...r, table, leaf: sha(Buffer.of(0, number), r.row) });
+        this.byBatch.get(key).push({ ...r, ...more, table, leaf: sha(Buffer.of(0, number), r.row) });
+      };
+      for (const r of readRows(table, rows[table])) take(r);
+      // What a hold kept: only of months that a retention names, and beside the row itself once.
+      const copied = new Set();
+      for (const r of readRows(table, rows[`held_${table}`] ?? Buffer.alloc(0))) {
+        const stray = !this.ledger.drops.some((d) => d.table === table && d.month === monthOf(r.time));
+        const own = stray ? undefined : (this.byBatch.get(`${r.sealer}/${r.batch}`) ?? [])
+          .find((o) => o.table === table && !o.held && !copied.has(o) && o.row.equals(r.row));
+        if (own) copied.add(own);
+        else take(r, { stray, held: true });
       }
     });
     this.leaves = new Map();
@@ -58,7 +68,7 @@ class Check {
     const key = `${b.sealer}/${b.number}`, rows = this.byBatch.get(key) ?? [];
     const place = { sealer: b.sealer, batch: b.number };
     const sorted = [...rows].sort((x, y) => x.index - y.index);
-    const whole = rows.length === b.rows && sorted.every((r, i) => r.index === i);
+    const whole = rows.length === b.rows && sorted.every((r, i) => r.index === i && !r.stray);
     if (whole && treeRoot(sorted.map((r) => r.leaf)).equals(b.root)) return rows.forEach((r) => this.exchange(r));
     const known = (this.leaves.get(key) ?? []).find((l) => l.hashes.length === b.rows &&
       l.tables.every((t) => t >= 1 && t <= 4) && treeRoot(l.hashes).equals(b.root));
@@ -66,7 +76,7 @@ class Check {
     if (!known) return this.find('batch-changed', place);
     const there = new Set();
     for (const r of rows) {
-      r.right = r.index < b.rows && r.leaf.equals(known.hashes[r.index]);
+      r.right = !r.stray && r.index < b.rows && r.leaf.equals(known.hashes[r.index]);
       if (r.right && there.has(r.index)) this.row('row-replayed', r);
       if (r.right) {
         there.add(r.index);
@@ -75,7 +85,7 @@ class Check {
     }
     for (const r of rows) {
       if (r.right) continue;
-      if (r.index >= b.rows || there.has(r.index)) {
+      if (r.stray || r.index >= b.rows || there.has(r.index)) {
         this.row('row-added', r);
       } else {
         there.add(r.index);

@@ -150,21 +150,41 @@ static int put_interaction(struct export *x, struct jv row) {
     return rc ? rc : end_line(x);
 }
 
+#define COLUMNS                                                                                    \
+    "id, conversation, formatDateTime(time, '%Y-%m-%dT%H:%i:%S.%fZ') AS at, subject, project, key,"  \
+    " dialect, provider, model_asked, model, status, outcome, error, tokens_input, tokens_output,"   \
+    " session_id, trace_id, tags, stored"
+
+static int put_select(struct buf *sql, const struct subject_person *p, const char *table) {
+    int rc = buf_append_str(sql, "SELECT " COLUMNS ", time FROM ");
+    if (!rc)
+        rc = buf_append_str(sql, table);
+    if (!rc)
+        rc = buf_append_str(sql, " WHERE subject IN (");
+    if (!rc)
+        rc = subject_id_list(p, sql);
+    return rc ? rc : buf_append_str(sql, ")");
+}
+
+/* With what a hold kept from retention. */
+static int put_statement(struct buf *sql, const struct subject_person *p) {
+    int rc = buf_append_str(sql, "SELECT * EXCEPT (time) FROM (");
+    if (!rc)
+        rc = put_select(sql, p, "interactions");
+    if (!rc)
+        rc = buf_append_str(sql, " UNION DISTINCT ");
+    if (!rc)
+        rc = put_select(sql, p, "held_interactions");
+    if (!rc)
+        rc = buf_append_str(sql, ") ORDER BY conversation, time, id");
+    return rc ? rc : buf_append_u8(sql, 0);
+}
+
 static int put_interactions(struct export *x, const struct subject_person *p) {
     struct buf sql, rows;
-    int rc;
     buf_init(&sql, LIMIT_SQL);
     buf_init(&rows, ROWS_BYTES);
-    rc = buf_append_str(&sql, "SELECT id, conversation, formatDateTime(time, '%Y-%m-%dT%H:%i:%S.%fZ') AS at,"
-                              " subject, project, key, dialect, provider, model_asked, model, status,"
-                              " outcome, error, tokens_input, tokens_output, session_id, trace_id,"
-                              " tags, stored FROM interactions WHERE subject IN (");
-    if (!rc)
-        rc = subject_id_list(p, &sql);
-    if (!rc)
-        rc = buf_append_str(&sql, ") ORDER BY conversation, time, id");
-    if (!rc)
-        rc = buf_append(&sql, "", 1);
+    int rc = put_statement(&sql, p);
     if (!rc)
         rc = remote_query_whole(x->ask->remote, "JSONEachRow", (const char *)sql.p, &rows);
     const uint8_t *at = rows.p, *end = rows.p + rows.len;

@@ -27,15 +27,25 @@ static int fail(const struct subject_ask *s, int rc) {
 
 /* ---- find ---- */
 
-/* interactions, first and last time, of the ids. */
+static int put_times(struct buf *sql, const struct subject_person *p, const char *table) {
+    int rc = buf_printf(sql, "SELECT id, time FROM %s WHERE subject IN (", table);
+    if (!rc)
+        rc = subject_id_list(p, sql);
+    return rc ? rc : buf_append_str(sql, ")");
+}
+
+/* interactions, first and last time, of the ids; with what a hold kept from retention. */
 static int count_rows(struct subject_ask *s, const struct subject_person *p, struct buf *out) {
     struct buf sql;
     buf_init(&sql, LIMIT_SQL);
     int rc = buf_append_str(&sql, "SELECT count(), if(count() = 0, '', toString(min(time))),"
-                                  " if(count() = 0, '', toString(max(time))) FROM interactions"
-                                  " WHERE subject IN (");
+                                  " if(count() = 0, '', toString(max(time))) FROM (");
     if (!rc)
-        rc = subject_id_list(p, &sql);
+        rc = put_times(&sql, p, "interactions");
+    if (!rc)
+        rc = buf_append_str(&sql, " UNION DISTINCT ");
+    if (!rc)
+        rc = put_times(&sql, p, "held_interactions");
     if (!rc)
         rc = buf_append(&sql, ")", 2);
     if (!rc)

@@ -1,5 +1,6 @@
 /*
- * Conversations of history.h. Runs in the command line.
+ * Conversations of history.h. Runs in the command line. Turns that a hold kept from retention are in
+ * held_turns; after a retention that was interrupted in both tables.
  *
  * An entry's life: listed (id, parent as the store says) -> opened (text and context from the cell,
  * checked against the entry) -> parsed. Chains are followed over the list to know what to open, and
@@ -61,7 +62,7 @@ static int add_entry(struct history *h, const char *line, size_t len) {
 
 int history_load(struct history **ret, struct remote *r, const uint8_t conversation[UUID_BYTES]) {
     struct history *h = calloc(1, sizeof *h);
-    char sql[256], id[UUID_TEXT + 1];
+    char sql[512], id[UUID_TEXT + 1];
     struct buf list;
     if (!h)
         return ERR_NOMEM;
@@ -70,9 +71,11 @@ int history_load(struct history **ret, struct remote *r, const uint8_t conversat
     uuid_format(id, conversation);
     buf_init(&list, (size_t)TURNS_MAX * 128);
     snprintf(sql, sizeof sql,
-             "SELECT id, parent, length(envelope) FROM turns WHERE conversation = '%s'"
-             " ORDER BY time, id",
-             id);
+             "SELECT id, parent, size FROM"
+             " (SELECT id, parent, length(envelope) AS size, time FROM turns WHERE conversation = '%s'"
+             " UNION DISTINCT SELECT id, parent, length(envelope) AS size, time FROM held_turns"
+             " WHERE conversation = '%s') ORDER BY time, id",
+             id, id);
     int rc = remote_query_whole(r, "TabSeparated", sql, &list);
     if (!rc)
         rc = buf_append_u8(&list, 0); /* for sscanf */
@@ -171,30 +174,38 @@ static int open_lines(struct history *h, const struct buf *lines) {
 /* Opens chain[0..n), which are places, those that are not open yet; as many as one statement takes.
  * *ret_taken: how many of the chain were looked at. */
 static int open_some(struct history *h, const size_t *chain, size_t n, size_t *ret_taken) {
-    struct buf sql, lines;
+    struct buf sql, ids, lines;
     char id[UUID_TEXT + 1];
     size_t asked = 0, bytes = 0, i;
-    uuid_format(id, h->conversation);
+    int rc = 0;
     buf_init(&sql, LIMIT_SQL);
+    buf_init(&ids, LIMIT_SQL / 2);
     buf_init(&lines, 2ul * FETCH_BYTES + 2ul * LIMIT_CELL);
-    int rc = buf_printf(&sql, "SELECT body FROM turns WHERE conversation = '%s' AND id IN (", id);
     for (i = 0; !rc && i < n && asked < FETCH_TURNS && bytes < FETCH_BYTES; i++) {
         const struct entry *e = &h->entries[chain[i]];
         if (e->open)
             continue;
         uuid_format(id, e->id);
-        rc = buf_printf(&sql, "%s'%s'", asked ? "," : "", id);
+        rc = buf_printf(&ids, "%s'%s'", asked ? "," : "", id);
         asked++;
         bytes += e->size;
     }
     if (!rc)
-        rc = buf_append(&sql, ")", 2);
+        rc = buf_append_u8(&ids, 0);
+    uuid_format(id, h->conversation);
+    if (!rc)
+        rc = buf_printf(&sql, "SELECT body FROM turns WHERE conversation = '%s' AND id IN (%s) UNION DISTINCT"
+                              " SELECT body FROM held_turns WHERE conversation = '%s' AND id IN (%s)",
+                        id, (const char *)ids.p, id, (const char *)ids.p);
+    if (!rc)
+        rc = buf_append_u8(&sql, 0);
     if (!rc && asked) {
         rc = remote_query_whole(h->remote, "TabSeparatedRaw", (const char *)sql.p, &lines);
         if (!rc)
             rc = open_lines(h, &lines);
     }
     buf_wipe(&sql);
+    buf_wipe(&ids);
     buf_wipe(&lines);
     *ret_taken = i;
     return rc;

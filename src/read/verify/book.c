@@ -318,6 +318,19 @@ void book_done(struct book *b) {
     free(b->drops);
 }
 
+int book_refresh_drops(struct verify *v, struct book *b) {
+    struct book now;
+    int rc = book_read(v, &now, false);
+    if (!rc) {
+        struct book_drop *drops = b->drops;
+        b->drops = now.drops;
+        b->drop_count = now.drop_count;
+        now.drops = drops;
+    }
+    book_done(&now);
+    return rc;
+}
+
 size_t book_lower(const struct book *b, uint64_t sealer, uint64_t number) {
     size_t from = 0, to = b->count;
     while (from < to) {

@@ -19,6 +19,14 @@ uint32_t drops_month_of(uint64_t time_us) {
     return gmtime_r(&s, &t) ? (uint32_t)(t.tm_year + 1900) * 100 + (uint32_t)t.tm_mon + 1 : 0;
 }
 
+bool drops_retained(const struct book *b, int table, const struct shape_row *r) {
+    const uint32_t month = drops_month_of(shape_time_us(r));
+    for (size_t i = 0; i < b->drop_count; i++)
+        if (b->drops[i].month == month && strcmp(b->drops[i].table, shape_of(table)->table) == 0)
+            return true;
+    return false;
+}
+
 struct month_rows *drops_month(struct drops *d, int table, uint32_t month) {
     const size_t n = d->month_count[table];
     for (size_t i = 0; i < n; i++)

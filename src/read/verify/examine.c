@@ -22,10 +22,13 @@ struct held_row {
     struct shape_place place;
     uint8_t leaf[SHA_BYTES];
     bool right;
+    bool copied; /* it is in the held_ table as well, or only there */
+    bool stray;  /* in a held_ table, of which no retention is in the ledger */
 };
 
 struct batch {
     struct verify *v;
+    const struct book *book;
     uint64_t sealer, number;
     struct held_row *rows;
     size_t count, room, bytes;
@@ -41,6 +44,18 @@ struct batch {
 
 /* ---- fetching ---- */
 
+/* Of a row in the table itself: it was kept, and its partition is there still. Once. */
+static bool is_copy(struct batch *b, const struct shape_row *r) {
+    for (size_t i = 0; i < b->count; i++) {
+        struct held_row *h = &b->rows[i];
+        if (h->copied || h->stray || h->row.len != r->len || memcmp(h->bytes, r->p, r->len) != 0)
+            continue;
+        h->copied = true;
+        return true;
+    }
+    return false;
+}
+
 static int on_row(void *arg, const struct shape_row *r) {
     struct batch *b = arg;
     if (b->count == b->room) {
@@ -55,9 +70,10 @@ static int on_row(void *arg, const struct shape_row *r) {
         return ERR_LIMIT;
     struct held_row *h = &b->rows[b->count];
     *h = (struct held_row){.table = b->reading, .row = *r, .place = shape_place(r)};
-    for (size_t i = 0; b->v->in_held && i < b->count; i++)
-        if (b->rows[i].row.len == r->len && memcmp(b->rows[i].bytes, r->p, r->len) == 0)
-            return 0; /* it was kept, and its partition is there still */
+    h->copied = b->v->in_held;
+    h->stray = b->v->in_held && !drops_retained(b->book, b->reading, r);
+    if (b->v->in_held && !h->stray && is_copy(b, r))
+        return 0;
     h->bytes = malloc(r->len);
     if (!h->bytes)
         return ERR_NOMEM;
@@ -192,7 +208,7 @@ static int with_leaves(struct batch *b) {
     for (size_t i = 0; i < b->count; i++) {
         struct held_row *h = &b->rows[i];
         const uint32_t k = h->place.index;
-        h->right = k < b->leaf_count && memcmp(h->leaf, b->leaves[k], SHA_BYTES) == 0;
+        h->right = !h->stray && k < b->leaf_count && memcmp(h->leaf, b->leaves[k], SHA_BYTES) == 0;
         if (!h->right || !there[k]) {
             if (h->right)
                 there[k] = true;
@@ -207,7 +223,10 @@ static int with_leaves(struct batch *b) {
         const uint32_t k = h->place.index;
         if (h->right)
             continue;
-        if (k >= b->leaf_count) {
+        if (h->stray) {
+            rc = tell_extra(b, h, "it stands in the table of what holds keep, and the ledger has no "
+                                  "retention of its month");
+        } else if (k >= b->leaf_count) {
             rc = tell_extra(b, h, "its batch has no row with this index");
         } else if (there[k]) {
             rc = tell_extra(b, h, "the batch's own row with this index is there beside it");
@@ -267,9 +286,10 @@ static bool complete(const struct batch *b) {
     uint32_t have = 0;
     for (size_t i = 0; leaf && i < b->count; i++) {
         const uint32_t k = b->rows[i].place.index;
-        if (k < rows)
-            memcpy(leaf[k], b->rows[i].leaf, SHA_BYTES);
-        have += k < rows;
+        if (k >= rows || b->rows[i].stray)
+            continue;
+        memcpy(leaf[k], b->rows[i].leaf, SHA_BYTES);
+        have++;
     }
     if (leaf)
         tree_root_of((const uint8_t (*)[SHA_BYTES])leaf, rows, root);
@@ -293,7 +313,7 @@ static int count_exchanges(struct batch *b, bool all) {
 
 int examine_batch(struct verify *v, const struct book *book, size_t i) {
     const struct book_batch *x = &book->batches[i];
-    struct batch b = {.v = v, .sealer = x->sealer, .number = x->number};
+    struct batch b = {.v = v, .book = book, .sealer = x->sealer, .number = x->number};
     int rc = book_fields(book, i, &b.fields);
     if (!rc)
         rc = fetch(&b, true);
@@ -317,8 +337,8 @@ int examine_batch(struct verify *v, const struct book *book, size_t i) {
     return rc;
 }
 
-int examine_strange(struct verify *v, uint64_t sealer, uint64_t batch) {
-    struct batch b = {.v = v, .sealer = sealer, .number = batch};
+int examine_strange(struct verify *v, const struct book *book, uint64_t sealer, uint64_t batch) {
+    struct batch b = {.v = v, .book = book, .sealer = sealer, .number = batch};
     int rc = fetch(&b, false);
     for (size_t i = 0; !rc && i < b.count; i++)
         rc = tell_extra(&b, &b.rows[i], "the ledger has no such batch");

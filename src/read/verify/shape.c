@@ -94,6 +94,7 @@ static const struct shape_column findings[] = {
 };
 
 #define EPOCH_COLUMN 31
+#define TIME_COLUMN 2 /* of every table */
 #define SHAPE(table, id) {#table, table, sizeof table / sizeof table[0], id}
 static const struct shape shapes[SHAPE_TABLES + 1] = {
     [SHAPE_DATA_KEYS] = SHAPE(data_keys, 3),
@@ -183,6 +184,11 @@ const uint8_t *shape_column(const struct shape_row *r, size_t i, size_t *ret_len
 struct shape_place shape_place(const struct shape_row *r) {
     const uint8_t *p = r->p + r->len - SHAPE_PLACE_BYTES;
     return (struct shape_place){get_u64(p), get_u64(p + 8), get_u32(p + 16)};
+}
+
+uint64_t shape_time_us(const struct shape_row *r) {
+    size_t n;
+    return get_u64(shape_column(r, TIME_COLUMN, &n));
 }
 
 void shape_exchange(const struct shape_row *r, uint64_t *ret_epoch, uint64_t *ret_sequence) {

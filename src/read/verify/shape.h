@@ -55,6 +55,7 @@ struct shape_place {
     uint32_t index;
 };
 struct shape_place shape_place(const struct shape_row *r);
+uint64_t shape_time_us(const struct shape_row *r);
 /* The worker's epoch and number of an interaction. */
 void shape_exchange(const struct shape_row *r, uint64_t *ret_epoch, uint64_t *ret_sequence);
 /* The row's own id in printed order; zeros for a table that has none. */

@@ -209,7 +209,7 @@ static int examine_strange_ones(struct verify *v, const struct book *now) {
         else if (spool_list_find(&v->spool, s->sealer, s->batch))
             continue; /* the vault will note it */
         else if (v->examined++ < VERIFY_EXAMINED_MAX)
-            rc = examine_strange(v, s->sealer, s->batch);
+            rc = examine_strange(v, now, s->sealer, s->batch);
         else
             verify_say_at(v, VERIFY_ROW_ADDED, NULL, s->sealer, s->batch, VERIFY_NO_INDEX,
                           "there are rows of this batch, and the ledger has no such batch");
@@ -253,7 +253,7 @@ static int look_again(struct verify *v, const struct book *b) {
     return rc;
 }
 
-static int check_rows(struct verify *v, const struct book *b) {
+static int check_rows(struct verify *v, struct book *b) {
     uint64_t rows_missing = 0;
     bool again = false;
     int rc = tables_check(v);
@@ -261,6 +261,8 @@ static int check_rows(struct verify *v, const struct book *b) {
         rc = window_run(v, b);
     if (!rc)
         rc = spool_list_read(v, &v->spool);
+    if (!rc && (v->failing_count || v->drops.count)) /* a retention was noted before the first row went */
+        rc = book_refresh_drops(v, b);
     if (!rc)
         rc = examine_failing(v, b);
     if (!rc)

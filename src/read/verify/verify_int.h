@@ -70,6 +70,8 @@ struct book {
  * with. */
 int book_read(struct verify *v, struct book *b, bool tell);
 void book_done(struct book *b);
+/* The retentions of what the ledger has now, in the place of those of b. */
+int book_refresh_drops(struct verify *v, struct book *b);
 /* Index of the first batch that is not below. */
 size_t book_lower(const struct book *b, uint64_t sealer, uint64_t number);
 
@@ -119,6 +121,8 @@ int drops_missing(struct drops *d, const struct missing_row *r);
 /* NULL: no memory. */
 struct month_rows *drops_month(struct drops *d, int table, uint32_t month);
 uint32_t drops_month_of(uint64_t time_us);
+/* Does the ledger have a retention of the row's table and month? Only then may it stand in the held_ table. */
+bool drops_retained(const struct book *b, int table, const struct shape_row *r);
 /* Tells what is unlawfully missing; *ret_interactions gets how many interactions are missing at all, or
  * may be. */
 int drops_judge(struct verify *v, const struct book *b, uint64_t *ret_interactions);
@@ -158,7 +162,7 @@ int examine_batch(struct verify *v, const struct book *b, size_t i);
 int examine_copy(struct verify *v, int table, const struct shape_row *r,
                  const struct shape_place *own, struct shape_place *ret, bool *ret_found);
 /* The rows of a batch that the ledger does not have. */
-int examine_strange(struct verify *v, uint64_t sealer, uint64_t batch);
+int examine_strange(struct verify *v, const struct book *book, uint64_t sealer, uint64_t batch);
 
 /* Leaves of batches, from the store; believed only with the root. */
 struct leaves {

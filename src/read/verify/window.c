@@ -18,6 +18,7 @@
 #define WINDOW_ROWS (1u << 20)
 #define CONDITION 512
 #define STRANGE_MAX (1u << 20)
+#define COPIED 0x80 /* beside a row's table: it was in the held_ table as well, or only there */
 
 struct span { /* of a batch */
     size_t base;
@@ -87,15 +88,20 @@ static int on_row(void *arg, const struct shape_row *r) {
     }
     struct span *s = &w->spans[w->last - w->from];
     const size_t at = s->base + p.index;
+    const bool held = w->v->in_held;
     uint8_t leaf[SHA_BYTES];
     shape_leaf(leaf, w->reading, r->p, r->len);
-    if (p.index >= s->rows || w->table[at]) {
-        const bool copy = w->v->in_held && p.index < s->rows && !memcmp(leaf, w->leaf[at], SHA_BYTES);
-        s->bad = s->bad || !copy; /* it was kept, and its partition is there still */
+    if (p.index >= s->rows || (held && !drops_retained(w->b, w->reading, r))) {
+        s->bad = true;
+        return 0;
+    }
+    if (w->table[at]) { /* one copy may be: it was kept, and its partition is there still */
+        s->bad = s->bad || !held || (w->table[at] & COPIED) || memcmp(leaf, w->leaf[at], SHA_BYTES) != 0;
+        w->table[at] |= COPIED;
         return 0;
     }
     s->have++;
-    w->table[at] = (uint8_t)w->reading;
+    w->table[at] = (uint8_t)(w->reading | (held ? COPIED : 0));
     memcpy(w->leaf[at], leaf, SHA_BYTES);
     if (w->reading == SHAPE_INTERACTIONS)
         shape_exchange(r, &w->epoch[at], &w->sequence[at]);
@@ -106,7 +112,7 @@ static int on_row(void *arg, const struct shape_row *r) {
 
 static int count_exchanges(struct window *w, const struct span *s) {
     for (size_t at = s->base; at < s->base + s->rows; at++) {
-        if (w->table[at] != SHAPE_INTERACTIONS)
+        if ((w->table[at] & ~COPIED) != SHAPE_INTERACTIONS)
             continue;
         int rc = exchanges_add(&w->v->exchanges, w->epoch[at], w->sequence[at]);
         if (rc == ERR_EXISTS)
