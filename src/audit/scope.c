@@ -1,6 +1,6 @@
 /*
- * The scope file of scope.h. Read by the command line before anything is connected to; the program that
- * probes gets the pairs that come out of it and no other.
+ * The scope file of scope.h. Read by the command line before anything is connected to; the program
+ * that probes gets the pairs that come out of it and no other.
  */
 #include "audit/scope.h"
 
@@ -192,20 +192,23 @@ static int parse_terms(struct reading *r, char *terms, struct scope_line *l) {
     if (!take_word(&terms, l->owner, sizeof l->owner) ||
         !take_word(&terms, l->ticket, sizeof l->ticket) ||
         !take_word(&terms, l->until, sizeof l->until) || terms)
-        return wrong(r, ERR_SYNTAX, "after # stand owner, ticket and last day: # data team, SEC-12, 2027-01-31");
+        return wrong(r, ERR_SYNTAX,
+                     "after # stand owner, ticket and last day: # data team, SEC-12, 2027-01-31");
     const char *end = strptime(l->until, "%Y-%m-%d", &day);
     if (!end || *end)
         return wrong(r, ERR_SYNTAX, "\"%s\" is no day; write it as 2027-01-31", l->until);
     if (r->now >= timegm(&day) + 86400)
-        return wrong(r, ERR_DENIED, "its last day was %s; ask the owner (%s) for a new one", l->until,
-                     l->owner);
+        return wrong(r, ERR_DENIED, "its last day was %s; ask the owner (%s) for a new one",
+                     l->until, l->owner);
     return 0;
 }
 
 static int check_terms(struct reading *r, const struct scope_line *l, const struct ip *ip) {
     if (is_loopback(ip) || l->owner[0])
         return 0;
-    return wrong(r, ERR_SYNTAX, "%s is not loopback, so owner, ticket and last day must stand there: # data team, SEC-12, 2027-01-31",
+    return wrong(r, ERR_SYNTAX,
+                 "%s is not loopback, so owner, ticket and last day must stand there: # data team, "
+                 "SEC-12, 2027-01-31",
                  l->name);
 }
 
@@ -216,7 +219,7 @@ static int add_network(struct reading *r, const struct scope_line *l, struct ip 
         return wrong(r, ERR_DENIED, "%s is wider than /%u; list smaller networks", l->name, least);
     unsigned host = family_bits - bits;
     for (unsigned i = 0; i < host; i++) /* the network's own address comes first */
-        ip.b[15 - i / 8] &= (uint8_t)~(1u << (i % 8));
+        ip.b[15 - i / 8] &= (uint8_t) ~(1u << (i % 8));
     int rc = check_terms(r, l, &ip);
     for (uint64_t n = 0; !rc && n < (1ull << host); n++) {
         /* neither the network's address nor the broadcast address is a host */
@@ -317,8 +320,7 @@ static int read_line(struct reading *r, char *line, bool exclusions, uint16_t *p
     if (out)
         return exclude(r, &ip, bits, family, ports, count);
 
-    struct scope_line *lines =
-        realloc(r->scope->lines, (r->scope->line_count + 1) * sizeof *lines);
+    struct scope_line *lines = realloc(r->scope->lines, (r->scope->line_count + 1) * sizeof *lines);
     if (!lines)
         return wrong(r, ERR_NOMEM, "out of memory");
     r->scope->lines = lines;
@@ -328,7 +330,8 @@ static int read_line(struct reading *r, char *line, bool exclusions, uint16_t *p
     rc = parse_terms(r, terms, l);
     if (rc)
         return rc;
-    return numeric ? add_network(r, l, ip, bits, family, ports, count) : add_name(r, l, ports, count);
+    return numeric ? add_network(r, l, ip, bits, family, ports, count)
+                   : add_name(r, l, ports, count);
 }
 
 /* Exclusions count wherever they stand, so they are read first. */
@@ -364,7 +367,8 @@ static void once_each(struct scope *s) {
 int scope_read(struct scope *ret, const char *text, size_t len, time_t now, size_t targets_max,
                scope_resolver *resolve, char why[static SCOPE_WHY]) {
     *ret = (struct scope){0};
-    struct reading r = {.scope = ret, .resolve = resolve, .now = now, .targets_max = targets_max, .why = why};
+    struct reading r = {
+        .scope = ret, .resolve = resolve, .now = now, .targets_max = targets_max, .why = why};
     why[0] = 0;
     if (len > SCOPE_FILE_MAX || memchr(text, 0, len)) {
         snprintf(why, SCOPE_WHY, "this is no scope file");
@@ -378,7 +382,8 @@ int scope_read(struct scope *ret, const char *text, size_t len, time_t now, size
     if (!rc)
         rc = read_lines(&r, whole, false, ports);
     if (!rc && !ret->target_count) {
-        snprintf(why, SCOPE_WHY, "there is nothing in it to probe; write lines such as: 127.0.0.1 8123, 9000");
+        snprintf(why, SCOPE_WHY,
+                 "there is nothing in it to probe; write lines such as: 127.0.0.1 8123, 9000");
         rc = ERR_SYNTAX;
     }
     free(ports);

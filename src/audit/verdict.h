@@ -5,8 +5,9 @@
  *
  * Verdict: what a stranger gets at a port. Grade: what was proved readable, whatever the product:
  *   A not reachable            B reachable, asks for a credential
- *   C a version, metrics or another trait shows        D names (databases, tables, models) are readable
- *   E rows are readable        F secrets lie in them, or writing, execution or files are within reach
+ *   C a version, metrics or another trait shows        D names (databases, tables, models) are
+ * readable E rows are readable        F secrets lie in them, or writing, execution or files are
+ * within reach
  */
 
 #define AUDIT_VERDICTS(X)                                                                          \

@@ -1,6 +1,7 @@
 /*
- * The connections of conn.h: one non-blocking socket with poll, OpenSSL on top where asked for. Whose
- * certificate it is does not matter here (an open door is open under any name), so none is verified.
+ * The connections of conn.h: one non-blocking socket with poll, OpenSSL on top where asked for.
+ * Whose certificate it is does not matter here (an open door is open under any name), so none is
+ * verified.
  */
 #include "audit/probe/conn.h"
 
@@ -166,7 +167,8 @@ enum conn_result conn_open(const struct conn_rules *rules, const struct conn_pai
     *c = (struct conn){.fd = -1,
                        .left = CONN_BYTES_MAX,
                        .timeout_ms = rules->timeout_ms,
-                       .deadline_ns = clock_mono_ns() + LIFE_FACTOR * 1000000ull * rules->timeout_ms};
+                       .deadline_ns =
+                           clock_mono_ns() + LIFE_FACTOR * 1000000ull * rules->timeout_ms};
     enum conn_result r = connect_to(c, pair);
     if (r == CONN_OK && tls && !conn_start_tls(c))
         r = CONN_NO_TLS;

@@ -1,8 +1,9 @@
 #ifndef AUDIT_PROBE_CONN_H
 #define AUDIT_PROBE_CONN_H
 /*
- * Connections of the prober: to pairs of the scope only, at the rate that was set, each with a deadline
- * and a ceiling of bytes. conn_open is the one function of Safehouse's audit that calls connect(2).
+ * Connections of the prober: to pairs of the scope only, at the rate that was set, each with a
+ * deadline and a ceiling of bytes. conn_open is the one function of Safehouse's audit that calls
+ * connect(2).
  *
  * Blocking, one at a time: a prober process works on one target. Whatever the other side does, a
  * connection ends at its deadline or after CONN_BYTES_MAX bytes.
@@ -23,9 +24,9 @@ struct conn_pair {
 struct conn_rules {
     const struct conn_pair *pairs; /* the scope; sorted by nothing, compared one by one */
     size_t pair_count;
-    unsigned timeout_ms;           /* of connecting, and of each silence */
-    uint64_t interval_ns;          /* between two connections of the whole run */
-    _Atomic uint64_t *next_ns;     /* when the next one may begin (CLOCK_MONOTONIC) */
+    unsigned timeout_ms;       /* of connecting, and of each silence */
+    uint64_t interval_ns;      /* between two connections of the whole run */
+    _Atomic uint64_t *next_ns; /* when the next one may begin (CLOCK_MONOTONIC) */
     void (*noted)(void *arg, const struct conn_pair *pair, const char *probe, bool tls);
     void *arg; /* `noted` is told of each connection before it is tried */
 };
@@ -43,7 +44,8 @@ struct conn;
 /* `probe`: what for, a word of this source. *ret is NULL unless CONN_OK. */
 enum conn_result conn_open(const struct conn_rules *rules, const struct conn_pair *pair, bool tls,
                            const char *probe, struct conn **ret);
-/* TLS on a connection that is open in the clear. False: the handshake failed, only conn_close is left. */
+/* TLS on a connection that is open in the clear. False: the handshake failed, only conn_close is
+ * left. */
 bool conn_start_tls(struct conn *c);
 /* False when not all could be sent. */
 bool conn_send(struct conn *c, const void *p, size_t len);

@@ -14,10 +14,13 @@
 /* ---- PostgreSQL, protocol 3.0 ---- */
 
 static const char pg_ssl[] = "\x00\x00\x00\x08\x04\xd2\x16\x2f";
-static const char pg_startup[] = "\x00\x00\x00\x40\x00\x03\x00\x00user\0postgres\0database\0postgres\0application_name\0audit\0";
+static const char pg_startup[] =
+    "\x00\x00\x00\x40\x00\x03\x00\x00user\0postgres\0database\0postgres\0application_name\0audit\0";
 /* simple queries: names of databases, and what the user may do */
-static const char pg_names[] = "Q\x00\x00\x00\x2f" "SELECT count(*) FROM pg_database WHERE 1=1";
-static const char pg_super[] = "Q\x00\x00\x00\x16" "SHOW is_superuser";
+static const char pg_names[] = "Q\x00\x00\x00\x2f"
+                               "SELECT count(*) FROM pg_database WHERE 1=1";
+static const char pg_super[] = "Q\x00\x00\x00\x16"
+                               "SHOW is_superuser";
 
 static bool pg_is(struct probe *p, const struct look *l) {
     uint8_t a[64];
@@ -41,7 +44,8 @@ static char pg_message(struct conn *c, uint8_t *body, size_t size, size_t *ret_l
     if (conn_receive_all(c, body, take, WAIT_MS) < take)
         return 0;
     for (uint8_t rest[256]; take < len;) {
-        size_t n = conn_receive(c, rest, len - take < sizeof rest ? len - take : sizeof rest, WAIT_MS);
+        size_t n =
+            conn_receive(c, rest, len - take < sizeof rest ? len - take : sizeof rest, WAIT_MS);
         if (!n)
             return 0;
         take += n;
@@ -77,9 +81,12 @@ static void pg_signed_in(struct probe *p, struct conn *c) {
             probe_version(p, b + 15, strnlen((char *)b + 15, n - 15));
     }
     if (pg_value(c, pg_names, sizeof pg_names, value, sizeof value))
-        probe_say(p, AUDIT_OPEN, 'E', "user postgres signs in without a password and reads %s databases", value);
+        probe_say(p, AUDIT_OPEN, 'E',
+                  "user postgres signs in without a password and reads %s databases", value);
     if (pg_value(c, pg_super, sizeof pg_super, value, sizeof value) && strcmp(value, "on") == 0)
-        probe_say(p, AUDIT_OPEN, 'F', "user postgres signs in without a password and is superuser: it may write, read files and run programs");
+        probe_say(p, AUDIT_OPEN, 'F',
+                  "user postgres signs in without a password and is superuser: it may write, read "
+                  "files and run programs");
     conn_send(c, "X\x00\x00\x00\x04", 5);
 }
 
@@ -118,7 +125,8 @@ static void pg_prove(struct probe *p) {
     if (p->result->verdict != AUDIT_OPEN)
         pg_sign_in(p, true);
     if (p->result->verdict == AUDIT_UNKNOWN)
-        probe_say(p, AUDIT_UNKNOWN, 'C', "it speaks PostgreSQL, and answers the sign-in with something else");
+        probe_say(p, AUDIT_UNKNOWN, 'C',
+                  "it speaks PostgreSQL, and answers the sign-in with something else");
 }
 
 static const uint16_t pg_ports[] = {5432, 9005, 0};
@@ -130,7 +138,8 @@ const struct service service_postgresql = {"postgresql", pg_ports, pg_is, pg_pro
 #define MYSQL_CAPABILITIES 0x0008a205u
 
 static bool mysql_is(struct probe *p, const struct look *l) {
-    /* length 3, sequence 0, protocol 10, version\0; or an error that names the host as not allowed */
+    /* length 3, sequence 0, protocol 10, version\0; or an error that names the host as not allowed
+     */
     if (l->banner_len < 8 || l->banner[3] != 0)
         return false;
     if (l->banner[4] == 0xff)
@@ -191,7 +200,8 @@ static void mysql_names(struct probe *p, struct conn *c, const char *who) {
         rows += ends == 1 && b[0] != 0xfe;
     }
     if (rows)
-        probe_say(p, AUDIT_OPEN, 'E', "%s signs in without a password and reads %u databases", who, rows);
+        probe_say(p, AUDIT_OPEN, 'E', "%s signs in without a password and reads %u databases", who,
+                  rows);
 }
 
 /* True when the server was clear about this user. A connection is never dropped in the middle of a
@@ -218,7 +228,9 @@ static bool mysql_sign_in(struct probe *p, const char *user, const char *who) {
             probe_say(p, AUDIT_OPEN, 'D', "%s signs in without a password", who);
             mysql_names(p, c, who);
             if (strcmp(user, "root") == 0)
-                probe_say(p, AUDIT_OPEN, 'F', "root signs in without a password: it may write, and read and write files");
+                probe_say(
+                    p, AUDIT_OPEN, 'F',
+                    "root signs in without a password: it may write, and read and write files");
         } else if (n && b[0] == 0xff) {
             clear = true;
             probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password");
@@ -235,7 +247,8 @@ static void mysql_prove(struct probe *p) {
         return;
     }
     if (!mysql_sign_in(p, "root", "root"))
-        probe_say(p, AUDIT_UNKNOWN, 'C', "it speaks MySQL, and answers the sign-in with something else");
+        probe_say(p, AUDIT_UNKNOWN, 'C',
+                  "it speaks MySQL, and answers the sign-in with something else");
     else if (p->result->verdict == AUDIT_AUTH_REQUIRED)
         mysql_sign_in(p, "", "the anonymous user");
     if (p->result->verdict == AUDIT_AUTH_REQUIRED && p->pair.port == 9004)
@@ -249,15 +262,28 @@ const struct service service_mysql = {"mysql", mysql_ports, mysql_is, mysql_prov
 
 #define MONGO_HEAD 21 /* header 16, flags 4, section kind 1 */
 
-/* {hello: 1, $db: "admin"}, {getLog: "startupWarnings", ...}, {listDatabases: 1, nameOnly: true, ...} */
-static const char mongo_hello[] = "\x34\0\0\0\1\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0" "\x1f\0\0\0" "\x10hello\0\1\0\0\0" "\x02$db\0\6\0\0\0admin\0\0";
-static const char mongo_log[] = "\x45\0\0\0\1\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0" "\x30\0\0\0" "\x02getLog\0\x10\0\0\0startupWarnings\0" "\x02$db\0\6\0\0\0admin\0\0";
-static const char mongo_names[] = "\x47\0\0\0\2\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0" "\x32\0\0\0" "\x10listDatabases\0\1\0\0\0" "\x08nameOnly\0\1" "\x02$db\0\6\0\0\0admin\0\0";
+/* {hello: 1, $db: "admin"}, {getLog: "startupWarnings", ...}, {listDatabases: 1, nameOnly: true,
+ * ...} */
+static const char mongo_hello[] = "\x34\0\0\0\1\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0"
+                                  "\x1f\0\0\0"
+                                  "\x10hello\0\1\0\0\0"
+                                  "\x02$db\0\6\0\0\0admin\0\0";
+static const char mongo_log[] = "\x45\0\0\0\1\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0"
+                                "\x30\0\0\0"
+                                "\x02getLog\0\x10\0\0\0startupWarnings\0"
+                                "\x02$db\0\6\0\0\0admin\0\0";
+static const char mongo_names[] = "\x47\0\0\0\2\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0"
+                                  "\x32\0\0\0"
+                                  "\x10listDatabases\0\1\0\0\0"
+                                  "\x08nameOnly\0\1"
+                                  "\x02$db\0\6\0\0\0admin\0\0";
 
 /* The reply must answer this very request, or the server only sends everything back. */
-static size_t mongo_ask(struct probe *p, const char *id, const char *request, size_t len, uint8_t *a, size_t size) {
+static size_t mongo_ask(struct probe *p, const char *id, const char *request, size_t len,
+                        uint8_t *a, size_t size) {
     size_t n = probe_talk(p, id, request, len, a, size);
-    bool reply = n > MONGO_HEAD && get_u32(a + 12) == 2013 && get_u32(a + 8) == get_u32((const uint8_t *)request + 4);
+    bool reply = n > MONGO_HEAD && get_u32(a + 12) == 2013 &&
+                 get_u32(a + 8) == get_u32((const uint8_t *)request + 4);
     return reply ? n : 0;
 }
 
@@ -268,9 +294,13 @@ static bool mongo_is(struct probe *p, const struct look *l) {
     return mongo_ask(p, "mongodb-hello", mongo_hello, sizeof mongo_hello - 1, a, sizeof a) > 0;
 }
 
-/* "databases": an array with something in it. BSON: type 4, name, length; an empty array has 5 bytes. */
+/* "databases": an array with something in it. BSON: type 4, name, length; an empty array has 5
+ * bytes. */
 static bool mongo_has_names(const uint8_t *a, size_t n) {
-    const uint8_t *at = memmem(a, n, "\x04" "databases\0", 11);
+    const uint8_t *at = memmem(a, n,
+                               "\x04"
+                               "databases\0",
+                               11);
     return at && (size_t)(at - a) + 15 <= n && get_u32(at + 11) > 5;
 }
 
@@ -278,14 +308,17 @@ static void mongo_prove(struct probe *p) {
     uint8_t a[16384];
     size_t n = mongo_ask(p, "mongodb-log", mongo_log, sizeof mongo_log - 1, a, sizeof a);
     if (n && memmem(a, n, "totalLinesWritten", 17))
-        probe_say(p, AUDIT_OPEN, 'F', "commands work without signing in: a stranger reads and writes every database");
+        probe_say(p, AUDIT_OPEN, 'F',
+                  "commands work without signing in: a stranger reads and writes every database");
     n = mongo_ask(p, "mongodb-names", mongo_names, sizeof mongo_names - 1, a, sizeof a);
     if (n && mongo_has_names(a, n))
         probe_say(p, AUDIT_OPEN, 'E', "databases are listed without signing in");
-    else if (n) /* Unauthorized, or ok with an empty list: what a locked server says to a stranger */
+    else if (n) /* Unauthorized, or ok with an empty list: what a locked server says to a stranger
+                 */
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it lists nothing to strangers");
     else
-        probe_say(p, AUDIT_UNKNOWN, 'C', "it speaks MongoDB's protocol, and answers a command with something else");
+        probe_say(p, AUDIT_UNKNOWN, 'C',
+                  "it speaks MongoDB's protocol, and answers a command with something else");
 }
 
 static const uint16_t mongo_ports[] = {27017, 27018, 27019, 0};

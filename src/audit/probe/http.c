@@ -1,4 +1,5 @@
-/* The HTTP client of http.h. The whole answer is read first, within the ceilings, and parsed then. */
+/* The HTTP client of http.h. The whole answer is read first, within the ceilings, and parsed then.
+ */
 #include "audit/probe/http.h"
 
 #include <ctype.h>
@@ -125,7 +126,8 @@ bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_re
                      q->method, q->path, six ? "[" : "", pair->address, six ? "]" : "",
                      (unsigned)pair->port, q->headers ? q->headers : "");
     if (q->body && n > 0 && n < REQUEST_MAX)
-        n += snprintf(text + n, sizeof text - (size_t)n, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+        n += snprintf(text + n, sizeof text - (size_t)n,
+                      "Content-Type: %s\r\nContent-Length: %zu\r\n",
                       q->type ? q->type : "application/json", strlen(q->body));
     if (n > 0 && n < REQUEST_MAX)
         n += snprintf(text + n, sizeof text - (size_t)n, "\r\n%s", q->body ? q->body : "");

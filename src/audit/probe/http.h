@@ -1,8 +1,8 @@
 #ifndef AUDIT_PROBE_HTTP_H
 #define AUDIT_PROBE_HTTP_H
 /*
- * A small HTTP/1.1 client (RFC 9112) for hostile servers: one request a connection, no redirects, no
- * compression, ceilings on headers and body; what is beyond them is not read.
+ * A small HTTP/1.1 client (RFC 9112) for hostile servers: one request a connection, no redirects,
+ * no compression, ceilings on headers and body; what is beyond them is not read.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,12 +22,12 @@ struct http_answer {
 
 struct http_request {
     const char *method, *path;
-    const char *headers; /* more of them, each with its CRLF; NULL: none */
+    const char *headers;     /* more of them, each with its CRLF; NULL: none */
     const char *body, *type; /* NULL: none */
 };
 
-/* Sends a request on an open connection and reads the answer. False: nothing came. What came that is no
- * HTTP stands in `head`, with status 0. */
+/* Sends a request on an open connection and reads the answer. False: nothing came. What came that
+ * is no HTTP stands in `head`, with status 0. */
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
               struct http_answer *ret);
 /* Copies a header's value; false (and "") when there is none. */

@@ -90,9 +90,9 @@ void sampler_done(struct sampler *s) {
 
 /* "Worse" means that a stranger gets more. */
 static int badness(enum audit_verdict v) {
-    static const int order[] = {[AUDIT_UNKNOWN] = 0,       [AUDIT_CLOSED] = 1, [AUDIT_FILTERED] = 1,
-                                [AUDIT_AUTH_REQUIRED] = 2, [AUDIT_OPEN_LIMITED] = 3,
-                                [AUDIT_OPEN] = 4};
+    static const int order[] = {
+        [AUDIT_UNKNOWN] = 0,       [AUDIT_CLOSED] = 1,       [AUDIT_FILTERED] = 1,
+        [AUDIT_AUTH_REQUIRED] = 2, [AUDIT_OPEN_LIMITED] = 3, [AUDIT_OPEN] = 4};
     return order[v];
 }
 

@@ -3,11 +3,11 @@
 /*
  * What probes are made of, and what they find out about one pair of address and port.
  *
- * A service has a *fingerprint* (what is it? proves nothing: liveness pages answer on locked servers
- * too) and a *proof* (can a stranger read something?). Requests are constants of this source that only
- * read; a proof is a typed answer, or a number that was not in the request, so that a server which
- * sends everything back proves nothing. No password is ever tried; signing in without one is what a
- * stranger would do, and is left out by --no-sign-in.
+ * A service has a *fingerprint* (what is it? proves nothing: liveness pages answer on locked
+ * servers too) and a *proof* (can a stranger read something?). Requests are constants of this
+ * source that only read; a proof is a typed answer, or a number that was not in the request, so
+ * that a server which sends everything back proves nothing. No password is ever tried; signing in
+ * without one is what a stranger would do, and is left out by --no-sign-in.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,8 +43,8 @@ struct probe_result {
     size_t note_count;
 };
 
-/* The detector, made when the first sample of rows needs it: compiling its rules takes longer than most
- * probes. Of one process; sampler_done frees it. */
+/* The detector, made when the first sample of rows needs it: compiling its rules takes longer than
+ * most probes. Of one process; sampler_done frees it. */
 struct sampler {
     bool wanted;
     struct detect *detect;
@@ -59,7 +59,7 @@ struct probe {
     bool sign_in; /* signing in without a password is allowed */
     bool tls;     /* how the service was reached */
     struct sampler *sampler;
-    size_t way; /* of asking ClickHouse (clickhouse.c) */
+    size_t way;               /* of asking ClickHouse (clickhouse.c) */
     struct http_answer *http; /* scratch; the last answer */
     struct http_answer *root; /* what GET / gave at the first look; status 0: no HTTP */
     struct probe_result *result;
@@ -67,8 +67,9 @@ struct probe {
 
 /* ---- asking ---- */
 
-/* One connection: sends, and receives until `size` bytes, the end, or 400 ms of silence after something
- * came. Returns how many bytes; 0 also when it could not connect. Remembers both as evidence. */
+/* One connection: sends, and receives until `size` bytes, the end, or 400 ms of silence after
+ * something came. Returns how many bytes; 0 also when it could not connect. Remembers both as
+ * evidence. */
 size_t probe_talk(struct probe *p, const char *id, const void *request, size_t len, void *answer,
                   size_t size);
 /* The same over HTTP; p->http has the answer. False: none came. */
@@ -97,14 +98,14 @@ void probe_clean(char *out, size_t size, const void *text, size_t len);
 struct look {
     const uint8_t *banner; /* what the server sends by itself */
     size_t banner_len;
-    bool http;             /* GET / gave an HTTP answer, which is in p->root */
-    const uint8_t *odd;    /* what it gave instead */
+    bool http;          /* GET / gave an HTTP answer, which is in p->root */
+    const uint8_t *odd; /* what it gave instead */
     size_t odd_len;
 };
 
 /*
- * A service: `recognise` says whether this is it, from the look and by a fingerprint of its own, and
- * fills service and version; `prove` finds out what a stranger gets.
+ * A service: `recognise` says whether this is it, from the look and by a fingerprint of its own,
+ * and fills service and version; `prove` finds out what a stranger gets.
  */
 struct service {
     const char *name;
@@ -121,9 +122,11 @@ extern const struct service service_clickhouse_native, service_redis, service_mo
 void probe_target(struct probe *p);
 /* HTTP services, by a table; false: none of them is it. */
 bool probe_http_services(struct probe *p);
-/* ClickHouse over HTTP, with its hardening checks where strangers may ask; false: it is something else. */
+/* ClickHouse over HTTP, with its hardening checks where strangers may ask; false: it is something
+ * else. */
 bool probe_clickhouse_http(struct probe *p);
-/* Whose web server is it, and whom does one write to? security.txt (RFC 9116) at a port with HTTP. */
+/* Whose web server is it, and whom does one write to? security.txt (RFC 9116) at a port with HTTP.
+ */
 void probe_security_txt(struct probe *p);
 
 #endif

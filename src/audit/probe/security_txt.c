@@ -1,6 +1,7 @@
 /*
- * Whom does somebody write to who finds a door open? /.well-known/security.txt (RFC 9116): the fields
- * Contact (one at least, a URI) and Expires (exactly one, RFC 3339, not passed) must be there.
+ * Whom does somebody write to who finds a door open? /.well-known/security.txt (RFC 9116): the
+ * fields Contact (one at least, a URI) and Expires (exactly one, RFC 3339, not passed) must be
+ * there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static unsigned field(const char *text, const char *name, char *value, size_t si
 }
 
 void probe_security_txt(struct probe *p) {
-    struct probe_result kept = *p->result; /* how a page is answered is no evidence of the service */
+    struct probe_result kept =
+        *p->result; /* how a page is answered is no evidence of the service */
     char contact[128] = "", expires[64] = "";
     struct tm day = {0};
     bool there = probe_get(p, "security-txt", PATH) && p->http->status == 200;
@@ -41,7 +43,10 @@ void probe_security_txt(struct probe *p) {
         return;
     }
     if (ends != 1 || !strptime(expires, "%Y-%m-%dT%H:%M:%S", &day))
-        probe_note(p, "security-txt", "low", "security.txt has no valid Expires", "add one line: Expires: 2027-01-31T00:00:00Z", expires, strlen(expires));
+        probe_note(p, "security-txt", "low", "security.txt has no valid Expires",
+                   "add one line: Expires: 2027-01-31T00:00:00Z", expires, strlen(expires));
     else if (timegm(&day) < time(NULL))
-        probe_note(p, "security-txt", "medium", "security.txt has expired, so nobody may rely on it", "renew its Expires", expires, strlen(expires));
+        probe_note(p, "security-txt", "medium",
+                   "security.txt has expired, so nobody may rely on it", "renew its Expires",
+                   expires, strlen(expires));
 }

@@ -1,6 +1,6 @@
 /*
- * One pair of address and port, from nothing to a verdict: is anybody there, in clear or under TLS, who
- * speaks first, what does GET / give, which service is it, what does a stranger get.
+ * One pair of address and port, from nothing to a verdict: is anybody there, in clear or under TLS,
+ * who speaks first, what does GET / give, which service is it, what does a stranger get.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,12 +10,21 @@
 #define BANNER_MS 300
 #define BANNER_MAX 1024
 
-/* Those that the server greets come first, they cost no connection; then those whose servers answer, if
- * with an error, whatever a line says, and at the end those that only wait for more. */
+/* Those that the server greets come first, they cost no connection; then those whose servers
+ * answer, if with an error, whatever a line says, and at the end those that only wait for more. */
 static const struct service *const services[] = {
-    &service_nats,    &service_mysql,     &service_redis,             &service_memcached,
-    &service_amqp,    &service_postgresql, &service_clickhouse_native, &service_mongodb,
-    &service_cassandra, &service_mqtt,    &service_zookeeper,         &service_kafka,
+    &service_nats,
+    &service_mysql,
+    &service_redis,
+    &service_memcached,
+    &service_amqp,
+    &service_postgresql,
+    &service_clickhouse_native,
+    &service_mongodb,
+    &service_cassandra,
+    &service_mqtt,
+    &service_zookeeper,
+    &service_kafka,
 };
 #define SERVICES (sizeof services / sizeof services[0])
 
@@ -45,7 +54,8 @@ static void say_unreachable(struct probe *p, enum conn_result r) {
 static bool wants_tls(const struct probe *p, const struct look *l) {
     if (!l->http)
         return l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3;
-    return p->root->status == 400 && (strstr(p->root->body, "HTTPS") || strstr(p->root->body, "https"));
+    return p->root->status == 400 &&
+           (strstr(p->root->body, "HTTPS") || strstr(p->root->body, "https"));
 }
 
 /* One connection: what the server says by itself, and then what it says to GET /. */
@@ -75,7 +85,8 @@ static void take(struct probe *p, const struct service *s) {
     s->prove(p);
 }
 
-/* Services of this port first: their own words mean most there, and the fewest connections are made. */
+/* Services of this port first: their own words mean most there, and the fewest connections are
+ * made. */
 static bool other_services(struct probe *p, const struct look *l) {
     for (int usual = 1; usual >= 0; usual--) {
         for (size_t i = 0; i < SERVICES; i++) {
@@ -90,18 +101,21 @@ static bool other_services(struct probe *p, const struct look *l) {
 
 static void say_unknown(struct probe *p, const struct look *l) {
     if (l->http)
-        probe_say(p, AUDIT_UNKNOWN, 'C', "a web server of no kind that is known (status %d)", p->root->status);
+        probe_say(p, AUDIT_UNKNOWN, 'C', "a web server of no kind that is known (status %d)",
+                  p->root->status);
     else if (l->banner_len)
         probe_say(p, AUDIT_UNKNOWN, 'C', "a service of no kind that is known, which speaks first");
     else
-        probe_say(p, AUDIT_UNKNOWN, 'B', "it accepts connections, and answers nothing that is known");
+        probe_say(p, AUDIT_UNKNOWN, 'B',
+                  "it accepts connections, and answers nothing that is known");
 }
 
 void probe_target(struct probe *p) {
     struct look l;
     uint8_t banner[BANNER_MAX];
     struct probe_result *r = p->result;
-    *r = (struct probe_result){.verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
+    *r = (struct probe_result){
+        .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
     p->tls = listed(tls_ports, p->pair.port);
     enum conn_result found = look(p, &l, banner);
     if (found == CONN_NO_TLS || (found == CONN_OK && !p->tls && wants_tls(p, &l))) {

@@ -65,7 +65,8 @@ static void redis_prove(struct probe *p) {
         return;
     }
     if (begins(a, n, "-NOPERM")) {
-        probe_say(p, AUDIT_OPEN_LIMITED, 'C', "strangers may use some commands (INFO is refused to them)");
+        probe_say(p, AUDIT_OPEN_LIMITED, 'C',
+                  "strangers may use some commands (INFO is refused to them)");
         talk_text(p, "redis-dbsize", REDIS_SIZE, a, sizeof a, &n);
         if (begins(a, n, ":") && strtoull(a + 1, NULL, 10) > 0)
             probe_say(p, AUDIT_OPEN_LIMITED, 'D', "strangers may use some commands; it holds keys");
@@ -123,13 +124,15 @@ static void memcached_prove(struct probe *p) {
     if (items && strtoull(items + 16, NULL, 10) > 0)
         probe_say(p, AUDIT_OPEN, 'E', "%llu items are readable without a password",
                   strtoull(items + 16, NULL, 10));
-    probe_note(p, "memcached-write", "high", "Anyone may overwrite and flush the cache",
-               "start memcached with -S (SASL) or -Y, and bind it with -l to the addresses that need it",
-               NULL, 0);
+    probe_note(
+        p, "memcached-write", "high", "Anyone may overwrite and flush the cache",
+        "start memcached with -S (SASL) or -Y, and bind it with -l to the addresses that need it",
+        NULL, 0);
 }
 
 static const uint16_t memcached_ports[] = {11211, 0};
-const struct service service_memcached = {"memcached", memcached_ports, memcached_is, memcached_prove};
+const struct service service_memcached = {"memcached", memcached_ports, memcached_is,
+                                          memcached_prove};
 
 /* ---- ZooKeeper, ClickHouse Keeper ---- */
 
@@ -150,9 +153,10 @@ static bool zookeeper_is(struct probe *p, const struct look *l) {
 /* Servers since 3.5 answer only listed words; sessions need no credential by default, whatever they
  * answer, so a session is what is asked for. */
 static void zookeeper_prove(struct probe *p) {
-    /* ConnectRequest: length, protocol 0, last zxid 0, time-out 4000 ms, session 0, 16 bytes password */
-    static const uint8_t connect_request[49] = {[3] = 44 + 1, [4 + 4 + 8 + 2] = 0x0f, [4 + 4 + 8 + 3] = 0xa0,
-                                                [4 + 4 + 8 + 4 + 8 + 3] = 16};
+    /* ConnectRequest: length, protocol 0, last zxid 0, time-out 4000 ms, session 0, 16 bytes
+     * password */
+    static const uint8_t connect_request[49] = {
+        [3] = 44 + 1, [4 + 4 + 8 + 2] = 0x0f, [4 + 4 + 8 + 3] = 0xa0, [4 + 4 + 8 + 4 + 8 + 3] = 16};
     char a[4096];
     size_t n;
     size_t got = probe_talk(p, "zookeeper-session", connect_request, sizeof connect_request, a, 41);
@@ -162,7 +166,9 @@ static void zookeeper_prove(struct probe *p) {
     talk_text(p, "zookeeper-srvr", "srvr", a, sizeof a, &n);
     const char *nodes = find(a, n, "Node count: ");
     if (session)
-        probe_say(p, AUDIT_OPEN, 'D', "a stranger gets a session, and reads every node that is not protected on its own");
+        probe_say(
+            p, AUDIT_OPEN, 'D',
+            "a stranger gets a session, and reads every node that is not protected on its own");
     else if (nodes)
         probe_say(p, AUDIT_OPEN_LIMITED, 'C', "it tells its state, and gives strangers no session");
     else
@@ -170,7 +176,8 @@ static void zookeeper_prove(struct probe *p) {
 }
 
 static const uint16_t zookeeper_ports[] = {2181, 9181, 0};
-const struct service service_zookeeper = {"zookeeper", zookeeper_ports, zookeeper_is, zookeeper_prove};
+const struct service service_zookeeper = {"zookeeper", zookeeper_ports, zookeeper_is,
+                                          zookeeper_prove};
 
 /* ---- NATS: the server speaks first ---- */
 
@@ -182,14 +189,17 @@ static bool nats_is(struct probe *p, const struct look *l) {
 }
 
 static void nats_prove(struct probe *p) {
-    static const char connect[] = "CONNECT {\"verbose\":true,\"pedantic\":false,\"name\":\"audit\",\"lang\":\"c\",\"version\":\"1\",\"protocol\":1}\r\nPING\r\n";
+    static const char connect[] = "CONNECT "
+                                  "{\"verbose\":true,\"pedantic\":false,\"name\":\"audit\","
+                                  "\"lang\":\"c\",\"version\":\"1\",\"protocol\":1}\r\nPING\r\n";
     char a[ANSWER_MAX];
     size_t n;
     talk_text(p, "nats-connect", connect, a, sizeof a, &n);
     if (find(a, n, "-ERR 'Authorization") || find(a, n, "-ERR 'authorization"))
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a credential");
     else if (find(a, n, "+OK") && find(a, n, "PONG"))
-        probe_say(p, AUDIT_OPEN, 'D', "a stranger may subscribe to every subject and publish to it");
+        probe_say(p, AUDIT_OPEN, 'D',
+                  "a stranger may subscribe to every subject and publish to it");
     else if (find(a, n, "\"auth_required\":true") || find(a, n, "\"tls_required\":true"))
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a credential, or for TLS");
     else
@@ -201,7 +211,8 @@ const struct service service_nats = {"nats", nats_ports, nats_is, nats_prove};
 
 /* ---- MQTT 3.1.1 ---- */
 
-static const uint8_t mqtt_connect[] = {0x10, 0x11, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 10, 0, 5, 'a', 'u', 'd', 'i', 't'};
+static const uint8_t mqtt_connect[] = {0x10, 0x11, 0, 4, 'M', 'Q', 'T', 'T', 4,  2,
+                                       0,    10,   0, 5, 'a', 'u', 'd', 'i', 't'};
 
 static bool mqtt_is(struct probe *p, const struct look *l) {
     uint8_t a[64];
@@ -229,7 +240,8 @@ static const uint8_t amqp_header[] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
 static size_t amqp_start(struct probe *p, uint8_t *a, size_t size) {
     size_t n = probe_talk(p, "amqp-header", amqp_header, sizeof amqp_header, a, size);
     /* method frame on channel 0, class 10, method 10 */
-    return n > 12 && a[0] == 1 && a[1] == 0 && a[2] == 0 && !memcmp(a + 7, "\0\x0a\0\x0a", 4) ? n : 0;
+    return n > 12 && a[0] == 1 && a[1] == 0 && a[2] == 0 && !memcmp(a + 7, "\0\x0a\0\x0a", 4) ? n
+                                                                                              : 0;
 }
 
 static bool amqp_is(struct probe *p, const struct look *l) {
@@ -252,9 +264,11 @@ static void amqp_prove(struct probe *p) {
     uint8_t a[4096];
     size_t n = amqp_start(p, a, sizeof a);
     if (find(a, n, "ANONYMOUS"))
-        probe_say(p, AUDIT_OPEN, 'D', "it offers ANONYMOUS: a stranger may sign in without a password");
+        probe_say(p, AUDIT_OPEN, 'D',
+                  "it offers ANONYMOUS: a stranger may sign in without a password");
     else
-        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a user and a password (none was tried)");
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B',
+                  "it asks for a user and a password (none was tried)");
 }
 
 static const uint16_t amqp_ports[] = {5672, 0};
@@ -272,7 +286,9 @@ static bool cassandra_is(struct probe *p, const struct look *l) {
 }
 
 static void cassandra_prove(struct probe *p) {
-    static const char startup[] = "\x04\x00\x00\x00\x01\x00\x00\x00\x16\x00\x01\x00\x0b" "CQL_VERSION\x00\x05" "3.0.0";
+    static const char startup[] = "\x04\x00\x00\x00\x01\x00\x00\x00\x16\x00\x01\x00\x0b"
+                                  "CQL_VERSION\x00\x05"
+                                  "3.0.0";
     uint8_t a[1024];
     size_t n = probe_talk(p, "cassandra-startup", startup, sizeof startup - 1, a, sizeof a);
     if (n >= 9 && (a[0] & 0x80) && a[4] == 2)
@@ -280,16 +296,19 @@ static void cassandra_prove(struct probe *p) {
     else if (n >= 9 && (a[0] & 0x80) && a[4] == 3)
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a credential");
     else
-        probe_say(p, AUDIT_UNKNOWN, 'C', "it speaks Cassandra's protocol, and answers STARTUP with something else");
+        probe_say(p, AUDIT_UNKNOWN, 'C',
+                  "it speaks Cassandra's protocol, and answers STARTUP with something else");
 }
 
 static const uint16_t cassandra_ports[] = {9042, 0};
-const struct service service_cassandra = {"cassandra", cassandra_ports, cassandra_is, cassandra_prove};
+const struct service service_cassandra = {"cassandra", cassandra_ports, cassandra_is,
+                                          cassandra_prove};
 
 /* ---- Kafka ---- */
 
 static bool kafka_is(struct probe *p, const struct look *l) {
-    static const char versions[] = "\x00\x00\x00\x0f\x00\x12\x00\x00\x00\x00\x00\x07\x00\x05" "audit";
+    static const char versions[] = "\x00\x00\x00\x0f\x00\x12\x00\x00\x00\x00\x00\x07\x00\x05"
+                                   "audit";
     uint8_t a[4096];
     if (l->http || l->banner_len)
         return false;
@@ -298,7 +317,8 @@ static bool kafka_is(struct probe *p, const struct look *l) {
 }
 
 static void kafka_prove(struct probe *p) {
-    static const char metadata[] = "\x00\x00\x00\x13\x00\x03\x00\x01\x00\x00\x00\x07\x00\x05" "audit\xff\xff\xff\xff";
+    static const char metadata[] = "\x00\x00\x00\x13\x00\x03\x00\x01\x00\x00\x00\x07\x00\x05"
+                                   "audit\xff\xff\xff\xff";
     uint8_t a[ANSWER_MAX];
     size_t n = probe_talk(p, "kafka-metadata", metadata, sizeof metadata - 1, a, sizeof a);
     if (n >= 12 && !memcmp(a + 4, "\0\0\0\7", 4))
@@ -314,10 +334,14 @@ const struct service service_kafka = {"kafka", kafka_ports, kafka_is, kafka_prov
 
 /* Hello: client's name, version 21.8, revision 54449, database "", user "default", password "". The
  * server's answer is Hello (0) with its own name, or Exception (2) with a code. */
-static const char clickhouse_hello[] = "\x00\x0f" "safehouse-audit" "\x15\x08\xb1\xa9\x03\x00\x07" "default\x00";
+static const char clickhouse_hello[] = "\x00\x0f"
+                                       "safehouse-audit"
+                                       "\x15\x08\xb1\xa9\x03\x00\x07"
+                                       "default\x00";
 
 static size_t clickhouse_ask(struct probe *p, uint8_t *a, size_t size) {
-    return probe_talk(p, "clickhouse-native-hello", clickhouse_hello, sizeof clickhouse_hello - 1, a, size);
+    return probe_talk(p, "clickhouse-native-hello", clickhouse_hello, sizeof clickhouse_hello - 1,
+                      a, size);
 }
 
 /* The port says of itself to an HTTP request what it is. */
@@ -347,11 +371,14 @@ static void clickhouse_prove(struct probe *p) {
     }
     if (n > 5 && a[0] == 2) {
         uint32_t code = get_u32(a + 1);
-        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it refuses user default without a password (code %u)", code);
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B',
+                  "it refuses user default without a password (code %u)", code);
         return;
     }
-    probe_say(p, AUDIT_UNKNOWN, 'C', "a ClickHouse native port that answers the hello with something else");
+    probe_say(p, AUDIT_UNKNOWN, 'C',
+              "a ClickHouse native port that answers the hello with something else");
 }
 
 static const uint16_t clickhouse_ports[] = {9000, 9440, 0};
-const struct service service_clickhouse_native = {"clickhouse-native", clickhouse_ports, clickhouse_is, clickhouse_prove};
+const struct service service_clickhouse_native = {"clickhouse-native", clickhouse_ports,
+                                                  clickhouse_is, clickhouse_prove};

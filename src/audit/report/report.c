@@ -39,7 +39,8 @@ static void utc(char out[32], time_t t) {
 int report_new(struct report *r, const struct scope *scope, const char *scope_path,
                const char *scope_text, size_t scope_len, const char *authorised) {
     uint8_t hash[32], id[16];
-    *r = (struct report){.scope = scope, .scope_path = scope_path, .authorised = authorised, .fail_on = 'C'};
+    *r = (struct report){
+        .scope = scope, .scope_path = scope_path, .authorised = authorised, .fail_on = 'C'};
     crypto_hash_sha256(hash, (const unsigned char *)scope_text, scope_len);
     hex_encode(r->scope_sha256, hash, 32);
     randombytes_buf(id, sizeof id);
@@ -66,8 +67,8 @@ static const struct scope_line *line_of(const struct report *r, const json_t *ho
 
 /* A pair of which nothing is known was not probed: the run is not complete. */
 static bool is_incomplete(const json_t *host) {
-    return strcmp(report_word(host, "verdict"), "unknown") == 0 && !report_word(host, "service")[0] &&
-           strcmp(report_word(host, "grade"), "A") == 0;
+    return strcmp(report_word(host, "verdict"), "unknown") == 0 &&
+           !report_word(host, "service")[0] && strcmp(report_word(host, "grade"), "A") == 0;
 }
 
 void report_add(struct report *r, json_t *take) {
@@ -86,14 +87,16 @@ void report_add(struct report *r, json_t *take) {
 
 /* ---- findings ---- */
 
-static const char *const copied[] = {"address", "port", "transport", "tls", "service", "version", "verdict",
-                                     "grade",   "target", "owner", "ticket", "line", "evidence"};
+static const char *const copied[] = {"address", "port",    "transport", "tls",    "service",
+                                     "version", "verdict", "grade",     "target", "owner",
+                                     "ticket",  "line",    "evidence"};
 
 /* What it is about, not when or how it was seen: the same from run to run. */
 static void fingerprint(json_t *finding) {
     uint8_t hash[32];
     char hex[65], place[400];
-    int n = snprintf(place, sizeof place, "safehouse audit 1\n%s\n%lld\n%s\n%s", report_word(finding, "address"),
+    int n = snprintf(place, sizeof place, "safehouse audit 1\n%s\n%lld\n%s\n%s",
+                     report_word(finding, "address"),
                      (long long)json_integer_value(json_object_get(finding, "port")),
                      report_word(finding, "service"), report_word(finding, "rule"));
     crypto_hash_sha256(hash, (const unsigned char *)place, (unsigned long long)n);
@@ -101,11 +104,12 @@ static void fingerprint(json_t *finding) {
     json_object_set_new(finding, "fingerprint", json_string(hex));
 }
 
-static json_t *finding_of(const json_t *host, const char *family, const char *rule, const char *severity,
-                          const char *title, const char *fix, const char *detail) {
-    json_t *f = json_pack("{s:s, s:s++, s:s, s:s, s:s, s:s, s:s}", "type", "finding", "rule", family, "/",
-                          rule, "severity", severity, "title", title, "remediation", fix, "detail", detail,
-                          "state", "new");
+static json_t *finding_of(const json_t *host, const char *family, const char *rule,
+                          const char *severity, const char *title, const char *fix,
+                          const char *detail) {
+    json_t *f = json_pack("{s:s, s:s++, s:s, s:s, s:s, s:s, s:s}", "type", "finding", "rule",
+                          family, "/", rule, "severity", severity, "title", title, "remediation",
+                          fix, "detail", detail, "state", "new");
     for (size_t i = 0; f && i < sizeof copied / sizeof copied[0]; i++)
         json_object_set(f, copied[i], json_object_get(host, copied[i]));
     if (f)
@@ -122,9 +126,10 @@ static void add_exposure(struct report *r, const json_t *host) {
     for (size_t i = 0; i < sizeof grades / sizeof grades[0]; i++) {
         if (grades[i].grade != grade)
             continue;
-        json_t *f = finding_of(host, "exposure", report_word(host, "service"), grades[i].severity,
-                               report_word(host, "reason"),
-                               "let it ask for a credential, and listen only where it is needed", "");
+        json_t *f =
+            finding_of(host, "exposure", report_word(host, "service"), grades[i].severity,
+                       report_word(host, "reason"),
+                       "let it ask for a credential, and listen only where it is needed", "");
         json_object_set_new(f, "cvss", json_real(grades[i].cvss));
         json_object_set_new(f, "cvss_vector", json_string(grades[i].vector));
         json_object_set_new(f, "cwe", json_pack("[s, s]", "CWE-306", "CWE-1188"));
@@ -146,8 +151,9 @@ static void add_notes(struct report *r, const json_t *host) {
     size_t i;
     json_t *n;
     json_array_foreach(json_object_get(host, "notes"), i, n) {
-        json_t *f = finding_of(host, "check", report_word(n, "id"), report_word(n, "severity"), report_word(n, "title"),
-                               report_word(n, "remediation"), report_word(n, "detail"));
+        json_t *f = finding_of(host, "check", report_word(n, "id"), report_word(n, "severity"),
+                               report_word(n, "title"), report_word(n, "remediation"),
+                               report_word(n, "detail"));
         json_object_set_new(f, "cwe", json_pack("[s]", cwe_of(report_word(n, "id"))));
         json_array_append_new(r->findings, f);
     }
@@ -159,14 +165,17 @@ static int by_severity(const void *a, const void *b) {
     if (!c)
         c = strcmp(report_word(x, "address"), report_word(y, "address"));
     if (!c)
-        c = (int)(json_integer_value(json_object_get(x, "port")) - json_integer_value(json_object_get(y, "port")));
+        c = (int)(json_integer_value(json_object_get(x, "port")) -
+                  json_integer_value(json_object_get(y, "port")));
     return c ? c : strcmp(report_word(x, "rule"), report_word(y, "rule"));
 }
 
 static int by_place(const void *a, const void *b) {
     const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
     int c = strcmp(report_word(x, "address"), report_word(y, "address"));
-    return c ? c : (int)(json_integer_value(json_object_get(x, "port")) - json_integer_value(json_object_get(y, "port")));
+    return c ? c
+             : (int)(json_integer_value(json_object_get(x, "port")) -
+                     json_integer_value(json_object_get(y, "port")));
 }
 
 static void sort(json_t *array, int (*order)(const void *, const void *)) {
@@ -200,9 +209,8 @@ void report_finish(struct report *r) {
 static json_t *find(const json_t *findings, const char *fingerprint) {
     size_t i;
     json_t *f;
-    json_array_foreach(findings, i, f)
-        if (strcmp(report_word(f, "fingerprint"), fingerprint) == 0)
-            return f;
+    json_array_foreach(findings, i,
+                       f) if (strcmp(report_word(f, "fingerprint"), fingerprint) == 0) return f;
     return NULL;
 }
 
@@ -247,7 +255,8 @@ int report_suppress(struct report *r, FILE *accepted, time_t now, unsigned *ret_
         }
         json_t *f = find(r->findings, mark);
         if (f && now < timegm(&day) + 86400)
-            json_object_set_new(f, "accepted", json_pack("{s:s, s:s}", "until", until, "reason", reason));
+            json_object_set_new(f, "accepted",
+                                json_pack("{s:s, s:s}", "until", until, "reason", reason));
     }
     free(line);
     return rc;
@@ -257,7 +266,8 @@ bool report_fails(const struct report *r) {
     size_t i;
     json_t *f;
     json_array_foreach(r->findings, i, f) {
-        if (!json_object_get(f, "accepted") && strncmp(report_word(f, "rule"), "exposure/", 9) == 0 &&
+        if (!json_object_get(f, "accepted") &&
+            strncmp(report_word(f, "rule"), "exposure/", 9) == 0 &&
             report_word(f, "grade")[0] >= r->fail_on)
             return true;
     }

@@ -1,16 +1,17 @@
 #ifndef AUDIT_REPORT_REPORT_H
 #define AUDIT_REPORT_REPORT_H
 /*
- * What `safehouse audit` makes of the results: findings, with a severity, a fix and a fingerprint that
- * stays the same from run to run; compared with an earlier run, less what was accepted; told to a person
- * (text), to programs (JSON Lines) and to code scanning (SARIF 2.1.0).
+ * What `safehouse audit` makes of the results: findings, with a severity, a fix and a fingerprint
+ * that stays the same from run to run; compared with an earlier run, less what was accepted; told
+ * to a person (text), to programs (JSON Lines) and to code scanning (SARIF 2.1.0).
  *
  *   report_new(&r, ...);
  *   for each line of safehouse-audit: report_add(r, take);
  *   report_finish(r);
  *   report_text(r, stdout, colour) | report_jsonl(r, file) | report_sarif(r, file)
  *
- * A finding is a verdict of open or open-limited, or a hardening check that failed. Objects are jansson's.
+ * A finding is a verdict of open or open-limited, or a hardening check that failed. Objects are
+ * jansson's.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -42,12 +43,12 @@ int report_new(struct report *r, const struct scope *scope, const char *scope_pa
                const char *scope_text, size_t scope_len, const char *authorised);
 /* A "host" object; others are ignored. Takes the reference. */
 void report_add(struct report *r, json_t *take);
-/* Findings of an earlier run (JSON Lines of this program): each finding becomes "new" or "unchanged".
- * ERR_SYNTAX: that is no such file. */
+/* Findings of an earlier run (JSON Lines of this program): each finding becomes "new" or
+ * "unchanged". ERR_SYNTAX: that is no such file. */
 int report_baseline(struct report *r, FILE *earlier);
 /*
- * Accepted findings, a line each: FINGERPRINT YYYY-MM-DD REASON. The day is the last one on which it
- * counts. ERR_SYNTAX with the line's number in *ret_line.
+ * Accepted findings, a line each: FINGERPRINT YYYY-MM-DD REASON. The day is the last one on which
+ * it counts. ERR_SYNTAX with the line's number in *ret_line.
  */
 int report_suppress(struct report *r, FILE *accepted, time_t now, unsigned *ret_line);
 /* Makes findings of the hosts; before baseline and suppressions. */

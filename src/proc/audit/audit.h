@@ -1,6 +1,7 @@
 #ifndef PROC_AUDIT_AUDIT_H
 #define PROC_AUDIT_AUDIT_H
-/* What the parts of safehouse-audit share: the job, the pool of workers, a worker, results as JSON. */
+/* What the parts of safehouse-audit share: the job, the pool of workers, a worker, results as JSON.
+ */
 #include <jansson.h>
 
 #include "audit/probe/probe.h"
@@ -22,6 +23,7 @@ int audit_pool(const struct audit_job *job);
 /* A worker's life on its socket; does not return. */
 _Noreturn void audit_worker(const struct audit_job *job, int fd);
 /* New reference. The pair and all that was found out about it. */
-json_t *audit_result_json(const struct conn_pair *pair, const struct probe_result *r, double seconds);
+json_t *audit_result_json(const struct conn_pair *pair, const struct probe_result *r,
+                          double seconds);
 
 #endif

@@ -1,15 +1,15 @@
 /*
- * `safehouse-audit`: looks at the pairs of address and port that the command line hands it, and at no
- * other. The command line reads scope files and writes reports; this program speaks to servers that may
- * be hostile, in processes that can do nothing else.
+ * `safehouse-audit`: looks at the pairs of address and port that the command line hands it, and at
+ * no other. The command line reads scope files and writes reports; this program speaks to servers
+ * that may be hostile, in processes that can do nothing else.
  *
  *   standard input   one JSON object with the settings, then one a line for each pair
  *   standard output  one JSON object a line: "connection" before each is made, "host" for each pair
  *
  * Life: settings and pairs are read whole; workers are forked, each puts itself into
- * a sandbox (no files; TCP to the scope's ports alone; memory bounded) and takes pairs one after another;
- * the parent hands them out, at most `per_host` at a time to one address, and ends a worker that takes
- * too long. It ends itself when the command line is gone.
+ * a sandbox (no files; TCP to the scope's ports alone; memory bounded) and takes pairs one after
+ * another; the parent hands them out, at most `per_host` at a time to one address, and ends a
+ * worker that takes too long. It ends itself when the command line is gone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +30,9 @@ static int read_settings(struct audit_job *job, const char *line, size_t len) {
     json_int_t rate, timeout, workers, per_host;
     int sign_in, sample;
     json_t *o = json_loadb(line, len, 0, &e);
-    int bad = !o || json_unpack(o, "{s:I, s:I, s:I, s:I, s:b, s:b}", "rate", &rate, "timeout_ms", &timeout,
-                                "workers", &workers, "per_host", &per_host, "sign_in", &sign_in,
-                                "sample", &sample);
+    int bad = !o || json_unpack(o, "{s:I, s:I, s:I, s:I, s:b, s:b}", "rate", &rate, "timeout_ms",
+                                &timeout, "workers", &workers, "per_host", &per_host, "sign_in",
+                                &sign_in, "sample", &sample);
     json_decref(o);
     if (bad || rate < 1 || rate > 100000 || timeout < 10 || timeout > 60000 || workers < 1 ||
         workers > AUDIT_WORKERS_MAX || per_host < 1 || per_host > AUDIT_WORKERS_MAX)

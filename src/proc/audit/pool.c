@@ -1,6 +1,7 @@
 /*
- * The pool of safehouse-audit: hands pairs to workers and passes on what they say. At most `per_host`
- * workers are at one address at a time; a worker that dies or takes too long costs its pair a verdict
+ * The pool of safehouse-audit: hands pairs to workers and passes on what they say. At most
+ * `per_host` workers are at one address at a time; a worker that dies or takes too long costs its
+ * pair a verdict
  * ("unknown", and why) and is replaced.
  */
 #include <errno.h>
@@ -32,8 +33,8 @@ struct worker {
 struct pool {
     const struct audit_job *job;
     struct worker workers[AUDIT_WORKERS_MAX];
-    bool *begun;  /* of each pair */
-    size_t next;  /* no pair before it is left */
+    bool *begun; /* of each pair */
+    size_t next; /* no pair before it is left */
     size_t done;
 };
 
@@ -64,7 +65,8 @@ static int start(struct pool *pool, struct worker *w) {
 }
 
 static bool say(json_t *take) {
-    bool ok = take && json_dumpf(take, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF && !fflush(stdout);
+    bool ok = take && json_dumpf(take, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF &&
+              !fflush(stdout);
     json_decref(take);
     return ok;
 }
@@ -72,9 +74,11 @@ static bool say(json_t *take) {
 static bool give_up(struct pool *pool, struct worker *w, const char *why) {
     bool ok = true;
     if (w->pair != NOTHING) {
-        struct probe_result r = {.verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = ""};
+        struct probe_result r = {
+            .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = ""};
         snprintf(r.reason, sizeof r.reason, "%s", why);
-        ok = say(audit_result_json(&pool->job->pairs[w->pair], &r, (double)(clock_mono_ns() - w->begun_ns) / 1e9));
+        ok = say(audit_result_json(&pool->job->pairs[w->pair], &r,
+                                   (double)(clock_mono_ns() - w->begun_ns) / 1e9));
         pool->done++;
     }
     kill(w->pid, SIGKILL);
@@ -91,7 +95,8 @@ static unsigned at_host(const struct pool *pool, const char *address) {
     unsigned n = 0;
     for (unsigned i = 0; i < pool->job->workers; i++) {
         const struct worker *w = &pool->workers[i];
-        n += w->pid && w->pair != NOTHING && strcmp(pool->job->pairs[w->pair].address, address) == 0;
+        n +=
+            w->pid && w->pair != NOTHING && strcmp(pool->job->pairs[w->pair].address, address) == 0;
     }
     return n;
 }
@@ -100,7 +105,8 @@ static size_t next_pair(struct pool *pool) {
     const struct audit_job *job = pool->job;
     while (pool->next < job->count && pool->begun[pool->next])
         pool->next++;
-    const char *full = NULL; /* an address with no place: pairs are sorted, so its others need no look */
+    const char *full =
+        NULL; /* an address with no place: pairs are sorted, so its others need no look */
     for (size_t i = pool->next; i < job->count; i++) {
         if (pool->begun[i] || (full && strcmp(full, job->pairs[i].address) == 0))
             continue;

@@ -13,15 +13,16 @@ static json_t *notes_json(const struct probe_result *r) {
     return list;
 }
 
-json_t *audit_result_json(const struct conn_pair *pair, const struct probe_result *r, double seconds) {
+json_t *audit_result_json(const struct conn_pair *pair, const struct probe_result *r,
+                          double seconds) {
     char request[65], response[65], grade[2] = {r->grade, 0};
     hex_encode(request, r->request_sha256, 32);
     hex_encode(response, r->response_sha256, 32);
-    return json_pack("{s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:o, s:f}",
-                     "type", "host", "address", pair->address, "port", (json_int_t)pair->port, "transport",
-                     "tcp", "tls", r->tls, "service", r->service, "version", r->version, "verdict",
-                     audit_verdict_word(r->verdict), "grade", grade, "reason", r->reason, "evidence",
-                     "probe", r->probe, "request_sha256", request, "response_sha256", response,
-                     "response_bytes", (json_int_t)r->response_bytes, "notes", notes_json(r), "seconds",
-                     seconds);
+    return json_pack(
+        "{s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:I}, s:o, s:f}",
+        "type", "host", "address", pair->address, "port", (json_int_t)pair->port, "transport",
+        "tcp", "tls", r->tls, "service", r->service, "version", r->version, "verdict",
+        audit_verdict_word(r->verdict), "grade", grade, "reason", r->reason, "evidence", "probe",
+        r->probe, "request_sha256", request, "response_sha256", response, "response_bytes",
+        (json_int_t)r->response_bytes, "notes", notes_json(r), "seconds", seconds);
 }

@@ -1,6 +1,6 @@
 /*
- * A worker of safehouse-audit: one process that speaks to one server at a time. It has no files and no
- * way out but TCP to the scope's ports, so a server that breaks a parser gains nothing with it.
+ * A worker of safehouse-audit: one process that speaks to one server at a time. It has no files and
+ * no way out but TCP to the scope's ports, so a server that breaks a parser gains nothing with it.
  *
  * Frames to the parent: u32 length, then JSON. From the parent: u32, the index of the next pair.
  */
@@ -20,7 +20,8 @@
 
 #define MEMORY_MAX (1u << 30)
 
-static const int syscalls[] = {SYS_socket, SYS_connect, SYS_setsockopt, SYS_getsockname, SYS_getpeername, -1};
+static const int syscalls[] = {SYS_socket,      SYS_connect,     SYS_setsockopt,
+                               SYS_getsockname, SYS_getpeername, -1};
 
 static bool send_json(int fd, json_t *take) {
     char *text = take ? json_dumps(take, JSON_COMPACT) : NULL;
@@ -38,8 +39,8 @@ static bool send_json(int fd, json_t *take) {
 static void noted(void *arg, const struct conn_pair *pair, const char *probe, bool tls) {
     int fd = *(int *)arg;
     if (!send_json(fd, json_pack("{s:s, s:I, s:s, s:I, s:s, s:b}", "type", "connection", "ts",
-                                 (json_int_t)(clock_wall_us() / 1000), "address", pair->address, "port",
-                                 (json_int_t)pair->port, "probe", probe, "tls", tls)))
+                                 (json_int_t)(clock_wall_us() / 1000), "address", pair->address,
+                                 "port", (json_int_t)pair->port, "probe", probe, "tls", tls)))
         _exit(1); /* what cannot be noted is not done */
 }
 
@@ -61,7 +62,8 @@ static bool confine(const struct audit_job *job) {
     uint16_t *ports = ports_of(job);
     struct sandbox_state state;
     const struct rlimit memory = {MEMORY_MAX, MEMORY_MAX};
-    const struct sandbox_spec spec = {.syscalls = syscalls, .connect_ports = ports, .best_effort = true};
+    const struct sandbox_spec spec = {
+        .syscalls = syscalls, .connect_ports = ports, .best_effort = true};
     bool ok = ports && !setrlimit(RLIMIT_AS, &memory) && !sandbox_enter(&spec, &state);
     free(ports);
     return ok;
@@ -90,7 +92,8 @@ void audit_worker(const struct audit_job *job, int fd) {
                           .result = &result};
         uint64_t begun = clock_mono_ns();
         probe_target(&p);
-        if (!send_json(fd, audit_result_json(&p.pair, &result, (double)(clock_mono_ns() - begun) / 1e9)))
+        if (!send_json(
+                fd, audit_result_json(&p.pair, &result, (double)(clock_mono_ns() - begun) / 1e9)))
             _exit(1);
     }
     sampler_done(&sampler);

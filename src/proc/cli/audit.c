@@ -1,6 +1,6 @@
 /*
- * `safehouse audit`: reads the scope, has safehouse-audit look at what stands in it, and reports. This
- * program connects to nothing itself.
+ * `safehouse audit`: reads the scope, has safehouse-audit look at what stands in it, and reports.
+ * This program connects to nothing itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,8 @@
 static const struct cli_usage usage = {
     "safehouse audit --scope FILE [OPTIONS]",
     "Finds the databases and AI services on your own hosts that answer strangers, and says what a\n"
-    "stranger could read there. Only what the scope file lists is connected to, with requests that only\n"
+    "stranger could read there. Only what the scope file lists is connected to, with requests that "
+    "only\n"
     "read; no password is tried. Whatever is not loopback needs --authorised.",
 };
 
@@ -41,7 +42,8 @@ static int number(const char *option, const char *text, long least, long most, l
     errno = 0;
     *ret = strtol(text, &end, 10);
     if (errno || *end || end == text || *ret < least || *ret > most)
-        return cli_fail(CLI_USAGE, NULL, "%s must be a number from %ld to %ld", option, least, most);
+        return cli_fail(CLI_USAGE, NULL, "%s must be a number from %ld to %ld", option, least,
+                        most);
     return CLI_GO;
 }
 
@@ -53,7 +55,8 @@ static int load(const char *path, char **ret, size_t *ret_len) {
     if (!f || !*ret) {
         if (f)
             fclose(f);
-        return cli_fail(CLI_USAGE, "write one: lines such as 127.0.0.1 8123, 9000", "the scope file %s cannot be read: %s", path, strerror(errno));
+        return cli_fail(CLI_USAGE, "write one: lines such as 127.0.0.1 8123, 9000",
+                        "the scope file %s cannot be read: %s", path, strerror(errno));
     }
     *ret_len = fread(*ret, 1, SCOPE_FILE_MAX + 1, f);
     fclose(f);
@@ -64,16 +67,19 @@ static int read_scope(struct audit *a) {
     char why[SCOPE_WHY];
     long most;
     if (!a->scope_path)
-        return cli_fail(CLI_USAGE, "say --scope FILE; safehouse audit --help tells more", "nothing is probed without a scope file");
+        return cli_fail(CLI_USAGE, "say --scope FILE; safehouse audit --help tells more",
+                        "nothing is probed without a scope file");
     int code = number("--max-targets", a->max_targets, 1, SCOPE_TARGETS_MAX, &most);
     if (code == CLI_GO)
         code = load(a->scope_path, &a->scope_text, &a->scope_len);
     if (code != CLI_GO)
         return code;
-    if (scope_read(&a->scope, a->scope_text, a->scope_len, time(NULL), (size_t)most, scope_resolve, why))
+    if (scope_read(&a->scope, a->scope_text, a->scope_len, time(NULL), (size_t)most, scope_resolve,
+                   why))
         return cli_fail(CLI_USAGE, NULL, "%s: %s", a->scope_path, why);
     if (a->scope.outside && !a->authorised)
-        return cli_fail(CLI_USAGE, "say on whose word: --authorised \"name, ticket\"", "%s lists more than loopback", a->scope_path);
+        return cli_fail(CLI_USAGE, "say on whose word: --authorised \"name, ticket\"",
+                        "%s lists more than loopback", a->scope_path);
     return CLI_GO;
 }
 
@@ -90,9 +96,10 @@ static json_t *settings(const struct audit *a, int *ret_code) {
         code = number("--timeout", a->timeout, 10, 60000, &timeout);
     *ret_code = code;
     return code != CLI_GO ? NULL
-                          : json_pack("{s:I, s:I, s:I, s:I, s:b, s:b}", "rate", (json_int_t)rate, "timeout_ms",
-                                      (json_int_t)timeout, "workers", (json_int_t)workers, "per_host",
-                                      (json_int_t)per_host, "sign_in", !a->no_sign_in, "sample", !a->no_sample);
+                          : json_pack("{s:I, s:I, s:I, s:I, s:b, s:b}", "rate", (json_int_t)rate,
+                                      "timeout_ms", (json_int_t)timeout, "workers",
+                                      (json_int_t)workers, "per_host", (json_int_t)per_host,
+                                      "sign_in", !a->no_sign_in, "sample", !a->no_sample);
 }
 
 /* Beside this program, wherever that is. */
@@ -169,7 +176,8 @@ static int look(struct audit *a, const char *log_path) {
     FILE *log = log_path ? fopen(log_path, "ae") : NULL;
     if (log_path && !log) {
         json_decref(s);
-        return cli_fail(CLI_USAGE, NULL, "the log %s cannot be written: %s", log_path, strerror(errno));
+        return cli_fail(CLI_USAGE, NULL, "the log %s cannot be written: %s", log_path,
+                        strerror(errno));
     }
     pid_t pid = start(&in, &out);
     if (pid < 0)
@@ -182,7 +190,8 @@ static int look(struct audit *a, const char *log_path) {
     if (!given || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
         a->report.incomplete++;
     return WIFEXITED(status) && WEXITSTATUS(status) == 127
-               ? cli_fail(CLI_INTERNAL, "it lies beside safehouse; make build makes both", "safehouse-audit is not there")
+               ? cli_fail(CLI_INTERNAL, "it lies beside safehouse; make build makes both",
+                          "safehouse-audit is not there")
                : CLI_GO;
 }
 
@@ -195,7 +204,8 @@ static int compare(struct audit *a) {
         if (f)
             fclose(f);
         if (rc)
-            return cli_fail(CLI_USAGE, "it must be what --json printed", "the baseline %s cannot be used", a->baseline);
+            return cli_fail(CLI_USAGE, "it must be what --json printed",
+                            "the baseline %s cannot be used", a->baseline);
     }
     if (a->accepted) {
         unsigned line;
@@ -204,7 +214,9 @@ static int compare(struct audit *a) {
         if (f)
             fclose(f);
         if (rc)
-            return cli_fail(CLI_USAGE, "a line is: FINGERPRINT YYYY-MM-DD REASON", "the accepted findings %s cannot be used (line %u)", a->accepted, f ? line : 0);
+            return cli_fail(CLI_USAGE, "a line is: FINGERPRINT YYYY-MM-DD REASON",
+                            "the accepted findings %s cannot be used (line %u)", a->accepted,
+                            f ? line : 0);
     }
     return CLI_GO;
 }
@@ -215,11 +227,13 @@ static int tell(const struct audit *a) {
     if (a->explain)
         return report_explain(&a->report, stdout, a->explain)
                    ? CLI_GO
-                   : cli_fail(CLI_USAGE, "run without --explain to see them", "there is no finding %s", a->explain);
+                   : cli_fail(CLI_USAGE, "run without --explain to see them",
+                              "there is no finding %s", a->explain);
     if (a->output) {
         int fd = open(a->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fd < 0 || fchmod(fd, 0600) || !(out = fdopen(fd, "w")))
-            return cli_fail(CLI_USAGE, NULL, "%s cannot be written: %s", a->output, strerror(errno));
+            return cli_fail(CLI_USAGE, NULL, "%s cannot be written: %s", a->output,
+                            strerror(errno));
     }
     if (a->sarif)
         ok = report_sarif(&a->report, out);
@@ -238,16 +252,19 @@ static int check_options(const struct audit *a) {
     if (strlen(a->fail_on) != 1 || a->fail_on[0] < 'C' || a->fail_on[0] > 'F')
         return cli_fail(CLI_USAGE, NULL, "--fail-on must be C, D, E or F");
     if ((a->watch || a->webhook) && !a->keep)
-        return cli_fail(CLI_USAGE, "say --keep FOLDER", "the results of each run are kept for the next one to compare with");
+        return cli_fail(CLI_USAGE, "say --keep FOLDER",
+                        "the results of each run are kept for the next one to compare with");
     return CLI_GO;
 }
 
-/* One run, from the scope to the findings. The scope is read anew each time: its lines end on a day. */
+/* One run, from the scope to the findings. The scope is read anew each time: its lines end on a
+ * day. */
 static int once(struct audit *a, const char *log_path) {
     int code = read_scope(a);
     if (code != CLI_GO)
         return code;
-    if (report_new(&a->report, &a->scope, a->scope_path, a->scope_text, a->scope_len, a->authorised ? a->authorised : ""))
+    if (report_new(&a->report, &a->scope, a->scope_path, a->scope_text, a->scope_len,
+                   a->authorised ? a->authorised : ""))
         return cli_fail(CLI_INTERNAL, NULL, "out of memory");
     a->report.fail_on = a->fail_on[0];
     code = look(a, log_path);
@@ -279,7 +296,9 @@ static int run(struct audit *a, const char *log_path) {
         if (code != CLI_GO)
             break;
         if (!a->watch)
-            return report_fails(&a->report) ? CLI_FOUND : a->report.incomplete ? CLI_INCOMPLETE : CLI_DONE;
+            return report_fails(&a->report) ? CLI_FOUND
+                   : a->report.incomplete   ? CLI_INCOMPLETE
+                                            : CLI_DONE;
         forget(a);
         sleep((unsigned)seconds);
     }
@@ -287,29 +306,46 @@ static int run(struct audit *a, const char *log_path) {
 }
 
 int cli_audit(int argc, char **argv) {
-    struct audit a = {.rate = "5", .per_host = "1", .workers = "16", .timeout = "3000", .max_targets = "4096", .fail_on = "C"};
+    struct audit a = {.rate = "5",
+                      .per_host = "1",
+                      .workers = "16",
+                      .timeout = "3000",
+                      .max_targets = "4096",
+                      .fail_on = "C"};
     const char *log_path = NULL;
     const struct cli_option options[] = {
         {"--scope", "FILE", .text = &a.scope_path, .help = "what may be connected to"},
-        {"--authorised", "WHO", .text = &a.authorised, .help = "\"name, ticket\": on whose word; stands in every report"},
+        {"--authorised", "WHO", .text = &a.authorised,
+         .help = "\"name, ticket\": on whose word; stands in every report"},
         {"--json", NULL, .flag = &a.json, .help = "JSON Lines"},
         {"--sarif", NULL, .flag = &a.sarif, .help = "SARIF 2.1.0"},
         {"--output", "FILE", .text = &a.output, .help = "the report goes there (mode 0600)"},
-        {"--baseline", "FILE", .text = &a.baseline, .help = "an earlier --json: what is new, what is fixed"},
-        {"--accepted", "FILE", .text = &a.accepted, .help = "findings that are accepted, until a day, for a reason"},
-        {"--fail-on", "GRADE", .text = &a.fail_on, .help = "exit code 1 from this grade on (default C)"},
+        {"--baseline", "FILE", .text = &a.baseline,
+         .help = "an earlier --json: what is new, what is fixed"},
+        {"--accepted", "FILE", .text = &a.accepted,
+         .help = "findings that are accepted, until a day, for a reason"},
+        {"--fail-on", "GRADE", .text = &a.fail_on,
+         .help = "exit code 1 from this grade on (default C)"},
         {"--explain", "FINDING", .text = &a.explain, .help = "everything about one finding"},
         {"--rate", "N", .text = &a.rate, .help = "connections a second in all (default 5)"},
-        {"--per-host", "N", .text = &a.per_host, .help = "connections to one address at a time (default 1)"},
+        {"--per-host", "N", .text = &a.per_host,
+         .help = "connections to one address at a time (default 1)"},
         {"--workers", "N", .text = &a.workers, .help = "pairs probed at a time (default 16)"},
-        {"--timeout", "MS", .text = &a.timeout, .help = "of each connection and silence (default 3000)"},
-        {"--max-targets", "N", .text = &a.max_targets, .help = "pairs that a scope may list (default 4096)"},
-        {"--no-sign-in", NULL, .flag = &a.no_sign_in, .help = "do not sign in without a password (PostgreSQL, MySQL)"},
+        {"--timeout", "MS", .text = &a.timeout,
+         .help = "of each connection and silence (default 3000)"},
+        {"--max-targets", "N", .text = &a.max_targets,
+         .help = "pairs that a scope may list (default 4096)"},
+        {"--no-sign-in", NULL, .flag = &a.no_sign_in,
+         .help = "do not sign in without a password (PostgreSQL, MySQL)"},
         {"--no-sample", NULL, .flag = &a.no_sample, .help = "do not look at rows for secrets"},
-        {"--keep", "FOLDER", .text = &a.keep, .help = "results are kept there, and compared with the last ones"},
-        {"--watch", "SECONDS", .text = &a.watch, .help = "look again and again, so many seconds apart; needs --keep"},
-        {"--webhook", "FILE", .text = &a.webhook, .help = "a file with the URL that new findings are sent to; needs --keep"},
-        {"--log", "FILE", .text = &log_path, .help = "a line for every connection, before it is made"},
+        {"--keep", "FOLDER", .text = &a.keep,
+         .help = "results are kept there, and compared with the last ones"},
+        {"--watch", "SECONDS", .text = &a.watch,
+         .help = "look again and again, so many seconds apart; needs --keep"},
+        {"--webhook", "FILE", .text = &a.webhook,
+         .help = "a file with the URL that new findings are sent to; needs --keep"},
+        {"--log", "FILE", .text = &log_path,
+         .help = "a line for every connection, before it is made"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 0, NULL);
     if (code != CLI_GO)

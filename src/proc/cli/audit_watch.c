@@ -1,5 +1,6 @@
-/* Runs that follow one another (audit_watch.h). The webhook is called by curl(1), which gets everything by
- * its standard input: a URL may hold a secret, and arguments are there for everyone to see. */
+/* Runs that follow one another (audit_watch.h). The webhook is called by curl(1), which gets
+ * everything by its standard input: a URL may hold a secret, and arguments are there for everyone
+ * to see. */
 #include "proc/cli/audit_watch.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 /* ---- files ---- */
 
 /* Written beside, synced, and renamed: a reader finds the old file or the whole new one. */
-static bool write_file(const char *path, const struct report *r, bool (*fill)(const struct report *, FILE *)) {
+static bool write_file(const char *path, const struct report *r,
+                       bool (*fill)(const struct report *, FILE *)) {
     char temporary[CLI_PATH + 8];
     snprintf(temporary, sizeof temporary, "%s.new", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -31,16 +33,20 @@ static bool write_file(const char *path, const struct report *r, bool (*fill)(co
 
 static bool metrics(const struct report *r, FILE *out) {
     static const char *const severities[] = {"critical", "high", "medium", "low"};
-    fprintf(out, "# HELP safehouse_audit_findings Findings of the last audit that are not accepted.\n"
-                 "# TYPE safehouse_audit_findings gauge\n");
+    fprintf(out,
+            "# HELP safehouse_audit_findings Findings of the last audit that are not accepted.\n"
+            "# TYPE safehouse_audit_findings gauge\n");
     for (size_t s = 0; s < 4; s++) {
         size_t i, n[2] = {0};
         json_t *f;
-        json_array_foreach(r->findings, i, f)
-            if (strcmp(report_word(f, "severity"), severities[s]) == 0 && !json_object_get(f, "accepted"))
-                n[strcmp(report_word(f, "state"), "new") == 0]++;
-        fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"unchanged\"} %zu\n", severities[s], n[0]);
-        fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"new\"} %zu\n", severities[s], n[1]);
+        json_array_foreach(r->findings, i,
+                           f) if (strcmp(report_word(f, "severity"), severities[s]) == 0 &&
+                                  !json_object_get(f, "accepted"))
+            n[strcmp(report_word(f, "state"), "new") == 0]++;
+        fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"unchanged\"} %zu\n",
+                severities[s], n[0]);
+        fprintf(out, "safehouse_audit_findings{severity=\"%s\",state=\"new\"} %zu\n", severities[s],
+                n[1]);
     }
     return fprintf(out,
                    "# HELP safehouse_audit_incomplete Pairs that were not probed.\n"
@@ -72,7 +78,8 @@ static bool read_url(const char *path, char out[URL_MAX]) {
         fclose(f);
     if (ok)
         out[strcspn(out, "\r\n")] = 0;
-    return ok && (strncmp(out, "https://", 8) == 0 || strncmp(out, "http://", 7) == 0) && !strpbrk(out, "\"\\");
+    return ok && (strncmp(out, "https://", 8) == 0 || strncmp(out, "http://", 7) == 0) &&
+           !strpbrk(out, "\"\\");
 }
 
 /* A string of curl's configuration: in quotes, with backslashes before quotes and backslashes. */
@@ -103,7 +110,9 @@ static bool post(const char *url, json_t *take) {
     close(in[0]);
     FILE *f = fdopen(in[1], "w");
     if (f) {
-        fputs("silent\nfail\nmax-time = 10\noutput = \"/dev/null\"\nheader = \"Content-Type: application/json\"\n", f);
+        fputs("silent\nfail\nmax-time = 10\noutput = \"/dev/null\"\nheader = \"Content-Type: "
+              "application/json\"\n",
+              f);
         quoted(f, "url", url);
         quoted(f, "data-raw", body);
         fclose(f);
@@ -116,19 +125,17 @@ static bool post(const char *url, json_t *take) {
 
 static bool is_alarming(const json_t *f) {
     const char *s = report_word(f, "severity");
-    return strcmp(report_word(f, "state"), "new") == 0 && !json_object_get(f, "accepted") && strcmp(s, "info") != 0 &&
-           strcmp(s, "low") != 0;
+    return strcmp(report_word(f, "state"), "new") == 0 && !json_object_get(f, "accepted") &&
+           strcmp(s, "info") != 0 && strcmp(s, "low") != 0;
 }
 
 /* The alarm of one run: what is new, without what identifies rows (there is none in a finding). */
 static json_t *alarm_json(const struct report *r) {
     size_t i;
     json_t *f, *list = json_array();
-    json_array_foreach(r->findings, i, f)
-        if (is_alarming(f))
-            json_array_append(list, f);
-    return json_pack("{s:s, s:s, s:s, s:o}", "type", "audit-alarm", "run_id", r->run_id, "scope", r->scope_path,
-                     "findings", list);
+    json_array_foreach(r->findings, i, f) if (is_alarming(f)) json_array_append(list, f);
+    return json_pack("{s:s, s:s, s:s, s:o}", "type", "audit-alarm", "run_id", r->run_id, "scope",
+                     r->scope_path, "findings", list);
 }
 
 static void alarm_all(const struct audit_watch *w, const struct report *r) {
@@ -139,9 +146,10 @@ static void alarm_all(const struct audit_watch *w, const struct report *r) {
         if (!is_alarming(f))
             continue;
         count++;
-        fprintf(stderr, "safehouse: audit: new, %s: %s:%lld %s: %s (%s)\n", report_word(f, "severity"), report_word(f, "address"),
-                json_integer_value(json_object_get(f, "port")), report_word(f, "service"), report_word(f, "title"),
-                report_word(f, "fingerprint"));
+        fprintf(stderr, "safehouse: audit: new, %s: %s:%lld %s: %s (%s)\n",
+                report_word(f, "severity"), report_word(f, "address"),
+                json_integer_value(json_object_get(f, "port")), report_word(f, "service"),
+                report_word(f, "title"), report_word(f, "fingerprint"));
     }
     if (!count || !w->webhook)
         return;
@@ -168,7 +176,8 @@ int audit_keep(const struct audit_watch *w, struct report *r) {
         fclose(earlier);
     if (rc)
         return cli_fail(CLI_USAGE, "move it away", "%s is not what an audit kept", latest);
-    if (!write_file(kept, r, report_jsonl) || !write_file(latest, r, report_jsonl) || !write_file(prom, r, metrics))
+    if (!write_file(kept, r, report_jsonl) || !write_file(latest, r, report_jsonl) ||
+        !write_file(prom, r, metrics))
         return cli_fail(CLI_INTERNAL, NULL, "%s cannot be written: %s", w->folder, strerror(errno));
     alarm_all(w, r);
     return CLI_GO;
