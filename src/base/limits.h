@@ -43,6 +43,9 @@
 #define LIMIT_PLAN_CELLS 100000          /* cells that are planned to be opened for one approval */
 #define LIMIT_PLAN_QUERY 4096            /* the statement that a plan says it comes from */
 #define LIMIT_OPEN_CELLS 4096            /* cells in one opening request */
+#define LIMIT_REPORT 32768               /* a report from outside */
+#define LIMIT_REPORT_TYPE 64             /* its content type */
+#define LIMIT_REPORTS 4096               /* reports that the vault keeps */
 #define LIMIT_FRAME (16u << 20)          /* one message between programs, but for cells */
 #define LIMIT_CELL (160u << 20)          /* a sealed cell on its way to be opened, and its text */
 #define LIMIT_BATCH_ROWS 8192            /* rows of all tables in one batch */

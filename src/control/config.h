@@ -24,6 +24,7 @@
 #define CONFIG_URL 1024
 #define CONFIG_PATH 4096
 #define CONFIG_APPROVAL_ABOVE 1000
+#define CONFIG_REMIND_DAYS 3
 #define CONFIG_LIST 64 /* entries of `models` and `replica` */
 
 enum config_rule { CONFIG_STRICT, CONFIG_LENIENT };
@@ -193,6 +194,15 @@ struct config {
         struct config_names purposes, categories_people, categories_data, recipients, measures,
             legal_bases;
     } processing;
+    struct { /* from outside (doc/disclosure.md); "" = not said */
+        bool enabled;
+        struct config_mark mark;
+        struct config_names contact;
+        char expires[64], policy[256], acknowledgments[256], encryption[256], canonical[256];
+        char languages[128];
+        char file[CONFIG_PATH]; /* a security.txt of one's own, signed perhaps */
+        uint64_t remind_days;   /* that a report may wait; 0 = nobody is reminded */
+    } reports;
     struct {
         bool enabled;
         struct config_pairs classes; /* "fingerprint", "seal", "allow", "block", "mask" */

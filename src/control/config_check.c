@@ -5,8 +5,10 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
+#include "base/security_txt.h"
 #include "control/config_int.h"
 #include "control/dialect.h"
 #include "control/nearest.h"
@@ -388,6 +390,58 @@ static int check_detect(struct config_reading *r, const struct config *c) {
     return rc;
 }
 
+/* ---- reports ---- */
+
+/* Languages are tags, "en, zh-Hans"; nothing may end its line, or begin another field. */
+static bool languages_ok(const char *s) {
+    return s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-, ")] == 0;
+}
+
+static int check_uris(struct config_reading *r, const struct config *c) {
+    const struct {
+        const char *name, *text;
+    } uris[] = {{"policy", c->reports.policy},
+                {"acknowledgments", c->reports.acknowledgments},
+                {"encryption", c->reports.encryption},
+                {"canonical", c->reports.canonical}};
+    for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++)
+        if (uris[i].text[0] && !security_txt_uri(uris[i].text, strlen(uris[i].text)))
+            return config_wrong(r, c->reports.mark, "\"%s\" must be a URL as https://example.org/...",
+                                uris[i].name);
+    for (size_t i = 0; i < c->reports.contact.count; i++) {
+        const struct config_name *n = &c->reports.contact.at[i];
+        if (!security_txt_uri(n->text, strlen(n->text)))
+            return config_wrong(r, n->mark,
+                                "\"%.60s\" is no contact; write it as mailto:security@example.org "
+                                "or https://example.org/security",
+                                n->text);
+    }
+    return 0;
+}
+
+/* What nobody may rely on is not served: this file, and with it the start, is refused. */
+static int check_reports(struct config_reading *r, const struct config *c) {
+    time_t ends;
+    const char *expires = c->reports.expires;
+    int rc = check_uris(r, c);
+    if (rc)
+        return rc;
+    if (!languages_ok(c->reports.languages))
+        return config_wrong(r, c->reports.mark, "\"languages\" must be as in: en, zh");
+    if (expires[0] && !security_txt_time(expires, strlen(expires), &ends))
+        return config_wrong(r, c->reports.mark,
+                            "\"expires\" must be a time, as in 2027-01-31T00:00:00Z");
+    if (expires[0] && c->reports.enabled && ends < time(NULL))
+        return config_wrong(r, c->reports.mark,
+                            "security.txt has expired (%.40s): say whether its contacts are right "
+                            "still, and renew \"expires\", or leave it out to have it renewed",
+                            expires);
+    if (c->reports.file[0] && (c->reports.contact.count || expires[0]))
+        return config_wrong(r, c->reports.mark,
+                            "\"file\" has its own Contact and Expires; leave these out here");
+    return 0;
+}
+
 int config_check(struct config_reading *r, const struct config *c) {
     int rc = check_providers(r, c);
     if (!rc)
@@ -400,5 +454,7 @@ int config_check(struct config_reading *r, const struct config *c) {
         rc = check_log(r, c);
     if (!rc)
         rc = check_detect(r, c);
+    if (!rc)
+        rc = check_reports(r, c);
     return rc;
 }

@@ -262,6 +262,24 @@ static const struct config_field processing_table[] = {
     TEXT("transfers", processing.transfers),
     NAMES("measures", processing.measures, STATED_MAX),
 };
+#define CONTACTS_MAX 8
+static const struct config_field reports_table[] = {
+    FLAG("enabled", reports.enabled),
+    NAMES("contact", reports.contact, CONTACTS_MAX),
+    TEXT("expires", reports.expires),
+    TEXT("policy", reports.policy),
+    TEXT("acknowledgments", reports.acknowledgments),
+    TEXT("encryption", reports.encryption),
+    TEXT("canonical", reports.canonical),
+    TEXT("languages", reports.languages),
+    TEXT("file", reports.file),
+    {.name = "remind_days",
+     .kind = CONFIG_NUMBER,
+     .offset = AT(reports.remind_days),
+     .min = 1,
+     .max = 365,
+     .none = true},
+};
 static const struct config_field detect_table[] = {
     FLAG("enabled", detect.enabled),
     PAIRS("classes", detect.classes, DETECT_CLASSES),
@@ -280,6 +298,8 @@ static const struct config_schema prices_schema = {
     "prices", prices_table, COUNT(prices_table), 0, 0, AT(prices.mark), NULL};
 static const struct config_schema log_schema = PART("log", log_table);
 static const struct config_schema detect_schema = PART("detect", detect_table);
+static const struct config_schema reports_schema = {
+    "reports", reports_table, COUNT(reports_table), 0, 0, AT(reports.mark), NULL};
 static const struct config_schema retention_schema = PART("retention", retention_table);
 static const struct config_schema processing_schema = PART("processing", processing_table);
 
@@ -301,6 +321,7 @@ static const struct config_field top_table[] = {
     OWN("prices", &prices_schema),
     OWN("log", &log_schema),
     OWN("detect", &detect_schema),
+    OWN("reports", &reports_schema),
     OWN("retention", &retention_schema),
     OWN("processing", &processing_schema),
     OWN("tls", &tls_schema),
@@ -322,6 +343,8 @@ struct config *config_new(void) {
     memcpy(c->prices.currency, "USD", 4);
     c->prices.defaults = true;
     c->detect.enabled = true;
+    c->reports.enabled = true;
+    c->reports.remind_days = CONFIG_REMIND_DAYS;
     return c;
 }
 

@@ -419,3 +419,8 @@ void metrics_observe(struct metrics *m, const struct metrics_exchange *e) {
 void metrics_fallback(struct metrics *m, const char *provider) {
     named_add(m, METRICS_FALLBACK, provider, 0);
 }
+
+void metrics_set_reports(struct metrics *m, uint64_t waiting, uint64_t since_us) {
+    atomic_store_explicit(&m->file->reports, waiting, memory_order_relaxed);
+    atomic_store_explicit(&m->file->reports_us, since_us, memory_order_relaxed);
+}

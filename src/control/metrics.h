@@ -126,6 +126,9 @@ int metrics_fd(const struct metrics *m); /* borrowed, CLOEXEC */
 /* Clears what dead workers had in flight; returns how many. Once a second. */
 unsigned metrics_reap(struct metrics *m);
 
+/* Reports from outside that wait for an answer, and when the oldest of them came (us; 0 = none). */
+void metrics_set_reports(struct metrics *m, uint64_t waiting, uint64_t since_us);
+
 /* ---- both: the text ---- */
 /* The ring's state, as ring_usage has it. */
 struct metrics_ring {

@@ -70,6 +70,7 @@ struct metrics_file {
     _Atomic uint32_t in_flight[LIMIT_WORKER_SLOTS]; /* one writer each: the owner */
     _Atomic uint64_t served[METRICS_CLASSES];       /* requests without a refusal of our own */
     _Atomic uint64_t tokens[METRICS_TOKENS];
+    _Atomic uint64_t reports, reports_us; /* from outside; the supervisor writes them */
     struct metrics_money money[METRICS_CURRENCIES];
     /* 0 = free. Apart from the entries, so that looking for one touches few cache lines. */
     _Atomic uint64_t series_hash[METRICS_SERIES];

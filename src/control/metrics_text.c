@@ -372,6 +372,15 @@ static void put_providers(struct text *t, const struct health *h, uint64_t now_u
     }
 }
 
+static void put_reports(struct text *t, const struct metrics_file *f, uint64_t now_us) {
+    uint64_t since = atomic_load_explicit(&f->reports_us, memory_order_relaxed);
+    put_single(t, "safehouse_reports_waiting", "gauge",
+               "Reports from outside that nobody has answered.",
+               atomic_load_explicit(&f->reports, memory_order_relaxed));
+    put_single(t, "safehouse_reports_oldest_seconds", "gauge", "How long the oldest of them waits.",
+               since && now_us > since ? (now_us - since) / 1000000u : 0);
+}
+
 int metrics_text(struct buf *out, const struct metrics *m, const struct metrics_view *v) {
     struct text t = {.out = out};
     struct buf labels;
@@ -383,6 +392,7 @@ int metrics_text(struct buf *out, const struct metrics *m, const struct metrics_
         put_requests(&t, m->file);
         put_tokens(&t, m->file);
         put_cost(&t, m->file);
+        put_reports(&t, m->file, v->now_us);
     }
     if (v->ring)
         put_ring(&t, v->ring, v->now_ns);

@@ -78,6 +78,7 @@ int child_start(enum ipc_role self, struct child *ret) {
         .wake_fd = env_number("SH_WAKE_FD"),
         .prefix_fd = env_number("SH_PREFIX_FD"),
         .detect_fd = env_number("SH_DETECT_FD"),
+        .report_fd = env_number("SH_REPORT_FD"),
         .owner_uid = (unsigned)env_number("SH_OWNER_UID"),
     };
     const char *dir = getenv("SH_DIR"), *sandbox = getenv("SH_SANDBOX");
@@ -88,8 +89,8 @@ int child_start(enum ipc_role self, struct child *ret) {
     int rc = read_token(ret->token);
     if (rc)
         return rc;
-    const int keep[] = {CONTROL_FD,   ret->listen_fd, ret->ring_fd,
-                        ret->wake_fd, ret->prefix_fd, ret->detect_fd};
+    const int keep[] = {CONTROL_FD,     ret->listen_fd, ret->ring_fd,  ret->wake_fd,
+                        ret->prefix_fd, ret->detect_fd, ret->report_fd};
     close_others(keep, sizeof keep / sizeof keep[0]);
     clearenv();
     setenv("TZ", "UTC", 1);

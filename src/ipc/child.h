@@ -10,6 +10,7 @@
  *   SH_SNAPSHOT_FD  control snapshot (gateway)
  *   SH_PREFIX_FD    prefix state's memory file (sealer)
  *   SH_DETECT_FD    the detector's rules and policy (sealer)
+ *   SH_REPORT_FD    datagrams with reports from outside (gateway, sealer)
  *   SH_DIR          the program's own folder (spool, store, vault): the only one that it may write
  *   SH_OWNER_UID    the installation's owner
  *   SH_SANDBOX      "best-effort": start without Landlock where the kernel has none
@@ -23,7 +24,7 @@
 
 struct child {
     struct peer *supervisor;
-    int listen_fd, ring_fd, wake_fd, prefix_fd, detect_fd; /* -1 when not given */
+    int listen_fd, ring_fd, wake_fd, prefix_fd, detect_fd, report_fd; /* -1 when not given */
     unsigned owner_uid;
     bool best_effort; /* for sandbox_spec */
     char dir[4096];

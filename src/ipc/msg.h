@@ -135,6 +135,20 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_ATTACH,       55, IPC_CLIENT,     IPC_SUPERVISOR, 0)                                     \
     /* supervisor -> client, with a descriptor: the variable that is to have its number */         \
     X(MSG_DESCRIPTOR,   56, IPC_SUPERVISOR, IPC_CLIENT,     64)                                    \
+    /* Reports from outside (doc/disclosure.md). sealer -> vault: 8 number | u64 when it came (us) |   \
+       u32 bytes | 32 SHA-256 of them | n sealed to the opening key: u8 1 | u64 when | s8 content     \
+       type | the bytes */                                                                        \
+    X(MSG_REPORT,      105, IPC_SEALER,     IPC_VAULT,      LIMIT_REPORT + 512)                    \
+    /* vault -> sealer: 8 number: it is kept, and in the ledger */                                 \
+    X(MSG_REPORT_NOTED,106, IPC_VAULT,      IPC_SEALER,     8)                                     \
+    /* vault -> supervisor, at the start and at each change: u32 not answered | u64 when the oldest \
+       of them came (us; 0 = none) */                                                              \
+    X(MSG_REPORTS_WAIT,107, IPC_VAULT,      IPC_SUPERVISOR, 12)                                    \
+    /* client -> vault: u8 1 list; or 2 show, 3 answer | 8 number | s16 reason, or what was done;   \
+       answered with STATUS_IS for each, REPORT_IS, and END */                                     \
+    X(MSG_INBOX,       108, IPC_CLIENT,     IPC_VAULT,      LIMIT_REASON + 16)                     \
+    /* vault -> client: u8 1 | u64 when | s8 content type | the bytes */                           \
+    X(MSG_REPORT_IS,   109, IPC_VAULT,      IPC_CLIENT,     LIMIT_REPORT + 512)                    \
     /* Retention (doc/retention.md). supervisor -> vault: who is held? i32 0 or ERR_* | k x 16 id */  \
     X(MSG_HOLDS,        90, IPC_SUPERVISOR, IPC_VAULT,      0)                                     \
     X(MSG_HOLDS_ARE,    91, IPC_VAULT,      IPC_SUPERVISOR, LIMIT_FRAME)                           \

@@ -1,52 +1,40 @@
-/*
- * Whom does somebody write to who finds a door open? /.well-known/security.txt (RFC 9116): the
- * fields Contact (one at least, a URI) and Expires (exactly one, RFC 3339, not passed) must be
- * there.
- */
-#include <stdio.h>
+/* Whom does somebody write to who finds this host's door open? Its security.txt
+ * (base/security_txt.h). */
+#include "base/security_txt.h"
+
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "audit/probe/probe.h"
 
-#define PATH "/.well-known/security.txt"
+#define ID "security-txt"
 
-/* The number of fields of that name; *ret_value is the last one's value, cut to size. */
-static unsigned field(const char *text, const char *name, char *value, size_t size) {
-    unsigned count = 0;
-    size_t n = strlen(name);
-    for (const char *line = text; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncasecmp(line, name, n) != 0 || line[n] != ':')
-            continue;
-        const char *v = line + n + 1;
-        v += strspn(v, " \t");
-        snprintf(value, size, "%.*s", (int)strcspn(v, "\r\n"), v);
-        count++;
-    }
-    return count;
+/* A file is text; a page for everything is HTML, whatever its status says. */
+static bool is_there(struct probe *p) {
+    char type[64];
+    if (!probe_get(p, ID, SECURITY_TXT_PATH) || p->http->status != 200)
+        return false;
+    return !http_header(p->http, "content-type", type, sizeof type) ||
+           strncasecmp(type, "text/plain", 10) == 0;
 }
 
 void probe_security_txt(struct probe *p) {
     struct probe_result kept =
         *p->result; /* how a page is answered is no evidence of the service */
-    char contact[128] = "", expires[64] = "";
-    struct tm day = {0};
-    bool there = probe_get(p, "security-txt", PATH) && p->http->status == 200;
-    unsigned contacts = there ? field(p->http->body, "Contact", contact, sizeof contact) : 0;
-    unsigned ends = there ? field(p->http->body, "Expires", expires, sizeof expires) : 0;
+    struct security_txt t = {0};
+    const bool there = is_there(p);
+    enum security_txt_flaw flaw =
+        there ? security_txt_read(&t, p->http->body, p->http->body_len, time(NULL))
+              : SECURITY_TXT_NO_CONTACT;
     *p->result = kept;
-    if (!contacts || !strchr(contact, ':')) {
-        probe_note(p, "security-txt", "info", "No security.txt says whom to write to",
-                   "publish " PATH " with Contact and Expires (RFC 9116)", NULL, 0);
-        return;
-    }
-    if (ends != 1 || !strptime(expires, "%Y-%m-%dT%H:%M:%S", &day))
-        probe_note(p, "security-txt", "low", "security.txt has no valid Expires",
-                   "add one line: Expires: 2027-01-31T00:00:00Z", expires, strlen(expires));
-    else if (timegm(&day) < time(NULL))
-        probe_note(p, "security-txt", "medium",
-                   "security.txt has expired, so nobody may rely on it", "renew its Expires",
-                   expires, strlen(expires));
+    if (!there)
+        probe_note(p, ID, "info", "No security.txt says whom to write to",
+                   "publish " SECURITY_TXT_PATH " with Contact and Expires (RFC 9116)", NULL, 0);
+    else if (flaw == SECURITY_TXT_EXPIRED)
+        probe_note(p, ID, "medium", "security.txt has expired, so nobody may rely on it",
+                   "renew its Expires", t.expires, strlen(t.expires));
+    else if (flaw)
+        probe_note(p, ID, "low", "security.txt does not say what it must (RFC 9116)",
+                   "it needs one Contact at least, a URI, and exactly one Expires",
+                   security_txt_flaw(flaw), strlen(security_txt_flaw(flaw)));
 }

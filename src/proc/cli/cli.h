@@ -46,6 +46,7 @@ int cli_scan(int argc, char **argv);
 int cli_secret(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_inbox(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_subject(int argc, char **argv);
 int cli_retention(int argc, char **argv);

@@ -36,6 +36,7 @@ static const struct command commands[] = {
     {"verify", cli_verify, "is the log what was written? names rows changed, added or missing"},
     {"secret", cli_secret, "where a secret was seen"},
     {"audit", cli_audit, "find what stands open on your own hosts"},
+    {"inbox", cli_inbox, "reports from outside: what came, and what was answered"},
     {"ledger", cli_ledger, "checkpoint, proofs, export, witness of the ledger"},
     {"subject", cli_subject, "find, export, erase, hold or release one person"},
     {"retention", cli_retention, "let months go that are over"},

@@ -299,6 +299,15 @@ static void print_control_problems(const json_t *status) {
         printf("! the last reload changed nothing: %s\n", text_of(last, "text"));
 }
 
+/* Sooner than the reminders: whoever looks here is a person who may answer. */
+static void print_reports(const json_t *status, const char *dir) {
+    const json_t *r = json_object_get(status, "reports");
+    if (number_of(r, "waiting"))
+        printf("! %lld reports from outside wait for an answer, the oldest for %lld h; safehouse "
+               "inbox list --dir %s\n",
+               number_of(r, "waiting"), number_of(r, "oldest_s") / 3600, dir);
+}
+
 static void print_problems(const json_t *status, const char *dir) {
     const json_t *ring = json_object_get(status, "ring"), *spool = json_object_get(status, "spool"),
                  *gateway = json_object_get(status, "gateway"), *p;
@@ -323,6 +332,7 @@ static void print_problems(const json_t *status, const char *dir) {
     print_vault_problems(json_object_get(status, "vault"), dir);
     print_provider_problems(status);
     print_control_problems(status);
+    print_reports(status, dir);
     if (flag_of(json_object_get(status, "upstream"), "demo"))
         printf("! the upstream is the demo, which is not a model; name one with --upstream\n");
     if (strcmp(text_of(status, "users"), "separate") != 0)

@@ -74,6 +74,8 @@ static void drop_peer(struct sealer *s, enum ipc_role who) {
     peer_free(*p);
     *p = NULL;
     ship_messages_lost(s, who);
+    if (who == IPC_VAULT)
+        reports_lost(s);
 }
 
 static void take_peer(struct sealer *s, const struct frame *f) {
@@ -118,6 +120,7 @@ static int take_writer(struct sealer *s, const struct frame *f) {
             return rc;
     }
     subjects_connected(s);
+    reports_turn(s);
     s->again = true;
     return 0;
 }
@@ -135,6 +138,11 @@ static int from_vault(struct sealer *s, const struct frame *f) {
         if (f->len != 8)
             return ERR_SYNTAX;
         ship_noted(s, get_u64(f->p));
+        return 0;
+    case MSG_REPORT_NOTED:
+        if (f->len != 8)
+            return ERR_SYNTAX;
+        reports_noted(s, f->p);
         return 0;
     default:
         return ERR_DENIED;
@@ -291,7 +299,7 @@ static int ring_round(struct sealer *s) {
 static bool stop_now(struct sealer *s, int found) {
     if (clock_mono_ns() > s->stop_ns)
         return true;
-    return found == 0 && ring_may_sleep(s->ring) && !spool_batches(s->spool) &&
+    return found == 0 && !reports_waiting(s) && ring_may_sleep(s->ring) && !spool_batches(s->spool) &&
            !spool_waiting(s->spool) && spool_due_ms(s->spool, clock_mono_ns()) < 0;
 }
 

@@ -10,6 +10,7 @@
  *   known.c     where what was masked towards the provider stands again
  *   subjects.c  whose exchange it is: names -> subject ids and public keys
  *   marks.c     high-water marks of the workers' exchanges
+ *   reports.c   reports from outside, sealed on their way to the vault
  *   ship.c      finished batches and assignments on their way
  */
 #include <stdbool.h>
@@ -75,6 +76,8 @@ struct sealer {
     /* sealed, in the spool's group, to be released when it is durable */
     struct ring_slot *done[SEALER_SLOTS];
     size_t done_count;
+    bool report_sent;  /* to the vault, which has not answered */
+    uint8_t report_number[8];
     bool again;        /* something came that the round should look at now */
     uint64_t round_ns; /* else the next round is not before this */
     int found;         /* exchanges that the last one saw, or its error */
@@ -161,6 +164,13 @@ void marks_released(struct sealer *s, const struct ring_slot *slot);
 void marks_connected(struct sealer *s); /* a vault is there: it is told all of them */
 /* While no batch is open: sends what changed, when it is time. */
 void marks_send(struct sealer *s);
+
+/* ---- reports.c ---- */
+/* Sends the next one to the vault, if that is possible now. */
+void reports_turn(struct sealer *s);
+void reports_noted(struct sealer *s, const uint8_t *number);
+void reports_lost(struct sealer *s); /* the vault is gone: the one that was sent is sent again */
+bool reports_waiting(const struct sealer *s);
 
 /* ---- ship.c ---- */
 void ship_messages_lost(struct sealer *s, enum ipc_role who); /* its connection is gone */

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/security_txt.h"
 #include "proc/supervisor/checks.h"
 #include "proc/supervisor/gateway_conf.h"
 #include "proc/supervisor/supervisor_int.h"
@@ -77,7 +78,14 @@ struct making {
     struct gateway_provider providers[LIMIT_PROVIDERS];
     struct spawn_gifts gifts;
     struct gateway_conf conf;
+    struct buf security_txt;
 };
+
+static void making_free(struct making *m) {
+    if (m)
+        buf_wipe(&m->security_txt);
+    free(m);
+}
 
 static int list_providers(struct making *m, const struct config *c) {
     if (c->providers.count > LIMIT_PROVIDERS)
@@ -108,6 +116,7 @@ size_t gateway_shared(const struct supervisor *s, int snapshot, struct gateway_f
         {live_fd, "SH_LIVE_FD"},
         {health_fd(s->health), "SH_HEALTH_FD"},
         {metrics_fd(s->metrics), "SH_METRICS_FD"},
+        {s->report_fds[0], "SH_REPORT_FD"},
     };
     _Static_assert(sizeof all + 2 * sizeof all[0] <= GATEWAY_FDS * sizeof all[0], "room for two more");
     memcpy(out, all, sizeof all);
@@ -139,6 +148,10 @@ static int make(struct supervisor *s, const struct settings *settings, const str
     int rc = list_providers(m, settings->config);
     if (rc)
         return why_say(s->why, rc, "the providers do not fit into nginx's configuration");
+    buf_init(&m->security_txt, SECURITY_TXT_MAX);
+    rc = disclosure_text(settings->config, tls->certificate_fd >= 0, &m->security_txt, s->why);
+    if (rc)
+        return rc;
     m->conf = (struct gateway_conf){.dir = m->dir,
                                     .module = m->module,
                                     .listen = m->listen,
@@ -149,7 +162,9 @@ static int make(struct supervisor *s, const struct settings *settings, const str
                                     .workers = checks_workers(settings->config),
                                     .best_effort = settings->config->sandbox == CONFIG_LENIENT,
                                     .providers = m->providers,
-                                    .provider_count = settings->config->providers.count};
+                                    .provider_count = settings->config->providers.count,
+                                    .reports = settings->config->reports.enabled,
+                                    .security_txt = &m->security_txt};
     return 0;
 }
 
@@ -178,7 +193,7 @@ int gateway_differs(struct supervisor *s, const struct settings *next, const str
                !shared_same_tls(tls, &s->tls);
     for (int i = 0; i < 2; i++) {
         buf_wipe(&text[i]);
-        free(m[i]);
+        making_free(m[i]);
     }
     return rc;
 }
@@ -202,7 +217,7 @@ int gateway_write_parts(struct supervisor *s) {
                 : gateway_write_file(s, dir, names[i], &text);
         buf_wipe(&text);
     }
-    free(m);
+    making_free(m);
     return rc;
 }
 
@@ -368,7 +383,7 @@ static int start(struct supervisor *s, struct master *master, const struct setti
     }
     if (report >= 0)
         close(report);
-    free(m);
+    making_free(m);
     return rc;
 }
 

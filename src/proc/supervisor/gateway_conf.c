@@ -117,6 +117,7 @@ static int put_module(struct buf *out, const struct gateway_conf *c) {
                       "env SH_LIVE_FD;\n"
                       "env SH_HEALTH_FD;\n"
                       "env SH_METRICS_FD;\n"
+                      "env SH_REPORT_FD;\n"
                       "env SH_DETECT_FD;\n",
                       c->module);
 }
@@ -247,6 +248,69 @@ static int put_provider(struct buf *out, const struct gateway_conf *c, size_t i)
     return rc ? rc : buf_append_str(out, "        }\n");
 }
 
+/* ---- reports from outside ---- */
+
+/* What one address, and all together, may send; looking at the form is free. */
+static int put_report_zones(struct buf *out, const struct gateway_conf *c) {
+    if (!c->reports)
+        return 0;
+    return buf_append_str(
+        out, "    map $request_method $safehouse_reporter {\n"
+             "        default \"\";\n"
+             "        POST $binary_remote_addr;\n"
+             "    }\n"
+             "    map $request_method $safehouse_reporters {\n"
+             "        default \"\";\n"
+             "        POST all;\n"
+             "    }\n"
+             "    limit_req_zone $safehouse_reporter zone=safehouse_reporter:1m rate=6r/m;\n"
+             "    limit_req_zone $safehouse_reporters zone=safehouse_reporters:64k rate=30r/m;\n");
+}
+
+/* In quotes, where nginx reads backslashes and quotes alone: the module takes no variables. */
+static int put_quoted(struct buf *out, const uint8_t *p, size_t len) {
+    int rc = buf_append_u8(out, '"');
+    for (size_t i = 0; !rc && i < len; i++) {
+        if (p[i] == '"' || p[i] == '\\')
+            rc = buf_append_u8(out, '\\');
+        if (!rc)
+            rc = buf_append_u8(out, p[i]);
+    }
+    return rc ? rc : buf_append_u8(out, '"');
+}
+
+static int put_security_txt(struct buf *out, const struct buf *text) {
+    int rc = buf_append_str(out, "        location = /.well-known/security.txt {\n"
+                                 "            safehouse security_txt;\n");
+    for (size_t at = 0; !rc && at < text->len;) {
+        const uint8_t *line = text->p + at, *end = memchr(line, '\n', text->len - at);
+        const size_t n = end ? (size_t)(end - line) : text->len - at;
+        rc = buf_append_str(out, "            safehouse_security_txt ");
+        if (!rc)
+            rc = put_quoted(out, line, n);
+        if (!rc)
+            rc = buf_append_str(out, ";\n");
+        at += n + 1;
+    }
+    return rc ? rc : buf_append_str(out, "        }\n");
+}
+
+static int put_reports(struct buf *out, const struct gateway_conf *c) {
+    if (!c->reports)
+        return 0;
+    int rc = put_security_txt(out, c->security_txt);
+    return rc ? rc
+              : buf_printf(out,
+                           "        location = /report {\n"
+                           "            safehouse report;\n"
+                           "            client_max_body_size %d;\n"
+                           "            limit_req zone=safehouse_reporter burst=5 nodelay;\n"
+                           "            limit_req zone=safehouse_reporters burst=20 nodelay;\n"
+                           "            limit_req_status 429;\n"
+                           "        }\n",
+                           LIMIT_REPORT);
+}
+
 static int put_locations(struct buf *out, const struct gateway_conf *c) {
     int rc = buf_append_str(out, "        location / {\n"
                                  "            safehouse on;\n"
@@ -263,6 +327,8 @@ static int put_locations(struct buf *out, const struct gateway_conf *c) {
                                  "        location @safehouse_next {\n"
                                  "            safehouse next;\n"
                                  "        }\n");
+    if (!rc)
+        rc = put_reports(out, c);
     for (size_t i = 0; i < c->provider_count && !rc; i++)
         rc = put_provider(out, c, i);
     return rc;
@@ -291,6 +357,8 @@ int gateway_conf_write(struct buf *out, const struct gateway_conf *c) {
         rc = put_proxy(out);
     if (!rc)
         rc = put_upstreams(out, c);
+    if (!rc)
+        rc = put_report_zones(out, c);
     if (!rc)
         rc = put_server(out, c);
     return rc ? rc : buf_append_str(out, "}\n");
@@ -322,7 +390,8 @@ int gateway_conf_part(struct buf *out, const struct gateway_conf *c, enum gatewa
     case GATEWAY_PART_MAIN:
         return put_own_main(out, c);
     case GATEWAY_PART_HTTP:
-        return put_upstreams(out, c);
+        rc = put_upstreams(out, c);
+        return rc ? rc : put_report_zones(out, c);
     default:
         return put_own_server(out, c);
     }

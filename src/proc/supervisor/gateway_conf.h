@@ -15,6 +15,7 @@
  * SH_SNAPSHOT_FD    as in ipc/child.h
  *     SH_USAGE_FD, SH_LIVE_FD, SH_HEALTH_FD, SH_METRICS_FD    of limits_fds, health_fd and
  *                      metrics_fd (control/)
+ *     SH_REPORT_FD     datagrams with reports from outside, for the sealer
  *     SH_DETECT_FD     the detector's rules and policy (write/policy/policy.h)
  *     SH_READY_FD      optional: a pipe's write end. Each worker writes {landlock abi, seccomp} as
  *                      two bytes when it is sandboxed and about to serve.
@@ -53,6 +54,10 @@ struct gateway_conf {
     uint64_t body_memory; /* bytes of bodies in a worker; 0 = LIMIT_BODY_MEMORY */
     unsigned workers;     /* 0 = as many as processors */
     bool best_effort;     /* of the parts alone: as SH_SANDBOX above */
+    bool reports; /* from outside: security.txt and the form are served */
+    /* Lines of security.txt. "Contact: @https" stands for the form at the request's host, "Expires:
+     * @" for some weeks from the request on. */
+    const struct buf *security_txt;
     const struct gateway_provider *providers;
     size_t provider_count; /* 1 to LIMIT_PROVIDERS, names distinct */
 };

@@ -99,6 +99,8 @@ static int handle(struct program *p, const struct frame *f) {
         program_running(p, f->p[0], f->p[1]);
         return 0;
     }
+    if (f->msg == MSG_REPORTS_WAIT)
+        return disclosure_frame(p->supervisor, f);
     if (f->msg == MSG_USAGE_IS)
         return control_usage(p->supervisor, f);
     return retention_frame(p->supervisor, f);
@@ -180,6 +182,7 @@ static void give(const struct supervisor *s, enum program_id id, int token, stru
         spawn_give_fd(g, s->wake_fd, "SH_WAKE_FD");
         spawn_give_fd(g, s->prefix_fd, "SH_PREFIX_FD");
         spawn_give_fd(g, s->policy_fd, "SH_DETECT_FD");
+        spawn_give_fd(g, s->report_fds[1], "SH_REPORT_FD");
     } else if (id == PROGRAM_STORE || id == PROGRAM_VAULT) {
         spawn_give_fd(g, id == PROGRAM_STORE ? s->store_fd : s->vault_fd, "SH_LISTEN_FD");
         spawn_give_fd(g, token, "SH_TOKEN_FD");

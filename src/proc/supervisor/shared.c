@@ -176,6 +176,8 @@ int shared_make(struct supervisor *s) {
         rc = shared_read_tls(s, s->settings->config, PROGRAM_GATEWAY, &s->tls);
     if (!rc)
         rc = policy_make(s->settings->config, &s->policy_fd, s->why);
+    if (!rc)
+        rc = disclosure_make(s);
     return rc ? rc : make_sockets(s);
 }
 
@@ -188,7 +190,8 @@ void shared_close_listen(struct supervisor *s) {
 void shared_done(struct supervisor *s) {
     int *const fds[] = {&s->ring_fd,  &s->wake_fd,  &s->prefix_fd,  &s->snapshot_fd,
                         &s->store_fd, &s->vault_fd, &s->control_fd, &s->snapshot_reader_fd,
-                        &s->policy_fd, &s->console_unix_fd};
+                        &s->policy_fd, &s->console_unix_fd, &s->report_fds[0],
+                        &s->report_fds[1]};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close_fd(fds[i]);
     shared_close_tls(&s->tls);

@@ -156,6 +156,7 @@ static int tick(void *arg) {
     tables_tick(s, now, &due);
     control_tick(s, now, &due);
     retention_tick(s, now, &due);
+    disclosure_tick(s, now, &due);
     announce(s);
     stop_tick(s, now, &due);
     now = clock_mono_ns();
@@ -287,6 +288,8 @@ int supervisor_run(const struct supervisor_spec *spec, struct why *why) {
                         &s->console_unix_fd,
                         &s->life_fds[0],
                         &s->life_fds[1],
+                        &s->report_fds[0],
+                        &s->report_fds[1],
                         &s->tls.certificate_fd,
                         &s->tls.key_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)

@@ -12,6 +12,7 @@
  *   own.c         in its place, an nginx that someone else starts and attaches
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
+ *   disclosure.c  reports from outside: security.txt, and reminders of those that wait
  *   retention.c   months that are over go, once a day and when asked for
  *   publish.c     configuration and control.db -> snapshot
  *   control.c     clients of D/run/control.sock
@@ -171,6 +172,11 @@ struct supervisor {
     struct usage usage;
     uint64_t usage_ns; /* when it came; 0 = never */
     struct retention *retention;
+    /* disclosure.c */
+    int report_fds[2];  /* a pair: gateway workers' end, the sealer's */
+    uint32_t reports;   /* that wait for an answer */
+    uint64_t report_us; /* when the oldest of them came */
+    uint64_t remind_ns; /* the next reminder is not before */
     /* vault.c */
     enum vault_lock lock;
     bool passphrase_sent;
@@ -245,7 +251,7 @@ bool gateway_gone(const struct supervisor *s);
 unsigned gateway_workers(const struct supervisor *s, bool older, pid_t *out, unsigned max);
 
 /* What workers need for their work, whoever starts them. */
-#define GATEWAY_FDS 9
+#define GATEWAY_FDS 10
 struct gateway_fd {
     int fd;
     const char *variable;
@@ -312,6 +318,16 @@ void retention_ask(struct supervisor *s, bool dry);
 void retention_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 /* An answer of vault or store. ERR_DENIED: nobody asked; ERR_SYNTAX. */
 int retention_frame(struct supervisor *s, const struct frame *f);
+
+/* ---- disclosure.c ---- */
+/* The pair through which reports come. */
+int disclosure_make(struct supervisor *s);
+/* security.txt, a line each, as the gateway serves it (gateway_conf.h). ERR_USAGE and why: nobody may
+ * rely on it. */
+int disclosure_text(const struct config *c, bool tls, struct buf *out, struct why *why);
+/* REPORTS_WAIT. ERR_SYNTAX. */
+int disclosure_frame(struct supervisor *s, const struct frame *f);
+void disclosure_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 
 /* ---- publish.c ---- */
 /* These settings; the version before stays in force when it fails. Sleeps for what is left of the

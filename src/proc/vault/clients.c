@@ -328,6 +328,16 @@ static int exported(struct vault *v, struct client *c, const struct frame *f) {
     return rc;
 }
 
+static int mail(struct vault *v, struct client *c, const struct frame *f) {
+    struct answer a = {0};
+    buf_init(&a.frames, LIMIT_FRAME);
+    int rc = inbox(v, c, f, &a);
+    if (rc != ERR_SYNTAX)
+        rc = send_answer(c, rc, &a);
+    buf_wipe(&a.frames);
+    return rc;
+}
+
 static int renew(struct vault *v, struct client *c) {
     struct answer a = {0};
     int rc = owner_or(v, c, ROLE(ADMIN) | ROLE(ERASER));
@@ -551,6 +561,8 @@ static int handle(struct vault *v, struct client *c, const struct frame *f) {
         return readings(v, c, f);
     case MSG_EXPORTED:
         return exported(v, c, f);
+    case MSG_INBOX:
+        return mail(v, c, f);
     case MSG_RENEW:
         return renew(v, c);
     case MSG_SECRET_TAG:

@@ -256,7 +256,10 @@ static int begin(struct vault *v) {
     if (rc)
         return rc;
     vault_watch(v, v->child.supervisor, true);
-    return child_ready(&v->child, &v->sandbox);
+    rc = child_ready(&v->child, &v->sandbox);
+    if (!rc)
+        inbox_tell(v);
+    return rc;
 }
 
 static int serve(void) {

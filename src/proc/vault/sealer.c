@@ -169,6 +169,11 @@ static int on_marks(struct vault *v, const uint8_t *p, size_t len) {
 static int handle_batch(struct vault *v, uint16_t msg, const uint8_t *p, size_t len) {
     if (msg == MSG_MARKS)
         return on_marks(v, p, len);
+    if (msg == MSG_REPORT) {
+        int rc = inbox_take(v, p, len);
+        return rc ? refused("report-refused", rc)
+                  : put_frame(&v->answers, MSG_REPORT_NOTED, p, KEYS_REPORT_NUMBER);
+    }
     struct batch_head head = {
         .sealer = get_u64(p), .number = get_u64(p + 8), .rows = get_u32(p + 16)};
     memcpy(head.previous, p + 20, BATCH_HASH_BYTES);
@@ -185,10 +190,14 @@ static int begin_batches(struct vault *v) {
 }
 
 static int commit_batches(struct vault *v) {
-    return v->ledger ? ledger_sync(v->ledger) : 0;
+    int rc = v->ledger ? ledger_sync(v->ledger) : 0;
+    if (!rc)
+        inbox_noted(v);
+    return rc;
 }
 
 static void undo_batches(struct vault *v) {
+    v->report_due = false;
     if (v->ledger)
         ledger_undo(v->ledger);
 }
@@ -348,6 +357,9 @@ static int take_frame(struct vault *v, const struct frame *f) {
         return take_pool(v, f);
     case MSG_BATCH_IS:
         return f->len == 116 ? put_frame(&v->batches.frames, f->msg, f->p, f->len) : ERR_SYNTAX;
+    case MSG_REPORT:
+        return inbox_whole(f->len) ? put_frame(&v->batches.frames, f->msg, f->p, f->len)
+                                   : ERR_SYNTAX;
     case MSG_MARKS:
         return f->len >= 10 && f->len == 10 + 20u * get_u16(f->p + 8)
                    ? put_frame(&v->batches.frames, f->msg, f->p, f->len)

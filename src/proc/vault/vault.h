@@ -19,6 +19,7 @@
  *   erase.c     erased, together with the sealer
  *   readings.c  who read what, for the persons read about
  *   renew.c     the next generation of keys, and when
+ *   inbox.c     reports from outside
  *   retain.c    retention: who is held, and the ledger's entry
  *   fresh.c     is this the newest there is of this vault?
  *   states.c    locked and unlocked
@@ -110,6 +111,9 @@ struct vault {
 
     unsigned asked; /* for fingerprints, since */
     uint64_t asked_ns;
+
+    uint8_t report[KEYS_REPORT_NUMBER]; /* of the round that runs: */
+    bool report_due;                    /* the ledger gets it with this round's sync */
 
     bool joining;         /* since the unlock, until every subject has its lasting tag */
     unsigned wrong;       /* passphrases in a row */
@@ -206,6 +210,19 @@ int readings_answer(struct vault *v, const uint8_t *p, size_t len, struct answer
 int renew_ask(struct vault *v, struct client *c, struct answer *a);
 void renew_client_gone(struct vault *v, const struct client *c);
 int renew_turn(struct vault *v); /* as sealer_turn */
+
+/* ---- inbox.c ---- */
+/* Is that a payload of REPORT? */
+bool inbox_whole(size_t len);
+/* One that is, kept; the ledger has it after its next sync, and then inbox_noted is to be called. 0:
+ * answer with its number. */
+int inbox_take(struct vault *v, const uint8_t *p, size_t len);
+void inbox_noted(struct vault *v);
+/* Tells the supervisor how many wait. */
+void inbox_tell(struct vault *v);
+/* INBOX of a client. ERR_SYNTAX ends it; everything else is answered. */
+struct answer;
+int inbox(struct vault *v, struct client *c, const struct frame *f, struct answer *out);
 
 /* ---- retain.c ---- */
 /* HOLDS and RETENTION, answered to the supervisor. ERR_*: the supervisor is gone. */

@@ -29,6 +29,7 @@ static const char *const kind_names[] = {
     [LEDGER_REPORT] = "report received",
     [LEDGER_HIGH_WATER] = "high-water mark",
     [LEDGER_CANARY] = "canary",
+    [LEDGER_ANSWERED] = "report answered",
 };
 _Static_assert(sizeof kind_names / sizeof kind_names[0] == LEDGER_KIND_LAST + 1, "each has a name");
 

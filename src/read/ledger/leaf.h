@@ -40,7 +40,8 @@ enum ledger_kind {
     LEDGER_REPORT = 14,
     LEDGER_HIGH_WATER = 15,
     LEDGER_CANARY = 16,
-    LEDGER_KIND_LAST = 16
+    LEDGER_ANSWERED = 17,
+    LEDGER_KIND_LAST = 17
 };
 /* "batch", "opened", ...; NULL: no such kind. */
 const char *ledger_kind_name(unsigned kind);

@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "read/subject/keys_int.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define PATH_BYTES 4096
 
 static const struct {
@@ -58,6 +58,12 @@ static const struct {
      "(n INTEGER PRIMARY KEY CHECK (n = 1), note BLOB NOT NULL,"
      " version INTEGER NOT NULL) STRICT"},
     {"TABLE", "people", "(n INTEGER PRIMARY KEY, box BLOB, version INTEGER NOT NULL) STRICT"},
+    /* Reports from outside: sealed to the opening key, like the answers. */
+    {"TABLE", "reports",
+     "(n INTEGER PRIMARY KEY, number BLOB NOT NULL UNIQUE, came INTEGER NOT NULL,"
+     " bytes INTEGER NOT NULL, hash BLOB NOT NULL, box BLOB NOT NULL, noted INTEGER NOT NULL,"
+     " answered INTEGER NOT NULL, answer BLOB, version INTEGER NOT NULL) STRICT"},
+    {"INDEX", "reports_open", "ON reports(came) WHERE answered = 0"},
     {"INDEX", "subjects_tag", "ON subjects(pepper, tag) WHERE tag IS NOT NULL"},
     {"INDEX", "subjects_pending", "ON subjects(n) WHERE state = 1"},
     {"INDEX", "subjects_version", "ON subjects(version)"},
@@ -100,6 +106,18 @@ static const char *const statements[KEYS_STATEMENTS] = {
     [KEYS_CHECKPOINT_SET] = "INSERT OR REPLACE INTO checkpoints VALUES(1, ?, ?)",
     [KEYS_RECORD_ADD] = "INSERT INTO people VALUES(NULL, NULL, ?) RETURNING n",
     [KEYS_RECORD_SET] = "UPDATE people SET box = ?, version = ? WHERE n = ?",
+    [KEYS_REPORT_ADD] = "INSERT INTO reports VALUES(NULL, ?, ?, ?, ?, ?, 0, 0, NULL, ?)",
+    [KEYS_REPORT_NOTED] = "UPDATE reports SET noted = 1, version = ? WHERE number = ?",
+    [KEYS_REPORT_GET] = "SELECT noted, came, bytes, hash, answered, box, answer FROM reports"
+                        " WHERE number = ?",
+    [KEYS_REPORT_EACH] = "SELECT n, number, came, bytes, hash, answered FROM reports WHERE n > ?"
+                         " ORDER BY n LIMIT 1",
+    [KEYS_REPORT_ANSWER] = "UPDATE reports SET answered = ?, answer = ?, version = ?"
+                           " WHERE number = ? AND answered = 0",
+    [KEYS_REPORT_COUNT] = "SELECT count(*), sum(answered = 0), coalesce(min(CASE answered WHEN 0"
+                          " THEN came END), 0) FROM reports",
+    [KEYS_REPORT_ROOM] = "DELETE FROM reports WHERE n = (SELECT min(n) FROM reports"
+                         " WHERE answered > 0)",
     [KEYS_RECORD_EACH] = "SELECT n, version, box FROM people WHERE n > ? AND box IS NOT NULL"
                          " ORDER BY n LIMIT 1",
 };

@@ -185,6 +185,37 @@ int keys_record_put(struct keys *k, uint32_t *n, const uint8_t *p, size_t len);
 typedef int keys_record_fn(void *arg, uint32_t n, const uint8_t *p, size_t len);
 int keys_record_each(struct keys *k, keys_record_fn *fn, void *arg);
 
+/* ---- reports from outside (doc/disclosure.md) ---- */
+
+#define KEYS_REPORT_NUMBER 8
+struct keys_report {
+    uint8_t number[KEYS_REPORT_NUMBER];
+    uint64_t came_us, answered_us; /* 0: not answered */
+    uint32_t bytes;
+    uint8_t hash[32]; /* SHA-256 of them */
+    bool noted;       /* the ledger is known to have it */
+};
+/* Keeps one that is sealed to the opening key; locked, too. In a transaction of the caller, as all
+ * that change something here. ERR_EXISTS: this number is there; ERR_FULL: LIMIT_REPORTS of them
+ * wait for an answer (answered ones make room, the oldest first). */
+int keys_report_add(struct keys *k, const struct keys_report *r, const uint8_t *box, size_t len);
+int keys_report_noted(struct keys *k, const uint8_t number[KEYS_REPORT_NUMBER]);
+/* ERR_NOTFOUND. */
+int keys_report_get(struct keys *k, const uint8_t number[KEYS_REPORT_NUMBER],
+                    struct keys_report *ret);
+/* What was sealed, appended to `text`, and to `answer` (may be NULL) what was answered. The caller
+ * wipes. ERR_LOCKED, ERR_NOTFOUND, ERR_CORRUPT. */
+int keys_report_open(struct keys *k, const uint8_t number[KEYS_REPORT_NUMBER], struct buf *text,
+                     struct buf *answer);
+/* ERR_NOTFOUND; ERR_EXISTS: it was answered. */
+int keys_report_answer(struct keys *k, const uint8_t number[KEYS_REPORT_NUMBER], const char *answer,
+                       size_t len, uint64_t now_us);
+/* Each, the oldest first; not 0 ends it. */
+typedef int keys_report_fn(void *arg, const struct keys_report *r);
+int keys_report_each(struct keys *k, keys_report_fn *fn, void *arg);
+/* How many wait for an answer, and since when the oldest does (us; 0: none). */
+int keys_report_waiting(struct keys *k, uint32_t *ret_count, uint64_t *ret_since_us);
+
 /* ---- replicas: copies of vault.db in other folders ---- */
 
 enum keys_replica_state {

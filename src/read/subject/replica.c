@@ -28,7 +28,8 @@
 
 const char *const keys_tables[] = {"opening",     "generations", "peppers",  "fingerprints",
                                    "audit",       "writers",     "holds",    "erasures",
-                                   "checkpoints", "people",      "subjects", NULL};
+                                   "checkpoints", "people",      "reports",  "subjects",
+                                   NULL};
 
 int keys_replica_add(struct keys *k, const char *dir) {
     if (k->replica_count == KEYS_REPLICAS_MAX || strlen(dir) + sizeof "/" KEYS_FILE > PATH_BYTES)

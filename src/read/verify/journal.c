@@ -32,6 +32,7 @@ const char *journal_kind_name(uint8_t kind) {
         NULL,       "batch",    "opened",      "asked",   "exported",      "erased",
         "held",     "released", "retention",   "grant",   "approval",      "key rotated",
         "sign-in",  "configuration", "report received", "high-water mark", "canary",
+        "report answered",
     };
     return kind && kind <= JOURNAL_KINDS ? names[kind] : "unknown";
 }

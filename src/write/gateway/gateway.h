@@ -16,6 +16,7 @@
  *   labels.c    session, trace and tags
  *   models.c    the list of models, where no provider's own will do
  *   probes.c    /healthz, /readyz, /metrics
+ *   report.c    security.txt, and the form for reports from outside
  *   wipe.c      the request's end: its memory is overwritten
  *   confine.c, known.c, pieces.c, plan.c, terminal.c    know nothing of nginx: the worker's sandbox,
  *               keys checked before, memory for bodies, models looked up before, where a stream ends
@@ -56,10 +57,13 @@ enum gateway_kind {
     GATEWAY_HEALTHZ,
     GATEWAY_READYZ,
     GATEWAY_METRICS,
+    GATEWAY_SECURITY_TXT,
+    GATEWAY_REPORT,
 };
 
 struct gateway_location {
     ngx_uint_t kind; /* enum gateway_kind */
+    ngx_array_t *lines; /* of security.txt, ngx_str_t each */
     /* of a provider */
     ngx_str_t name;
     ngx_msec_t idle;
@@ -84,6 +88,7 @@ struct gateway_worker {
     struct limits *limits;
     struct health *health;
     struct metrics *metrics;
+    int report_fd;        /* where reports from outside go; -1: nowhere */
     int life_fd;          /* of an attached one: a pipe to the supervisor; else -1 */
     ngx_event_t traces;   /* wipes stack and registers a moment after a request ended */
     uint64_t bodies;      /* bytes of request bodies that are held, */
@@ -328,6 +333,10 @@ ngx_int_t gateway_answer(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t typ
 ngx_int_t gateway_healthz(ngx_http_request_t *r);
 ngx_int_t gateway_readyz(ngx_http_request_t *r);
 ngx_int_t gateway_metrics(ngx_http_request_t *r);
+
+/* ---- report.c ---- */
+ngx_int_t gateway_security_txt(ngx_http_request_t *r);
+ngx_int_t gateway_report(ngx_http_request_t *r);
 
 /* ---- wipe.c ---- */
 ngx_int_t gateway_log(ngx_http_request_t *r);

@@ -7,6 +7,8 @@
  *   location:  safehouse on;                    every endpoint (llm/dialect.h)
  *              safehouse next;                  where an attempt that failed comes back to
  *              safehouse healthz | readyz | metrics;
+ *              safehouse security_txt;         its lines: safehouse_security_txt LINE; repeatable
+ *              safehouse report;               the form for reports from outside
  *              safehouse_provider NAME IDLE;    this provider's; a proxy_pass without URI goes with
  * it variables: $safehouse_authorization, $safehouse_api_key    the provider's credential
  */
@@ -74,7 +76,8 @@ static const struct {
 } kinds[] = {
     {"on", GATEWAY_ON, gateway_handler},           {"next", GATEWAY_NEXT, gateway_next},
     {"healthz", GATEWAY_HEALTHZ, gateway_healthz}, {"readyz", GATEWAY_READYZ, gateway_readyz},
-    {"metrics", GATEWAY_METRICS, gateway_metrics},
+    {"metrics", GATEWAY_METRICS, gateway_metrics}, {"report", GATEWAY_REPORT, gateway_report},
+    {"security_txt", GATEWAY_SECURITY_TXT, gateway_security_txt},
 };
 
 static char *set_kind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
@@ -93,7 +96,21 @@ static char *set_kind(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
             return NGX_CONF_OK;
         }
     }
-    return "takes \"on\", \"next\", \"healthz\", \"readyz\" or \"metrics\"";
+    return "takes \"on\", \"next\", \"healthz\", \"readyz\", \"metrics\", \"security_txt\" or "
+           "\"report\"";
+}
+
+static char *add_line(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
+    struct gateway_location *l = conf;
+    const ngx_str_t *word = cf->args->elts;
+    (void)cmd;
+    if (!l->lines)
+        l->lines = ngx_array_create(cf->pool, 8, sizeof(ngx_str_t));
+    ngx_str_t *line = l->lines ? ngx_array_push(l->lines) : NULL;
+    if (!line)
+        return "finds no memory";
+    *line = word[1];
+    return NGX_CONF_OK;
 }
 
 static char *set_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
@@ -124,6 +141,8 @@ static ngx_command_t commands[] = {
     {ngx_string("safehouse"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_kind,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     {ngx_string("safehouse_provider"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE2, set_provider,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    {ngx_string("safehouse_security_txt"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, add_line,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     ngx_null_command,
 };
@@ -225,6 +244,7 @@ static int take_up(const struct gateway_main *m) {
         return rc;
     ring_set_wake_fd(w->ring, gateway_env_fd("SH_WAKE_FD"));
     w->life_fd = gateway_env_fd("SH_LIFE_FD");
+    w->report_fd = gateway_env_fd("SH_REPORT_FD");
     w->bodies_max = m->body_memory;
     known_init();
     keep_memory();

@@ -354,7 +354,7 @@ static void tampered(void **state) {
 
 static void of_the_future(void **state) {
     (void)state;
-    assert_int_equal(after("PRAGMA user_version = 3"), ERR_VERSION);
+    assert_int_equal(after("PRAGMA user_version = 4"), ERR_VERSION);
 }
 
 /* A vault.db of before there were holds and erasures. */
