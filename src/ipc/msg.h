@@ -181,6 +181,13 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_EXPORTED,     85, IPC_CLIENT,     IPC_VAULT,      52)                                    \
     /* client -> vault: a new generation of keys now; answered with END when it is there */        \
     X(MSG_RENEW,        86, IPC_CLIENT,     IPC_VAULT,      0)                                     \
+    /* client -> vault: what else the ledger has of that time, for reports; answered with EVENT for   \
+       each entry, and END (record/inquiry.h) */                                                   \
+    X(MSG_EVENTS,       87, IPC_CLIENT,     IPC_VAULT,      20)                                    \
+    X(MSG_EVENT,        88, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* client -> vault: u8 1 records, 2 breach, 3 subject | 32 SHA-256 of a report; answered with    \
+       RECEIPT and END */                                                                          \
+    X(MSG_REPORTED,     89, IPC_CLIENT,     IPC_VAULT,      33)                                    \
     /* client -> supervisor: u8 1 = only say what would be done; answered with STATUS_IS for each     \
        month that is due, and END */                                                               \
     X(MSG_RETAIN,       98, IPC_CLIENT,     IPC_SUPERVISOR, 1)                                     \

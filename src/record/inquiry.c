@@ -151,3 +151,45 @@ int inquiry_reading_decode(struct inquiry_reading *ret, const uint8_t *p, size_t
     *ret = r;
     return 0;
 }
+
+/* ---- EVENT ---- */
+
+#define EVENT_FIXED (1 + 8 + 8 + 4 + 1)
+
+int inquiry_put_event(struct buf *out, const struct inquiry_event *e) {
+    uint8_t head[EVENT_FIXED];
+    if (e->person_len > UINT8_MAX)
+        return ERR_LIMIT;
+    head[0] = e->kind;
+    put_u64(head + 1, e->index);
+    put_u64(head + 9, e->time_us);
+    put_u32(head + 17, e->uid);
+    head[EVENT_FIXED - 1] = (uint8_t)e->person_len;
+    int rc = buf_append(out, head, sizeof head);
+    if (!rc)
+        rc = buf_append(out, e->person, e->person_len);
+    if (!rc)
+        rc = put16(out, e->reason, e->reason_len);
+    if (!rc)
+        rc = put16(out, e->fields, e->fields_len);
+    return rc ? rc : put16(out, e->rest, e->rest_len);
+}
+
+int inquiry_event_decode(struct inquiry_event *ret, const uint8_t *p, size_t len) {
+    const uint8_t *at = p + EVENT_FIXED, *end = p + len, *reason;
+    if (len < EVENT_FIXED || p[EVENT_FIXED - 1] > end - at)
+        return ERR_SYNTAX;
+    struct inquiry_event e = {.kind = p[0],
+                              .index = get_u64(p + 1),
+                              .time_us = get_u64(p + 9),
+                              .uid = get_u32(p + 17),
+                              .person = (const char *)at,
+                              .person_len = p[EVENT_FIXED - 1]};
+    at += e.person_len;
+    if (!take16(&at, end, &reason, &e.reason_len) || !take16(&at, end, &e.fields, &e.fields_len) ||
+        !take16(&at, end, &e.rest, &e.rest_len) || at != end)
+        return ERR_SYNTAX;
+    e.reason = (const char *)reason;
+    *ret = e;
+    return 0;
+}

@@ -86,4 +86,22 @@ struct inquiry_reading {
 int inquiry_put_reading(struct buf *out, const struct inquiry_reading *r);
 int inquiry_reading_decode(struct inquiry_reading *ret, const uint8_t *p, size_t len);
 
+/*
+ * EVENTS: u64 since | u64 until (µs, without it) | u32 kinds, a bit each.
+ * EVENT, one entry of the ledger, as doc/ledger.md has its parts: u8 kind | u64 index | u64 time | u32 uid |
+ * u8 n | n person | u16 n | n reason | u16 n | n public fields | u16 n | n rest of the who part
+ */
+#define INQUIRY_EVENTS_BYTES 20
+struct inquiry_event {
+    uint8_t kind;
+    uint64_t index, time_us;
+    uint32_t uid; /* UINT32_MAX: nobody's */
+    const char *person, *reason;
+    size_t person_len, reason_len;
+    const uint8_t *fields, *rest;
+    size_t fields_len, rest_len;
+};
+int inquiry_put_event(struct buf *out, const struct inquiry_event *e);
+int inquiry_event_decode(struct inquiry_event *ret, const uint8_t *p, size_t len);
+
 #endif

@@ -136,15 +136,33 @@ test('each role tries everything', async () => {
     'sets another\'s password': async (n) => as(n, 'person password x-adm', '--password-file', await lines('another password')),
     'removes a person': (n) => as(n, 'person remove x-adm'),
     'asks for a secret': (n) => secret(n),
+    'finds a person': (n) => as(n, 'subject find default-0'),
+    'exports a person': (n) => as(n, 'subject export default-0', '--reason', 'x', '--output', join(house.home, `export-${n}`)),
+    'holds a person': async (n) => {
+      const r = await as(n, 'subject hold default-4', '--reason', 'x');
+      return r.code === 0 ? as(n, 'subject release default-4', '--reason', 'x') : r;
+    },
+    // Of a name that nobody has: whoever may erase is told that.
+    'erases a person': async (n) => {
+      const r = await as(n, 'subject erase nobody-at-all', '--reason', 'x');
+      return { code: /nobody has this name/.test(r.stderr) ? 0 : r.code };
+    },
+    'reads the ledger': (n) => as(n, 'ledger checkpoint'),
+    'verifies': (n) => as(n, 'verify --ledger'),
+    'reports a breach': (n) => as(n, 'report breach --since 1h --quick'),
+    'reports records': (n) => as(n, 'report records'),
+    'reports of a person': (n) => as(n, 'report subject default-0'),
     'locks the vault': (n) => as(n, 'lock'),
   };
   const may = {
     ana: ['sees clear columns', 'sees new interactions'],
     rea: ['opens content', 'shows an interaction', 'sees clear columns', 'sees new interactions', 'sees what waits',
-      'asks for a secret'],
-    era: [],
-    aud: ['lists people', 'sees what waits'],
-    adm: ['lists people', 'sees what waits', 'adds a person', 'grants', 'takes a grant', 'makes a token for another',
+      'asks for a secret', 'finds a person', 'exports a person',
+      'reports of a person'],
+    era: ['finds a person', 'holds a person', 'erases a person', 'reports of a person'],
+    aud: ['lists people', 'sees what waits', 'finds a person', 'reads the ledger', 'verifies',
+      'reports a breach', 'reports records', 'reports of a person'],
+    adm: ['finds a person', 'reads the ledger', 'verifies', 'reports a breach', 'reports records', 'reports of a person', 'lists people', 'sees what waits', 'adds a person', 'grants', 'takes a grant', 'makes a token for another',
       'sets another\'s password', 'removes a person', 'asks for a secret', 'locks the vault'],
   };
   const said = {}, wanted = {};

@@ -147,6 +147,52 @@ test('an export is what was sent, with who read it, signed', async () => {
   assert.equal((await subject('export', ALICE, '--output', path)).code, 2, 'never over another file');
 });
 
+test('reports: of the person, of a breach, of processing; each signed, each with the newest checkpoint', async () => {
+  const report = (...words) => house.cliResult('report', ...words, '--dir', house.dir);
+  const of = async (...words) => {
+    const r = await report(...words, '--json');
+    assert.equal(r.code, 0, r.stderr);
+    const o = JSON.parse(r.stdout);
+    assert.match(o.checkpoint, /^safehouse\.invalid\/[0-9a-f]{32}\n\d+\n/);
+    assert.match(o.one_person_mode, /^yes/);
+    return o;
+  };
+  const person = (await of('subject', ALICE)).person;
+  assert.equal(person.pseudonyms.length, 1);
+  assert.deepEqual(person.kept.exchanges.map((e) => [e.project, e.exchanges, e.with_content]), [['default', 2, 2]]);
+  assert.deepEqual(person.kept.recipients.map((e) => e.exchanges), [2]);
+  assert.ok(person.who_read_it.some((e) => e.kind === 'opened' && e.reason === 'test'));
+  assert.ok(person.who_read_it.some((e) => e.kind === 'exported' && e.reason === 'a request'));
+  assert.equal((await report('subject', 'carol')).code, 3);
+
+  const breach = await of('breach', '--since', '1h');
+  assert.equal(breach.summary.pseudonyms_whose_content_was_opened, 1, 'Bob was not read');
+  assert.ok(breach.summary.cells_opened >= 2);
+  assert.equal(breach.summary.log_and_ledger, 'clean');
+  assert.deepEqual(breach.opened.by_whom_and_why.map((e) => e.reason).sort(), ['a request', 'test']);
+  assert.equal(breach.readable_without_a_key.in_the_database_at_the_end.pseudonyms, 2);
+  assert.equal((await of('breach', '--since', '2020-01-01', '--until', '2020-02-01', '--quick')).summary.openings, 0);
+  assert.equal((await report('breach')).code, 2, 'since when?');
+
+  const records = await of('records');
+  assert.equal(records.time_limits.content_days, 30);
+  assert.equal(records.controller.name, null);
+  assert.equal(records.persons.pseudonyms, 2);
+  assert.deepEqual(records.recipients.providers.map((p) => [p.url, p.requests]), [[upstream.url, 3]]);
+  assert.equal(records.measures.in_force.programs_sandboxed, true);
+  assert.equal(records.measures.in_force.ledger_verified.result, 'clean');
+  assert.equal(records.measures.in_force.replicas_of_the_keys, '1, of which 1 are current');
+
+  const path = join(house.home, 'report.md');
+  const r = await report('records', '--output', path);
+  assert.equal(r.code, 0, r.stderr);
+  const text = await readFile(path);
+  assert.match(text.toString(), /^# Records of processing[^]*\n## Controller\n\n- name: not stated\n[^]*\nsafehouse\.invalid\//);
+  assert.ok(!text.includes('alice'));
+  assert.match(await readFile(`${path}.receipt`, 'utf8'),
+    new RegExp(`^report records\nsha256 ${createHash('sha256').update(text).digest('hex')}$`, 'm'));
+});
+
 test('a hold keeps a person from being erased, and says so', async () => {
   assert.equal((await subject('hold', ALICE)).code, 0);
   assert.equal((await found(ALICE)).hold.reason, 'a request');

@@ -50,6 +50,7 @@ int cli_inbox(int argc, char **argv);
 int cli_ledger(int argc, char **argv);
 int cli_subject(int argc, char **argv);
 int cli_retention(int argc, char **argv);
+int cli_report(int argc, char **argv);
 int cli_person(int argc, char **argv);
 int cli_signin(int argc, char **argv);
 int cli_signout(int argc, char **argv);
@@ -107,6 +108,8 @@ int cli_connect(const char *dir, const char *name, enum ipc_role role, struct pe
 /* Waits for MSG_END, skipping nothing: another frame is ERR_PEER. The text goes to `text` (NUL-ended,
  * cut to size); returns END's code, ERR_AGAIN on time-out, ERR_PEER when the peer is gone. */
 int cli_wait_end(struct peer *p, int timeout_ms, char *text, size_t text_size);
+/* What `safehouse status --json` says, of a running installation. CLI_GO, or the exit code. */
+int status_ask(const char *dir, json_t **ret);
 /* Has the supervisor, if one runs, read control.db again, and waits until the gateways know it. */
 int cli_reload(const char *dir, bool *ret_running);
 

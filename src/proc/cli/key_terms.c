@@ -27,29 +27,39 @@ void key_time_format(char out[32], uint64_t us) {
         memcpy(out, "-", 2);
 }
 
-bool key_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us) {
-    char *end;
+bool key_date_parse(const char *text, uint64_t *ret_us) {
     struct tm parts = {0};
-    if (strcmp(text, "never") == 0) {
-        *ret_us = 0;
-        return true;
-    }
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
     if (!rest) {
         memset(&parts, 0, sizeof parts);
         rest = strptime(text, "%Y-%m-%d", &parts);
     }
-    if (rest && *rest == 0) {
-        time_t t = timegm(&parts);
-        *ret_us = (uint64_t)t * SECOND_US;
-        return t > 0 && *ret_us > now_us;
-    }
+    const time_t t = rest && *rest == 0 ? timegm(&parts) : 0;
+    *ret_us = (uint64_t)t * SECOND_US;
+    return t > 0;
+}
+
+bool key_span_parse(const char *text, uint64_t *ret_us) {
+    char *end;
     unsigned long long n = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
     if (n == 0 || n > 1000000 || end[0] == 0 || end[1] != 0)
         return false;
     unsigned seconds = end[0] == 'd' ? 86400 : end[0] == 'h' ? 3600 : end[0] == 'm' ? 60 : 0;
-    *ret_us = now_us + n * seconds * SECOND_US;
+    *ret_us = n * seconds * SECOND_US;
     return seconds != 0;
+}
+
+bool key_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us) {
+    if (strcmp(text, "never") == 0) {
+        *ret_us = 0;
+        return true;
+    }
+    if (key_date_parse(text, ret_us))
+        return *ret_us > now_us;
+    if (!key_span_parse(text, ret_us))
+        return false;
+    *ret_us += now_us;
+    return true;
 }
 
 static bool parse_number(const char *text, uint64_t *ret) {

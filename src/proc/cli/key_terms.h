@@ -36,6 +36,10 @@ int key_terms_take(const struct key_terms *said, uint64_t now_us, struct control
 
 /* "2027-01-31T12:00:00Z", "-" for 0. */
 void key_time_format(char out[32], uint64_t us);
+/* "2027-01-31", "2027-01-31T12:00:00Z". */
+bool key_date_parse(const char *text, uint64_t *ret_us);
+/* "30d", "12h", "45m". */
+bool key_span_parse(const char *text, uint64_t *ret_us);
 /* "30d", "12h", "45m", "2027-01-31", "2027-01-31T12:00:00Z", "never" (0): wall time after now. */
 bool key_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us);
 /* "rpm=100 budget-day=12.5 models=a,b", "-" when nothing is said. */

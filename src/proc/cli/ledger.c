@@ -70,6 +70,7 @@ int cli_ledger(int argc, char **argv) {
         "witness cosign the newest checkpoint. Exit code 1: the ledger is not what it was."};
     static const char *const names[] = {"checkpoint", "prove", "export", "witness", NULL};
     struct options o = {.dir = CLI_DIR_DEFAULT};
+    struct cli_session session = {0};
     const struct cli_option options[] = {
         {"--dir", "D", .text = &o.dir, .help = CLI_DIR_HELP},
         {"--witnessed", NULL, .flag = &o.witnessed,
@@ -78,6 +79,7 @@ int cli_ledger(int argc, char **argv) {
         {"--out", "F", .text = &o.out, .help = "where the proof goes (default: standard output)"},
         {"--witness-key", "KEY", .text = &o.witness_key,
          .help = "the witness's verifier key, name+id+key"},
+        CLI_SESSION_OPTION(session),
         {"--json", NULL, .flag = &o.json, .help = "one object"},
         {0}};
     struct ledger_source s;
@@ -92,7 +94,11 @@ int cli_ledger(int argc, char **argv) {
         return cli_fail(CLI_USAGE, near ? near : "safehouse ledger --help tells which there are",
                         "there is no command ledger %.60s", argv[1]);
     }
-    code = ledger_source_open(&s, o.dir);
+    code = session_load(o.dir, &session);
+    if (code != CLI_GO)
+        return code;
+    code = ledger_source_open(&s, o.dir, &session);
+    session_wipe(&session);
     if (code == CLI_GO)
         code = run(&s, &o, words, argv);
     ledger_source_close(&s);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "proc/cli/session.h"
 #include "read/ledger/leaf.h"
 
 struct ledger_source {
@@ -17,8 +18,9 @@ struct ledger_source {
     struct checkpoint checkpoint; /* the newest, */
     struct buf note;              /* and its note */
 };
-/* CLI_GO, or the exit code after it said what is wrong. */
-int ledger_source_open(struct ledger_source *s, const char *dir);
+/* CLI_GO, or the exit code after it said what is wrong. `session` NULL: asked as the unix user, who may
+ * have the log in both states of the vault; with one, its person must be admin or auditor. */
+int ledger_source_open(struct ledger_source *s, const char *dir, const struct cli_session *session);
 void ledger_source_close(struct ledger_source *s);
 /* The cosigned checkpoint takes the newest one's place. CLI_GO or the exit code, as above. */
 int ledger_source_witnessed(struct ledger_source *s, const char *dir);

@@ -31,9 +31,13 @@ static int take_answer(struct ledger_source *s, const struct frame *f) {
     return rc ? cli_fail_err(rc, NULL, "asking the vault") : CLI_GO;
 }
 
-static int ask_vault(struct ledger_source *s, struct peer *p) {
+static int ask_vault(struct ledger_source *s, struct peer *p, const struct cli_session *session) {
     struct frame f;
-    int rc = peer_send(p, MSG_LEDGER, NULL, 0, -1);
+    int rc = session && session->there
+                 ? peer_send(p, MSG_AS, session->token, sizeof session->token, -1)
+                 : 0;
+    if (!rc)
+        rc = peer_send(p, MSG_LEDGER, NULL, 0, -1);
     if (!rc)
         rc = peer_flush_wait(p, ANSWER_MS);
     if (!rc)
@@ -79,7 +83,7 @@ static int read_file(struct ledger_source *s, const char *dir) {
     return rc ? cli_fail_err(rc, NULL, "reading the ledger") : CLI_GO;
 }
 
-int ledger_source_open(struct ledger_source *s, const char *dir) {
+int ledger_source_open(struct ledger_source *s, const char *dir, const struct cli_session *session) {
     struct peer *p;
     *s = (struct ledger_source){.fd = -1};
     buf_init(&s->note, NOTE_MAX);
@@ -87,7 +91,7 @@ int ledger_source_open(struct ledger_source *s, const char *dir) {
     if (code != CLI_GO)
         return code;
     if (dial(dir, "vault", IPC_VAULT, &p) == 0) {
-        code = ask_vault(s, p);
+        code = ask_vault(s, p, session);
         peer_free(p);
     } else {
         code = read_file(s, dir);

@@ -39,6 +39,7 @@ static const struct command commands[] = {
     {"inbox", cli_inbox, "reports from outside: what came, and what was answered"},
     {"ledger", cli_ledger, "checkpoint, proofs, export, witness of the ledger"},
     {"subject", cli_subject, "find, export, erase, hold or release one person"},
+    {"report", cli_report, "records of processing, a breach, what is kept of a person"},
     {"retention", cli_retention, "let months go that are over"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},

@@ -214,6 +214,28 @@ json_t *session_who(const char *dir, const struct cli_session *s, int *ret_code)
     return o;
 }
 
+/* ---- roles ---- */
+
+int session_needs(const char *dir, const struct cli_session *s, const char *const *roles) {
+    const json_t *role;
+    bool has = false;
+    size_t i;
+    int code;
+    if (!s->there)
+        return CLI_GO;
+    json_t *o = session_who(dir, s, &code);
+    if (!o)
+        return code;
+    json_array_foreach(json_object_get(o, "roles"), i, role) {
+        for (size_t r = 0; roles[r] && json_is_string(role); r++)
+            has = has || strcmp(json_string_value(role), roles[r]) == 0;
+    }
+    json_decref(o);
+    return has ? CLI_GO
+               : cli_fail(CLI_USAGE, "safehouse whoami tells them",
+                          "the roles held here do not allow that");
+}
+
 /* ---- clear columns ---- */
 
 static bool sees(const json_t *grant) {

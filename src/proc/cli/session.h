@@ -54,6 +54,12 @@ int session_objects(const char *dir, const struct cli_session *s, enum ipc_msg m
 json_t *session_who(const char *dir, const struct cli_session *s, int *ret_code);
 
 /*
+ * Has the session one of these roles (NULL-ended) in force? For what is the unix user's in any case, and of
+ * the persons who use his account only theirs who may. Without a session: yes. CLI_GO, or the exit code.
+ */
+int session_needs(const char *dir, const struct cli_session *s, const char *const *roles);
+
+/*
  * May the session see clear columns (analyst or reader)? `projects` (may be NULL) gets those that it may
  * see, as a list of SQL strings with a NUL, or stays empty for all of them. CLI_GO, or the exit code.
  */

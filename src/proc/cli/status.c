@@ -93,6 +93,13 @@ static json_t *ask_vault(const char *dir, const json_t *status) {
     return o ? o : json_null();
 }
 
+int status_ask(const char *dir, json_t **ret) {
+    int code = ask_supervisor(dir, ret);
+    if (code == CLI_GO)
+        json_object_set_new(*ret, "vault", ask_vault(dir, *ret));
+    return code;
+}
+
 /* ---- for people ---- */
 
 static void print_programs(const json_t *status) {
@@ -362,10 +369,9 @@ int cli_status(int argc, char **argv) {
     if (code == CLI_GO && limits)
         return show_usage(dir, json);
     if (code == CLI_GO)
-        code = ask_supervisor(dir, &status);
+        code = status_ask(dir, &status);
     if (code != CLI_GO)
         return code;
-    json_object_set_new(status, "vault", ask_vault(dir, status));
     code = is_running(status, NULL) ? CLI_DONE : CLI_INCOMPLETE;
     if (json)
         return cli_print_json(status) ? code : CLI_INTERNAL;

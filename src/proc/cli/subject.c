@@ -244,6 +244,8 @@ static int run(struct subject_ask *s, int verb, const char *path, bool now) {
         return cli_fail_err(rc, NULL, "starting");
     }
     read_harden();
+    if (s->session.there)
+        remote_session(s->remote, s->session.token);
     int code = verb == 0   ? find(s, a)
                : verb == 1 ? export(s, path, a)
                : verb == 2 ? erase(s, a)
@@ -272,6 +274,7 @@ int cli_subject(int argc, char **argv) {
         {"--key", NULL, .flag = &s.key, .help = "NAME is an API key's id"},
         {"--reason", "TEXT", .text = &s.reason, .help = "why; it goes into the ledger"},
         {"--output", "FILE", .text = &path, .help = "of export: the file that is made"},
+        CLI_SESSION_OPTION(s.session),
         {"--now", NULL, .flag = &now, .help = "of erase: make the new generation of keys at once"},
         {"--json", NULL, .flag = &s.json, .help = "one object a line"},
         {0}};
@@ -289,5 +292,10 @@ int cli_subject(int argc, char **argv) {
         code = read_check_reason(s.reason);
     if (code == CLI_GO)
         code = cli_need_installation(s.dir);
-    return code == CLI_GO ? run(&s, verb, path, now) : code;
+    if (code == CLI_GO)
+        code = session_load(s.dir, &s.session);
+    if (code == CLI_GO)
+        code = run(&s, verb, path, now);
+    session_wipe(&s.session);
+    return code;
 }

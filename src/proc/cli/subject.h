@@ -3,12 +3,14 @@
 /* What `safehouse subject` and `safehouse report subject` share: one person, asked for by name. */
 #include "base/buf.h"
 #include "proc/cli/read.h"
+#include "proc/cli/session.h"
 #include "record/inquiry.h"
 #include "record/subject.h"
 
 struct subject_ask {
     const char *dir, *name, *project, *reason;
     bool key, json; /* key: the name is an API key's public id */
+    struct cli_session session;
     struct remote *remote;
 };
 

@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/bytes.h"
+#include "ipc/dial/dial.h"
 #include "proc/cli/cli.h"
+#include "proc/cli/session.h"
 #include "proc/cli/verify_store.h"
 #include "read/verify/verify.h"
 
@@ -209,6 +211,17 @@ static int exit_of(const struct verify_totals *t) {
     return t->found ? CLI_FOUND : t->pending || t->part ? CLI_INCOMPLETE : CLI_DONE;
 }
 
+/* It reads files, of a locked or stopped installation too: then nobody is there who knows the person. */
+static int may_verify(const char *dir, struct cli_session *s) {
+    static const char *const roles[] = {"auditor", "admin", NULL};
+    struct peer *p;
+    int code = session_load(dir, s);
+    if (code != CLI_GO || !s->there || dial(dir, "vault", IPC_VAULT, &p))
+        return code;
+    peer_free(p);
+    return session_needs(dir, s, roles);
+}
+
 static int run_all(const char *dir, struct verify_spec *spec, struct output *o, bool ledger_only,
                    const char *kept) {
     struct verify_store *store = NULL;
@@ -282,6 +295,7 @@ int cli_verify(int argc, char **argv) {
     static struct verify_note note;
     struct verify_note_key k;
     struct output o = {0};
+    struct cli_session session = {0};
     bool ledger_only = false;
     int words = 0;
     const struct cli_option options[] = {
@@ -293,6 +307,7 @@ int cli_verify(int argc, char **argv) {
         {"--keep", "F", .text = &kept,
          .help = "if nothing was found, write the newest checkpoint there"},
         {"--proof", "F", .text = &proof, .help = "check this proof of one event; more may follow"},
+        CLI_SESSION_OPTION(session),
         {"--json", NULL, .flag = &o.json, .help = "one object a finding, and one at the end"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 4096, &words);
@@ -313,8 +328,12 @@ int cli_verify(int argc, char **argv) {
                                .report = report,
                                .progress = progress,
                                .arg = &o};
-    if (!proof)
-        return run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, ledger_only, kept);
+    if (!proof) {
+        code = may_verify(dir ? dir : CLI_DIR_DEFAULT, &session);
+        session_wipe(&session);
+        return code == CLI_GO ? run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, ledger_only, kept)
+                              : code;
+    }
     argv[0] = (char *)proof; /* argv[1..words] are the others */
     return run_proofs(&spec, &o, argv, words + 1);
 }

@@ -1,6 +1,6 @@
 /*
- * Who read what: the ledger's entries of openings and exports, for the persons whose content it was
- * and for reports. Whose an entry is, is sealed to the subject; the subject's secret gives its hints.
+ * What the ledger says of a time. Who read what: its entries of openings and exports, for the persons whose
+ * content it was and for reports; and the others, for reports alone. Whose an entry is, is sealed to the subject; the subject's secret gives its hints.
  * Without ids in the question everybody's entries are told, and of each the subject only if one of
  * the hints would say so: not at all.
  */
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "proc/vault/vault.h"
 
@@ -93,11 +94,11 @@ static int take_subjects(struct vault *v, struct readings *r) {
     return rc;
 }
 
-static int walk(struct vault *v, struct readings *r) {
+static int walk(struct vault *v, ledger_fn *entry, void *arg) {
     struct ledger_totals totals;
     struct ledger_end tail;
     ledger_totals(v->ledger, &totals);
-    const struct ledger_walk w = {.limit = totals.bytes, .entry = one, .arg = r};
+    const struct ledger_walk w = {.limit = totals.bytes, .entry = entry, .arg = arg};
     int fd = ledger_reader(v->ledger);
     if (fd < 0)
         return fd;
@@ -125,10 +126,97 @@ int readings_answer(struct vault *v, const uint8_t *p, size_t len, struct answer
     if (!rc)
         rc = take_subjects(v, &r);
     if (!rc)
-        rc = walk(v, &r);
+        rc = walk(v, one, &r);
     sodium_free(r.subjects);
     sodium_free(r.audit);
     buf_wipe(&r.part);
     buf_wipe(&r.frame);
+    return rc;
+}
+
+/* ---- the others ---- */
+
+struct events {
+    uint64_t since_us, until_us;
+    uint32_t kinds;
+    uint8_t audit_public[KEYS_PUBLIC_BYTES], *audit; /* guarded */
+    struct buf part, frame;
+    struct answer *answer;
+};
+
+static int event(void *arg, const struct ledger_entry *e) {
+    struct events *x = arg;
+    struct ledger_who_read who = {.uid = LEDGER_NO_UID};
+    if (!(x->kinds >> e->kind & 1) || e->time_us < x->since_us || e->time_us >= x->until_us)
+        return 0;
+    int rc = ledger_part_open(&e->who, LEDGER_WHO, x->audit_public, x->audit, &x->part);
+    if (!rc)
+        rc = ledger_who_decode(&who, x->part.p + LEDGER_SALT_BYTES, x->part.len - LEDGER_SALT_BYTES);
+    if (rc && rc != ERR_NOTFOUND) /* some kinds have no who part */
+        return rc;
+    const struct inquiry_event told = {.kind = e->kind,
+                                       .index = e->index,
+                                       .time_us = e->time_us,
+                                       .uid = who.uid,
+                                       .person = who.person,
+                                       .person_len = strlen(who.person),
+                                       .reason = who.reason,
+                                       .reason_len = who.reason_len,
+                                       .fields = e->fields,
+                                       .fields_len = e->fields_len,
+                                       .rest = who.rest,
+                                       .rest_len = who.rest_len};
+    buf_clear(&x->frame);
+    rc = inquiry_put_event(&x->frame, &told);
+    return rc ? rc : answer_add(x->answer, MSG_EVENT, x->frame.p, x->frame.len);
+}
+
+int events_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *a) {
+    struct events x = {.answer = a};
+    if (len != INQUIRY_EVENTS_BYTES)
+        return ERR_SYNTAX;
+    if (keys_locked(v->keys))
+        return ERR_LOCKED;
+    if (!v->ledger)
+        return ERR_IO;
+    x.since_us = get_u64(p);
+    x.until_us = get_u64(p + 8);
+    x.kinds = get_u32(p + 16);
+    buf_init(&x.part, LEDGER_SEALED_MAX);
+    buf_init(&x.frame, LEDGER_SEALED_MAX);
+    x.audit = sodium_malloc(KEYS_SECRET_BYTES);
+    int rc = x.audit ? keys_audit_secret(v->keys, x.audit) : ERR_NOMEM;
+    keys_audit_public(v->keys, x.audit_public);
+    if (!rc)
+        rc = walk(v, event, &x);
+    sodium_free(x.audit);
+    buf_wipe(&x.part);
+    buf_wipe(&x.frame);
+    return rc;
+}
+
+/* ---- a report's receipt ---- */
+
+int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *a) {
+    static const char *const names[] = {NULL, "records", "breach", "subject"};
+    struct ledger_totals totals;
+    struct buf note;
+    char hash[65];
+    if (len != 33 || p[0] < 1 || p[0] > 3)
+        return ERR_SYNTAX;
+    if (!v->ledger)
+        return ERR_IO;
+    ledger_totals(v->ledger, &totals);
+    sodium_bin2hex(hash, sizeof hash, p + 1, 32);
+    buf_init(&note, 65536);
+    int rc = buf_printf(&note, "safehouse.invalid/receipt/report\n%s\nreport %s\nsha256 %s\nentries %llu\n"
+                               "time %llu\n",
+                        ledger_key(v->ledger)->name, names[p[0]], hash,
+                        (unsigned long long)totals.entries, (unsigned long long)clock_wall_us());
+    if (!rc)
+        rc = ledger_sign(v->ledger, &note);
+    if (!rc)
+        rc = answer_add(a, MSG_RECEIPT, note.p, note.len);
+    buf_wipe(&note);
     return rc;
 }

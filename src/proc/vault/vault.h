@@ -204,6 +204,9 @@ int erase_recover(struct vault *v);
 
 /* ---- readings.c ---- */
 int readings_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
+int events_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
+/* Payload of REPORTED. */
+int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
 
 /* ---- renew.c ---- */
 /* 0: clients_answer follows. */

@@ -498,6 +498,8 @@ int remote_vault(struct remote *r, enum ipc_msg msg, const void *p, size_t len, 
     r->why[0] = 0;
     int rc = reach(r, "vault", IPC_VAULT, &r->vault);
     if (!rc)
+        rc = send_as(r);
+    if (!rc)
         rc = peer_send(r->vault, msg, p, len, -1);
     if (!rc)
         rc = peer_flush_wait(r->vault, SEND_MS);
