@@ -13,7 +13,6 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "proc/cli/cli.h"
-#include "proc/cli/ledger_cli.h"
 #include "proc/cli/subject.h"
 
 static int fail(const struct subject_ask *s, int rc) {
