@@ -62,17 +62,28 @@ static void read_file(struct buf *b, const char *path) {
     fclose(f);
 }
 
+/* The rate of the best pass: others of the machine may slow a pass, none can make it faster. */
+static double better(double best, size_t bytes, uint64_t from) {
+    double rate = (double)bytes / seconds(from) / 1e6;
+    return rate > best ? rate : best;
+}
+
 static double regex_rate(const struct detect *d, struct detect_work *w, const struct buf *b, size_t piece) {
     uint64_t from = cpu_ns();
-    size_t done = 0;
+    double best = 0;
     while (seconds(from) < SECONDS) {
-        for (size_t at = 0; at < b->len; at += piece) {
-            size_t n = b->len - at < piece ? b->len - at : piece;
-            detect_regex_only(d, w, b->p + at, n);
-            done += n;
-        }
+        uint64_t pass = cpu_ns();
+        for (size_t at = 0; at < b->len; at += piece)
+            detect_regex_only(d, w, b->p + at, b->len - at < piece ? b->len - at : piece);
+        best = better(best, b->len, pass);
     }
-    return (double)done / seconds(from) / 1e6;
+    return best;
+}
+
+/* What the default policy replaces: people's data stays in the sealed copy. */
+static bool is_secret(struct detect_rule_info rule, void *arg) {
+    (void)arg;
+    return !rule.personal;
 }
 
 /* Pieces end where lines end, so that each is an input of its own. */
@@ -82,11 +93,12 @@ static double whole_rate(const struct detect *d, struct detect_work *w, const st
     const struct detect_key k = {key, 1};
     struct detect_findings list = {0};
     struct buf out;
-    size_t done = 0;
+    double best = 0;
     buf_init(&out, 1u << 30);
     uint64_t from = cpu_ns();
-    *ret_findings = 0;
     do {
+        uint64_t pass = cpu_ns();
+        *ret_findings = 0;
         for (size_t at = 0; at < b->len;) {
             size_t n = b->len - at < piece ? b->len - at : piece;
             const uint8_t *end = n == piece ? memchr(b->p + at + n, '\n', b->len - at - n) : NULL;
@@ -94,16 +106,15 @@ static double whole_rate(const struct detect *d, struct detect_work *w, const st
             CHECK(detect_scan(d, w, b->p + at, n, form, &list) == 0);
             buf_clear(&out);
             if (list.count) /* as the sealer does it: what has no finding stays where it is */
-                CHECK(detect_replace(&out, d, w, b->p + at, n, form, &list, &k, NULL, NULL) == 0);
-            *ret_findings += done < b->len ? list.count : 0;
+                CHECK(detect_replace(&out, d, w, b->p + at, n, form, &list, &k, is_secret, NULL) == 0);
+            *ret_findings += list.count;
             at += n;
-            done += n;
         }
+        best = better(best, b->len, pass);
     } while (seconds(from) < SECONDS);
-    double rate = (double)done / seconds(from) / 1e6;
     buf_wipe(&out);
     detect_findings_done(&list);
-    return rate;
+    return best;
 }
 
 int main(int argc, char **argv) {

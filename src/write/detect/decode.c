@@ -42,6 +42,7 @@ static inline int segment(struct view *v, size_t at, size_t raw, size_t wide, si
 
 static void begin(struct view *v) {
     buf_clear(&v->text);
+    v->escaped = false;
     v->count = 0;
 }
 
@@ -50,8 +51,11 @@ static void begin(struct view *v) {
 /* ASCII of a compatibility character, 0 for one without width, -1 for all others. */
 static int fold(uint32_t c) {
     if (c >= 0xff01 && c <= 0xff5e) {
+        static const bool signs[128] = {['+'] = true, ['-'] = true, ['.'] = true, ['_'] = true, ['@'] = true, [':'] = true,
+                                        ['='] = true, ['/'] = true, ['"'] = true, ['\''] = true, ['#'] = true, ['%'] = true,
+                                        ['&'] = true, ['$'] = true, ['~'] = true, ['*'] = true};
         uint32_t ascii = c - 0xfee0;
-        return is_alnum((uint8_t)ascii) || strchr("+-._@:=/\"'#%&$~*", (int)ascii) ? (int)ascii : -1;
+        return is_alnum((uint8_t)ascii) || signs[ascii] ? (int)ascii : -1;
     }
     if (c >= 0x1d7ce && c <= 0x1d7ff) /* mathematical digits, five styles */
         return (int)('0' + (c - 0x1d7ce) % 10);
@@ -134,6 +138,10 @@ static bool hex4(struct text t, size_t at, uint32_t *ret) {
     return true;
 }
 
+/* What a backslash and this character mean; 0: nothing so simple. */
+static const uint8_t meant[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                   ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
+
 /* What is written at `at`: `*n` bytes of the source, `*m` in `out`. False: the byte itself. */
 static bool decode_one(struct text t, size_t at, uint8_t out[4], size_t *n, size_t *m) {
     uint32_t c, low;
@@ -144,12 +152,10 @@ static bool decode_one(struct text t, size_t at, uint8_t out[4], size_t *n, size
         *m = ascii > 0;
         return ascii >= 0;
     }
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *known = at + 1 < t.len && t.p[at + 1] ? strchr(from, t.p[at + 1]) : NULL;
     *n = 2;
     *m = 1;
-    if (known) {
-        out[0] = (uint8_t)to[known - from];
+    if (at + 1 < t.len && meant[t.p[at + 1]]) {
+        out[0] = meant[t.p[at + 1]];
         return true;
     }
     if (at + 1 >= t.len || t.p[at + 1] != 'u' || !hex4(t, at + 2, &c))
@@ -172,42 +178,36 @@ static bool decode_one(struct text t, size_t at, uint8_t out[4], size_t *n, size
 
 /* ---- a whole text ---- */
 
-/* Where the next thing stands that may have to be decoded. Most first bytes of characters that may be
- * folded are of others, and of these the second byte tells. */
 static bool is_special(struct text t, size_t at) {
-    uint8_t next = at + 1 < t.len ? t.p[at + 1] : 0;
-    switch (t.p[at]) {
-    case 0xe1:
-        return next == 0xa0;
-    case 0xe2: /* not the quotes and dashes of every text */
-        return next == 0x80 ? at + 2 < t.len && (t.p[at + 2] <= 0x91 || (t.p[at + 2] & 0xf8) == 0xa8)
-                            : next == 0x81 || next == 0x82 || next == 0x88 || next == 0x91;
-    case 0xe3:
-        return next == 0x80 && at + 2 < t.len && t.p[at + 2] == 0x80;
-    case 0xef:
-        return (next == 0xbc && at + 2 < t.len && t.p[at + 2] != 0x8c) || next == 0xbd || next == 0xbb;
-    case 0xf0:
-        return next == 0x9d;
-    case 0xc2:
-        return next == 0xa0 || next == 0xad || next == 0xb2 || next == 0xb3 || next == 0xb9;
-    default:
-        return t.p[at] == '\\';
-    }
+    return sift_is_special(t.p[at], at + 1 < t.len ? t.p[at + 1] : 0, at + 2 < t.len ? t.p[at + 2] : 0);
 }
 
-/* `deep`: the text was decoded once, so that only backslashes are left. */
+#define CHUNK 16 /* blocks whose masks are made at a time */
+
+/* The masks of the blocks in [at, to), as many as are whole and fit; returns how many. */
+static size_t specials(uint64_t masks[CHUNK], struct text t, size_t at, size_t to) {
+    size_t n = (to - at) / SIFT_BLOCK;
+    if (n > CHUNK)
+        n = CHUNK;
+    if (n && t.len - at - n * SIFT_BLOCK < SIFT_BEHIND)
+        n--;
+    sift_specials(masks, t.p + at, n);
+    return n;
+}
+
+/* Where the next thing stands that may have to be decoded. `deep`: the text was decoded once, so that only
+ * backslashes are left. */
 static size_t next_special(struct text t, size_t at, bool deep) {
+    uint64_t masks[CHUNK];
+    size_t n = 0;
     if (deep) {
         const uint8_t *p = at < t.len ? memchr(t.p + at, '\\', t.len - at) : NULL;
         return p ? (size_t)(p - t.p) : t.len;
     }
-    for (; t.len - at >= SIFT_BLOCK && at < t.len; at += SIFT_BLOCK) {
-        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1) {
-            size_t here = at + (size_t)__builtin_ctzll(bits);
-            if (is_special(t, here))
-                return here;
-        }
-    }
+    while (at < t.len && (n = specials(masks, t, at, t.len)) > 0)
+        for (size_t i = 0; i < n; i++, at += SIFT_BLOCK)
+            if (masks[i])
+                return at + (size_t)__builtin_ctzll(masks[i]);
     while (at < t.len && !is_special(t, at))
         at++;
     return at;
@@ -223,40 +223,51 @@ struct copy {
     int rc;
 };
 
+#define STEP 64   /* bytes that are copied at once, and room for as many behind the end */
+#define STEPS 256 /* bytes from which on it is left to memcpy */
+
 static inline void copy_plain(struct copy *c, size_t to) {
+    const uint8_t *p = c->t.p + c->plain;
     size_t n = to - c->plain;
-    /* Between escapes there are often a few bytes only; the room behind them lets 16 be copied. */
-    if (n <= 16 && c->t.len - c->plain >= 16)
-        memcpy(c->out, c->t.p + c->plain, 16);
+    if (n <= STEPS && c->t.len - to >= STEP)
+        for (size_t i = 0; i < n; i += STEP)
+            memcpy(c->out + i, p + i, STEP);
     else
-        memcpy(c->out, c->t.p + c->plain, n);
+        memcpy(c->out, p, n);
     c->out += n;
     c->plain = to;
 }
 
-static void copy_special(struct copy *c, size_t at) {
+static inline void copy_special(struct copy *c, size_t at) {
     uint8_t out[4];
-    size_t n, m;
-    if (at < c->plain || !decode_one(c->t, at, out, &n, &m))
+    size_t n = 2, m = 1;
+    if (at < c->plain)
         return;
+    out[0] = c->t.p[at] == '\\' && at + 1 < c->t.len ? meant[c->t.p[at + 1]] : 0;
+    if (!out[0] && !decode_one(c->t, at, out, &n, &m)) {
+        c->v->escaped = c->v->escaped || c->t.p[at] == '\\';
+        return;
+    }
     copy_plain(c, at);
     c->rc = segment(c->v, (size_t)(c->out - c->v->text.p), at, n, m);
+    c->v->escaped = c->v->escaped || out[0] == '\\';
     memcpy(c->out, out, sizeof out);
     c->out += m;
     c->plain = at + n;
 }
 
 static int decode_range(struct view *v, struct text t, size_t from, size_t to, bool deep) {
-    int rc = buf_reserve(&v->text, to - from + 16);
+    uint64_t masks[CHUNK];
+    int rc = buf_reserve(&v->text, to - from + STEP);
     if (!rc)
         rc = segment(v, v->text.len, from, 0, 0);
     if (rc)
         return rc;
     struct copy c = {v, t, from, v->text.p + v->text.len, 0};
-    size_t at = from;
-    for (; !deep && to - at >= SIFT_BLOCK && at < to && !c.rc; at += SIFT_BLOCK)
-        for (uint64_t bits = sift_special(t.p + at); bits; bits &= bits - 1)
-            if (is_special(t, at + (size_t)__builtin_ctzll(bits)))
+    size_t at = from, n;
+    while (!deep && at < to && !c.rc && (n = specials(masks, t, at, to)) > 0)
+        for (size_t i = 0; i < n && !c.rc; i++, at += SIFT_BLOCK)
+            for (uint64_t bits = masks[i]; bits && !c.rc; bits &= bits - 1)
                 copy_special(&c, at + (size_t)__builtin_ctzll(bits));
     for (at = next_special(t, at, deep); at < to && !c.rc; at = next_special(t, at + 1, deep))
         copy_special(&c, at);

@@ -421,6 +421,8 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
         return ERR_LIMIT;
     w->until_ns = w->time_ns ? clock_thread_ns() + w->time_ns : 0;
     for (int level = 0; !rc && level < DETECT_LEVELS; level++) {
+        if (level > 0 && !w->views[level - 1].escaped)
+            break;
         /* Below the first level of JSON only what stands around escapes is new. */
         rc = view_decode(&w->views[level], t, form == DETECT_TEXT || level > 0, level > 0);
         bool more = w->views[level].text.len > 0;

@@ -53,6 +53,7 @@ struct rule {
     bool personal, caseless;
     bool glued;            /* letters may stand around a match */
     bool run;              /* not for the first stage: begins where a run does */
+    size_t value_run;      /* bytes of a run that every value has at least; 0: not known */
     const uint8_t *starts; /* set of the bytes that a match may begin with; NULL: not known */
     uint32_t entropy;                     /* in 1/256 bit a byte */
     char **examples;
@@ -111,6 +112,7 @@ struct view {
     struct buf text;
     struct segment *segments;
     size_t count, cap;
+    bool escaped; /* may there be a backslash in it? */
 };
 
 struct detect_work {
@@ -158,11 +160,14 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
 
 /* ---- long stretches of letters and digits (runs.c) ---- */
 #define RUN_SHORT 12 /* 8 to 16 */
+#define RUN_NOTED 16 /* without a digit no shorter value is likely; such runs are left out */
 struct names;
 int names_new(struct names **ret, const struct rule *rule);
 void names_free(struct names *n);
 /* Finds the runs of a text, and looks at people's data on the same way. */
 void runs_find(const struct detect *d, struct detect_work *w, struct text t);
+/* Does a run of `len` bytes reach into [from, to)? */
+bool runs_have(const struct detect_work *w, size_t from, size_t to, size_t len);
 void runs_scan(const struct detect *d, struct detect_work *w, struct text t);
 
 /* ---- people's data (personal.c) ---- */
@@ -172,8 +177,10 @@ struct person {
     struct text t;
     size_t done; /* bytes before this were looked at */
 };
-/* Looks at [from, to), where digits, an @ or colons stand. */
-void personal_look(struct person *s, size_t from, size_t to);
+/* The first digit of a number; bit i of `digits`: is the i-th byte from it a digit? */
+void personal_number(struct person *s, size_t start, uint64_t digits);
+void personal_sign(struct person *s, size_t sign); /* an @ */
+void personal_colon(struct person *s, size_t colon);
 
 /* ---- values (value.c) ---- */
 #define WORDS_EACH 16 /* words that begin with the same character, in a set of words */
@@ -213,6 +220,13 @@ int view_decode(struct view *v, struct text t, bool parts, bool deep);
 int view_base64(struct view *v, struct text t, const struct run *runs, size_t count);
 /* The bytes of the source that view bytes [start, end) come from. */
 void view_source(const struct view *v, size_t start, size_t end, size_t *ret_start, size_t *ret_end);
+
+/* How many bits are set. Not every processor counts them itself. */
+static inline unsigned bits_count(uint64_t x) {
+    x -= x >> 1 & 0x5555555555555555;
+    x = (x & 0x3333333333333333) + (x >> 2 & 0x3333333333333333);
+    return (unsigned)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56);
+}
 
 static inline bool is_digit(uint8_t c) {
     return c >= '0' && c <= '9';

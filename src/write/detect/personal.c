@@ -1,7 +1,7 @@
 /*
  * Numbers of people: they have no literal that an expression could look for, and digits in the common
- * database make it several times slower. So runs.c counts them in blocks, and only where enough digits,
- * colons or an @ stand is looked closer.
+ * database make it several times slower. So runs.c shows where a number begins and what digits follow, and
+ * only where there are enough of them is looked closer.
  *
  * Separators inside numbers are allowed as people write them: one space or hyphen between groups.
  */
@@ -35,7 +35,9 @@ struct number {
 
 static void read_number(struct text t, size_t start, struct number *n) {
     size_t i = start;
-    *n = (struct number){.start = start, .groups = 1};
+    n->start = start;
+    n->groups = 1;
+    n->count = n->joined = 0;
     while (i < t.len && n->count < DIGITS_MAX) {
         if (is_digit(t.p[i])) {
             n->digits[n->count++] = t.p[i++];
@@ -276,37 +278,35 @@ static void find_email(struct person *s, size_t sign) {
     found(s, RULE_EMAIL, start, end, DETECT_UNCHECKED);
 }
 
-/* ---- a stretch that has what such numbers are made of ---- */
+/* ---- where something of this may begin ---- */
 
-void personal_look(struct person *s, size_t from, size_t to) {
-    static const bool begins[256] = {['@'] = true, [':'] = true, ['0'] = true, ['1'] = true,
-                                     ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true,
-                                     ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true};
+void personal_number(struct person *s, size_t start, uint64_t digits) {
     struct number n;
-    size_t i = from < s->done ? s->done : from;
-    for (;;) {
-        while (i < to && !begins[s->t.p[i]])
-            i++;
-        if (i >= to)
-            break;
-        uint8_t c = s->t.p[i];
-        if (c == '@' && has_rule(s, RULE_EMAIL)) {
-            find_email(s, i++);
-        } else if (c == ':' && has_rule(s, RULE_IP)) {
-            size_t end = find_ip6(s, i);
-            i = end > i ? end : i + 1;
-        } else if (!is_digit(c) || (i > 0 && is_digit(s->t.p[i - 1]))) {
-            i++;
-        } else {
-            read_number(s->t, i, &n);
-            bool hit = (has_rule(s, RULE_IBAN) && find_iban(s, i)) ||
-                       (has_rule(s, RULE_IP) && find_ip4(s, i)) ||
-                       (has_rule(s, RULE_CN_ID) && find_cn_id(s, &n)) ||
-                       (has_rule(s, RULE_CN_MOBILE) && find_cn_mobile(s, &n)) ||
-                       (has_rule(s, RULE_CARD) && find_card(s, &n)) ||
-                       (has_rule(s, RULE_PHONE) && find_phone(s, &n));
-            i = hit ? n.ends[n.count - 1] : n.ends[n.joined - 1];
-        }
-    }
-    s->done = i > to ? i : to;
+    if (start < s->done)
+        return;
+    /* Most numbers are none of a person's: what each kind needs at least is asked before it is read. */
+    unsigned first = (unsigned)__builtin_ctzll(~digits | (uint64_t)1 << 63);
+    uint8_t before = start ? s->t.p[start - 1] : 0;
+    bool dotted = first < 4 && at(s->t, start + first) == '.' && bits_count(digits & 0x7fff) > 4;
+    bool lettered = is_upper(before) && first > 1;
+    if (!dotted && !lettered && before != '+' && bits_count(digits & 0xffffff) < 11)
+        return;
+    read_number(s->t, start, &n);
+    bool hit = (lettered && has_rule(s, RULE_IBAN) && find_iban(s, start)) ||
+               (dotted && has_rule(s, RULE_IP) && find_ip4(s, start)) ||
+               (has_rule(s, RULE_CN_ID) && find_cn_id(s, &n)) ||
+               (has_rule(s, RULE_CN_MOBILE) && find_cn_mobile(s, &n)) ||
+               (has_rule(s, RULE_CARD) && find_card(s, &n)) || (has_rule(s, RULE_PHONE) && find_phone(s, &n));
+    if (hit)
+        s->done = n.ends[n.count - 1];
+}
+
+void personal_sign(struct person *s, size_t sign) {
+    if (sign >= s->done && has_rule(s, RULE_EMAIL))
+        find_email(s, sign);
+}
+
+void personal_colon(struct person *s, size_t colon) {
+    if (colon >= s->done && has_rule(s, RULE_IP))
+        s->done = find_ip6(s, colon);
 }

@@ -301,6 +301,18 @@ static void take_literal(struct rule *rule) {
     rule->literal_len = n;
 }
 
+/* What ends in "([A-Za-z0-9]{32})" finds nothing where no such run is; this is far cheaper to ask. */
+static size_t run_of_value(const char *pattern) {
+    const char *open = strrchr(pattern, '('), *c = open + 2;
+    unsigned low = 0;
+    if (!open || open[1] != '[')
+        return 0;
+    for (; *c && *c != ']'; c++)
+        if (!is_alnum((uint8_t)*c) && !strchr("+/_-", *c))
+            return 0;
+    return sscanf(c, "]{%u", &low) == 1 && low >= RUN_NOTED ? low : 0;
+}
+
 static int compile_pattern(struct reader *r, const yaml_node_t *at, struct rule *rule) {
     int code;
     PCRE2_SIZE offset;
@@ -320,6 +332,7 @@ static int compile_pattern(struct reader *r, const yaml_node_t *at, struct rule 
     rule->group = groups;
     pcre2_pattern_info(rule->code, PCRE2_INFO_FIRSTBITMAP, &rule->starts);
     take_literal(rule);
+    rule->value_run = rule->group && !rule->literal_len ? run_of_value(rule->pattern) : 0;
     return 0;
 }
 

@@ -14,7 +14,9 @@
 #include "write/detect/detect_int.h"
 #include "write/detect/sift.h"
 
+#define RUN_RULE_MIN 24
 #define RUN_RULE_MAX 8192 /* a JWT's header and body are runs; images are longer */
+#define PARTS_MAX 64      /* between slashes of a run */
 #define VALUE_MAX 4096    /* bytes of a service's key */
 #define REACH 110         /* from a service's name to its key */
 #define WORDS 5           /* other words between them */
@@ -216,7 +218,7 @@ static bool is_word_run(const uint8_t *p, size_t len) {
             return false;
         upper += is_upper(p[i]);
     }
-    return len < 16 || upper * 3 < len;
+    return upper * 3 < len;
 }
 
 /* The token around a run, without the words like "secret" that are glued to its front. */
@@ -281,6 +283,17 @@ static void try_rules(const struct detect *d, struct detect_work *w, struct text
     }
 }
 
+/* At the run's start, and, as addresses of pages are runs as well, behind the slashes in it. */
+static void try_parts(const struct detect *d, struct detect_work *w, struct text t, size_t start, size_t end) {
+    const uint8_t *slash;
+    for (size_t tries = 0; tries < PARTS_MAX && end - start >= RUN_RULE_MIN; tries++) {
+        try_rules(d, w, t, start);
+        if (!(slash = memchr(t.p + start, '/', end - start)))
+            break;
+        start = (size_t)(slash - t.p) + 1;
+    }
+}
+
 static bool note_run(struct detect_work *w, size_t start, size_t end) {
     if (w->runs_count == w->runs_cap) {
         size_t cap = w->runs_cap ? w->runs_cap * 2 : 256;
@@ -296,67 +309,151 @@ static bool note_run(struct detect_work *w, size_t start, size_t end) {
     return true;
 }
 
-/* The runs that end in a block; *open is where the one began that reaches into it (SIZE_MAX: none). */
-static void block_runs(struct detect_work *w, uint64_t bits, size_t at, size_t *open) {
-    size_t i = 0;
-    if (*open != SIZE_MAX) {
-        i = ~bits ? (size_t)__builtin_ctzll(~bits) : SIFT_BLOCK;
-        if (i == SIFT_BLOCK)
-            return;
-        if (at + i - *open >= RUN_SHORT)
-            note_run(w, *open, at + i);
-        *open = SIZE_MAX;
+#define CHUNK 64 /* blocks whose masks are made at a time */
+
+/* The masks of a text from `at` on, with one block more than is returned; it is empty behind the end. */
+static size_t sift_text(struct sift out[CHUNK + 1], struct text t, size_t at) {
+    uint8_t last[SIFT_BLOCK] = {0};
+    size_t n = (t.len - at) / SIFT_BLOCK, rest = (t.len - at) % SIFT_BLOCK;
+    sift_classes(out, t.p + at, n > CHUNK ? CHUNK + 1 : n);
+    if (n > CHUNK)
+        return CHUNK;
+    if (rest) {
+        memcpy(last, t.p + at + n * SIFT_BLOCK, rest);
+        sift_classes(out + n++, last, 1);
+        explicit_bzero(last, sizeof last);
     }
-    bits &= i < SIFT_BLOCK ? ~(uint64_t)0 << i : 0;
-    /* A bit stays where RUN_SHORT of them begin. */
-    uint64_t starts = bits & bits >> 1;
-    starts &= starts >> 2;
-    starts &= starts >> 4; /* eight of them */
-    starts &= starts >> (RUN_SHORT - 8);
-    while (starts) {
-        size_t start = (size_t)__builtin_ctzll(starts);
-        uint64_t gaps = ~bits >> start << start;
-        if (!gaps)
-            break; /* it reaches the block's end */
-        size_t end = (size_t)__builtin_ctzll(gaps);
-        note_run(w, at + start, at + end);
-        starts = starts >> end << end;
-    }
-    if (bits >> (SIFT_BLOCK - 1))
-        *open = at + SIFT_BLOCK - (~bits ? (size_t)__builtin_clzll(~bits) : SIFT_BLOCK);
+    if (n > CHUNK)
+        return CHUNK;
+    out[n] = (struct sift){0};
+    return n;
 }
 
-#define TAIL 40 /* bytes of the block before, in which a number or an address may have begun */
+/* Bits of two neighbours from bit `from` (1 to 63) of the first one on. */
+static inline uint64_t window(uint64_t bits, uint64_t next, unsigned from) {
+    return bits >> from | next << (SIFT_BLOCK - from);
+}
 
-static bool has_bits(uint64_t bits, uint64_t before, int n) {
-    for (before >>= SIFT_BLOCK - TAIL; bits && n > 0; n--)
-        bits &= bits - 1;
-    for (; before && n > 0; n--)
-        before &= before - 1;
-    return n == 0;
+/* Where a run of RUN_SHORT bytes and more goes on for as many at least: a bit for each byte of the first block. */
+static inline uint64_t long_runs(uint64_t bits, uint64_t next) {
+    /* two, four, eight and at last RUN_SHORT set bits from each one on; of the second block as many as matter */
+    bits &= window(bits, next, 1);
+    next &= next >> 1;
+    bits &= window(bits, next, 2);
+    next &= next >> 2;
+    uint64_t four = bits, more = next;
+    bits &= window(bits, next, 4);
+    return bits & window(four, more, RUN_SHORT - 4);
+}
+
+static bool is_run_char(uint8_t c) {
+    static const bool signs[256] = {['+'] = true, ['-'] = true, ['/'] = true, ['_'] = true};
+    return is_alnum(c) || signs[c];
+}
+
+/* The end of a run that begins in block `at`, of which `n` are sifted. */
+static size_t run_end(const struct sift *s, size_t n, struct text t, size_t from, size_t start) {
+    size_t block = (start - from) / SIFT_BLOCK, bit = (start - from) % SIFT_BLOCK;
+    for (; block < n; block++, bit = 0) {
+        uint64_t gaps = ~s[block].run >> bit << bit;
+        if (gaps)
+            return from + block * SIFT_BLOCK + (size_t)__builtin_ctzll(gaps);
+    }
+    size_t end = from + n * SIFT_BLOCK;
+    while (end < t.len && is_run_char(t.p[end]))
+        end++;
+    return end;
+}
+
+/* Has a run of less than a block, that begins at `bit` of the first of two, a digit? */
+static bool has_digit(const struct sift s[2], size_t bit, size_t len) {
+    uint64_t digits = bit ? window(s[0].digits, s[1].digits, (unsigned)bit) : s[0].digits;
+    return digits & (((uint64_t)1 << len) - 1);
+}
+
+/* Is one of the five bytes behind a byte of the set? */
+static inline uint64_t is_near(uint64_t bits, uint64_t next) {
+    uint64_t one = window(bits, next, 1) | window(bits, next, 2), three = window(bits, next, 3) | window(bits, next, 4);
+    return one | three | window(bits, next, 5);
+}
+
+#define MANY_DIGITS 8 /* that numbers without dots or a plus have at least */
+
+/*
+ * Where people's data may begin in the first of two blocks. `before`: the masks of the one before them; `digits`: of
+ * both. Without branches, as what stands in a text cannot be foreseen; nearly always there is nothing.
+ */
+static inline uint64_t people_places(const struct sift s[2], const struct sift *before, unsigned digits) {
+    const unsigned last = SIFT_BLOCK - 1;
+    uint64_t first = s[0].digits & ~(s[0].digits << 1 | before->digits >> last);
+    uint64_t dots = s[0].dots & (s[0].digits << 1 | 1) & window(s[0].digits, s[1].digits, 1);
+    uint64_t two = dots & (window(dots, s[1].dots, 2) | window(dots, s[1].dots, 3) | window(dots, s[1].dots, 4));
+    /* before two dots, of which the first may be of the next block; behind a plus; two digits of many */
+    uint64_t numbers = two >> 1 | two >> 2 | two >> 3 | (s[1].dots & 7 ? (uint64_t)7 << (SIFT_BLOCK - 3) : 0);
+    numbers |= s[0].pluses << 1 | before->pluses >> last;
+    numbers |= digits >= MANY_DIGITS ? window(s[0].digits, s[1].digits, 1) : 0;
+    /* the first of three colons, of which each has the next near by */
+    uint64_t pairs = s[0].colons & is_near(s[0].colons, s[1].colons);
+    if (pairs)
+        pairs = s[0].colons & is_near(pairs, s[1].colons);
+    return (first & numbers) | s[0].signs | pairs;
+}
+
+/* Looks at these places, which begin at `at`. */
+static void look_at_people(struct person *person, const struct sift s[2], size_t at, uint64_t places) {
+    for (; places; places &= places - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(places);
+        if (s[0].digits >> i & 1)
+            personal_number(person, at + i, i ? window(s[0].digits, s[1].digits, i) : s[0].digits);
+        else if (s[0].signs >> i & 1)
+            personal_sign(person, at + i);
+        else
+            personal_colon(person, at + i);
+    }
 }
 
 void runs_find(const struct detect *d, struct detect_work *w, struct text t) {
     struct person person = {d, w, t, 0};
-    size_t open = SIZE_MAX;
-    uint8_t last[SIFT_BLOCK] = {0};
-    struct sift before = {0};
+    struct sift sifted[CHUNK + 1], last = {0};
+    uint64_t going = 0; /* does a run reach into the block? */
+    unsigned digits, next; /* of a block, and of the next one */
+    size_t n;
     w->runs_count = 0;
-    for (size_t at = 0; at < t.len && !w->failed; at += SIFT_BLOCK) {
-        size_t len = t.len - at < SIFT_BLOCK ? t.len - at : SIFT_BLOCK;
-        if (len < SIFT_BLOCK)
-            memcpy(last, t.p + at, len);
-        struct sift s = sift_block(len < SIFT_BLOCK ? last : t.p + at);
-        block_runs(w, s.run, at, &open);
-        bool worth = s.signs || len < SIFT_BLOCK || has_bits(s.digits, before.digits, 5) ||
-                     (has_bits(s.digits, before.digits, 2) && has_bits(s.colons, before.colons, 3));
-        if (worth)
-            personal_look(&person, at > TAIL ? at - TAIL : 0, at + len);
-        before = s;
+    for (size_t from = 0; from < t.len && !w->failed; from += n * SIFT_BLOCK) {
+        n = sift_text(sifted, t, from);
+        next = bits_count(sifted[0].digits);
+        for (size_t i = 0; i < n; i++) {
+            const struct sift *s = &sifted[i];
+            size_t at = from + i * SIFT_BLOCK;
+            uint64_t runs = long_runs(s[0].run, s[1].run);
+            for (uint64_t starts = runs & ~(runs << 1 | going); starts; starts &= starts - 1) {
+                size_t start = at + (size_t)__builtin_ctzll(starts), end = run_end(sifted, n, t, from, start);
+                if (end - start >= RUN_NOTED || has_digit(s, start - at, end - start))
+                    note_run(w, start, end);
+            }
+            going = runs >> (SIFT_BLOCK - 1);
+            digits = next;
+            next = bits_count(s[1].digits);
+            uint64_t places = people_places(s, i ? s - 1 : &last, digits + next);
+            if (places)
+                look_at_people(&person, s, at, places);
+        }
+        last = sifted[n - 1];
     }
-    if (open != SIZE_MAX && t.len - open >= RUN_SHORT)
-        note_run(w, open, t.len);
-    explicit_bzero(last, sizeof last);
+}
+
+bool runs_have(const struct detect_work *w, size_t from, size_t to, size_t len) {
+    size_t low = 0, high = w->runs_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (w->runs[middle].end <= from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (low < w->runs_count && w->runs[low].start < to && w->runs[low].end - w->runs[low].start < len)
+        low++;
+    return low < w->runs_count && w->runs[low].start < to;
 }
 
 void runs_scan(const struct detect *d, struct detect_work *w, struct text t) {
@@ -365,8 +462,7 @@ void runs_scan(const struct detect *d, struct detect_work *w, struct text t) {
         size_t at = w->runs[i].start, end = w->runs[i].end, len = end - at;
         if (len > RUN_RULE_MAX)
             continue;
-        if (len >= 24)
-            try_rules(d, w, t, at);
+        try_parts(d, w, t, at, end);
         if (wallet && len >= 26 && len <= 35 && strchr("13T", t.p[at]) && check_base58(t.p + at, len))
             work_found(w, d->by_kind[RULE_WALLET] - 1u, at, end, DETECT_CHECKED);
         if (vendor)

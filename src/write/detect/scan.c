@@ -115,6 +115,8 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
     uint8_t check;
     if (from < w->done[index])
         from = w->done[index];
+    if (rule->value_run && !runs_have(w, from, hit + rule->after, rule->value_run))
+        return;
     if (rule->run ? !matches(w, rule, t, hit, PCRE2_ANCHORED, hit)
                   : hit < from + rule->literal_len || !locate(w, rule, t, from, hit))
         return;
@@ -157,8 +159,9 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
     memset(w->done, 0, d->rules.count * sizeof *w->done);
     memset(w->tried, 0, d->rules.count * sizeof *w->tried);
     int rc = scan_first_stage(d, w, t);
-    if (rc)
-        return rc;
+    if (rc || work_is_late(w))
+        return rc ? rc : w->failed;
+    runs_find(d, w, t);
     for (size_t i = 0; i < w->hits_count && !w->failed; i++) {
         if (i % LOOK_EVERY == 0 && work_is_late(w))
             break;
@@ -172,8 +175,6 @@ int scan_view(const struct detect *d, struct detect_work *w, struct text t) {
             assign_confirm(d, w, t, hit.id, hit.end);
     }
     if (!w->failed && !work_is_late(w))
-        runs_find(d, w, t);
-    if (!w->failed)
         runs_scan(d, w, t);
     return w->failed;
 }

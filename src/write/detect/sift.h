@@ -1,106 +1,64 @@
 #ifndef WRITE_DETECT_SIFT_H
 #define WRITE_DETECT_SIFT_H
 /*
- * Classes of bytes, 64 at a time: bit i of a mask is set if byte i is of the class. With SSE2, which every
- * x86-64 has, that is a few instructions; elsewhere a loop.
+ * Classes of bytes, 64 at a time: bit i of a mask is set if byte i of the block is of the class. Text is
+ * looked at through these masks, so that what needs no attention costs less than an instruction a byte:
+ * with AVX2, where the processor has it, else with SSE2, and elsewhere by a loop. All give the same masks.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #define SIFT_BLOCK 64
 
 struct sift {
-    uint64_t run;    /* letters, digits, + / - _ : base64 of both kinds */
+    uint64_t run; /* letters, digits, + / - _ : base64 of both kinds */
     uint64_t digits;
-    uint64_t signs;  /* @ */
-    uint64_t colons;
+    uint64_t signs; /* @ */
+    uint64_t colons, dots, pluses;
 };
 
-#ifdef __SSE2__
-static inline __m128i sift_range(__m128i v, uint8_t low, uint8_t count) {
-    __m128i x = _mm_sub_epi8(v, _mm_set1_epi8((char)low));
-    return _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8((char)(count - 1))), x);
-}
-static inline __m128i sift_is(__m128i v, uint8_t c) {
-    return _mm_cmpeq_epi8(v, _mm_set1_epi8((char)c));
-}
-static inline uint64_t sift_bits(__m128i v, int shift) {
-    return (uint64_t)(uint32_t)_mm_movemask_epi8(v) << shift;
+/* For tests: true leaves AVX2 alone. */
+extern bool sift_narrow;
+
+/* The classes of `blocks` blocks at `p`. */
+void sift_classes(struct sift *out, const uint8_t *p, size_t blocks);
+
+/*
+ * Where something may have to be decoded: backslashes, and first bytes of characters that may be folded
+ * (sift_is_special). Bytes up to SIFT_BEHIND behind the last block are read.
+ */
+#define SIFT_BEHIND 2
+void sift_specials(uint64_t *out, const uint8_t *p, size_t blocks);
+
+/* The same of one byte, with the two behind it (0 where there are none): what decode.c's fold knows, and a
+ * little more. */
+static inline bool sift_is_special(uint8_t c, uint8_t next, uint8_t third) {
+    switch (c) {
+    case '\\':
+        return true;
+    case 0xc2: /* a space, a soft hyphen, small digits */
+        return next == 0xa0 || next == 0xad || next == 0xb2 || next == 0xb3 || next == 0xb9;
+    case 0xe1:
+        return next == 0xa0 && third == 0x8e;
+    case 0xe2: /* spaces, hyphens, no width, digits; not the quotes and dashes of every text */
+        return (next == 0x80 && ((third >= 0x80 && third <= 0x91) || (third & 0xf8) == 0xa8)) ||
+               ((next == 0x81 || next == 0x91) && (third & 0xe0) == 0xa0) ||
+               (next == 0x82 && (third & 0xf0) == 0x80) || (next == 0x88 && third == 0x92);
+    case 0xe3:
+        return next == 0x80 && third == 0x80;
+    case 0xef: /* full width; not the punctuation of every Chinese text */
+        return ((next == 0xbd || next == 0xbb) && (third & 0xc0) == 0x80) ||
+               (next == 0xbc && (third & 0xc0) == 0x80 && third != 0x81 && third != 0x88 && third != 0x89 &&
+                third != 0x8c && third != 0x9b && third != 0x9f);
+    case 0xf0:
+        return next == 0x9d;
+    default:
+        return false;
+    }
 }
 
-static inline struct sift sift_block(const uint8_t *p) {
-    struct sift s = {0};
-    for (int i = 0; i < SIFT_BLOCK; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        if (_mm_movemask_epi8(v) == 0xffff)
-            continue; /* nothing but Chinese, for one */
-        __m128i digits = sift_range(v, '0', 10);
-        __m128i letters = sift_range(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 26);
-        __m128i other = _mm_or_si128(_mm_or_si128(sift_is(v, '+'), sift_is(v, '-')),
-                                     _mm_or_si128(sift_is(v, '/'), sift_is(v, '_')));
-        s.run |= sift_bits(_mm_or_si128(_mm_or_si128(digits, letters), other), i);
-        s.digits |= sift_bits(digits, i);
-        s.signs |= sift_bits(sift_is(v, '@'), i);
-        s.colons |= sift_bits(sift_is(v, ':'), i);
-    }
-    return s;
-}
-
-/* Backslashes, and first bytes of characters that may have to be folded. */
-static inline uint64_t sift_special(const uint8_t *p) {
-    uint64_t bits = 0;
-    for (int i = 0; i < SIFT_BLOCK; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i a = _mm_or_si128(sift_is(v, '\\'), sift_is(v, 0xc2));
-        __m128i b = _mm_or_si128(sift_range(v, 0xe1, 3), sift_range(v, 0xef, 2));
-        bits |= sift_bits(_mm_or_si128(a, b), i);
-    }
-    return bits;
-}
-
-/* Quotes and backslashes. */
-static inline uint64_t sift_quotes(const uint8_t *p) {
-    uint64_t bits = 0;
-    for (int i = 0; i < SIFT_BLOCK; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        bits |= sift_bits(_mm_or_si128(sift_is(v, '"'), sift_is(v, '\\')), i);
-    }
-    return bits;
-}
-#else
-static inline uint64_t sift_quotes(const uint8_t *p) {
-    uint64_t bits = 0;
-    for (int i = 0; i < SIFT_BLOCK; i++)
-        bits |= p[i] == '"' || p[i] == '\\' ? (uint64_t)1 << i : 0;
-    return bits;
-}
-
-static inline struct sift sift_block(const uint8_t *p) {
-    struct sift s = {0};
-    for (int i = 0; i < SIFT_BLOCK; i++) {
-        uint8_t c = p[i], small = (uint8_t)(c | 0x20);
-        uint64_t bit = (uint64_t)1 << i;
-        bool digit = c >= '0' && c <= '9';
-        s.digits |= digit ? bit : 0;
-        s.run |= digit || (small >= 'a' && small <= 'z') || c == '+' || c == '-' || c == '/' || c == '_' ? bit : 0;
-        s.signs |= c == '@' ? bit : 0;
-        s.colons |= c == ':' ? bit : 0;
-    }
-    return s;
-}
-
-static inline uint64_t sift_special(const uint8_t *p) {
-    uint64_t bits = 0;
-    for (int i = 0; i < SIFT_BLOCK; i++) {
-        uint8_t c = p[i];
-        bool special = c == '\\' || c == 0xc2 || (c >= 0xe1 && c <= 0xe3) || c == 0xef || c == 0xf0;
-        bits |= special ? (uint64_t)1 << i : 0;
-    }
-    return bits;
-}
-#endif
+/* Quotes and backslashes of one block. */
+uint64_t sift_quotes(const uint8_t *p);
 
 #endif

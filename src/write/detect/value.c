@@ -189,32 +189,53 @@ static bool take_apart(const uint8_t *p, size_t len, struct make_up *m) {
     return true;
 }
 
-bool value_is_random(const uint8_t *p, size_t len) {
+/* A value that is looked at: what is costly to know is asked once. */
+struct look {
     struct make_up m;
-    if (len < 8 || len > VALUE_MAX)
-        return false;
+    uint32_t entropy;
+    bool apart; /* could be taken apart */
+};
+
+static struct look look_at(const uint8_t *p, size_t len) {
+    struct look l = {.entropy = value_entropy(p, len)};
+    l.apart = take_apart(p, len, &l.m);
+    return l;
+}
+
+static bool looks_random(const uint8_t *p, size_t len, const struct look *l) {
+    const struct make_up *m = &l->m;
     if (is_uuid(p, len))
         return true;
-    if (distinct(p, len) * 5 < (len < 40 ? len : 40) || !take_apart(p, len, &m) || m.odd < 8 || m.odd < m.plain)
+    if (distinct(p, len) * 5 < (len < 40 ? len : 40) || !l->apart || m->odd < 8 || m->odd < m->plain)
         return false;
     /* Without digits: half of the letters are capitals, as names in code never have them; or a long
      * single stretch that cannot be read. */
-    if (!m.digits && m.upper * 3 < m.letters)
-        return m.upper == 0 && m.parts == 1 && len >= 24 && value_entropy(p, len) > 3 * 256;
-    if (m.letters < 2 || (!m.digits && (m.upper * 4 > m.letters * 3 || len < 16)))
+    if (!m->digits && m->upper * 3 < m->letters)
+        return m->upper == 0 && m->parts == 1 && len >= 24 && l->entropy > 3 * 256;
+    if (m->letters < 2 || (!m->digits && (m->upper * 4 > m->letters * 3 || len < 16)))
         return false;
-    return value_entropy(p, len) >= (len < 16 ? 26 : 28) * 256u / 10;
+    return l->entropy >= (len < 16 ? 26 : 28) * 256u / 10;
+}
+
+bool value_is_random(const uint8_t *p, size_t len) {
+    if (len < 8 || len > VALUE_MAX)
+        return false;
+    const struct look l = look_at(p, len);
+    return looks_random(p, len, &l);
 }
 
 bool value_is_likely(const uint8_t *p, size_t len) {
-    struct make_up m;
-    if (value_is_random(p, len))
-        return true;
-    if (len < 8 || len > VALUE_MAX || !take_apart(p, len, &m) || value_entropy(p, len) < 7 * 256 / 4)
+    if (len < 8 || len > VALUE_MAX)
         return false;
-    if (m.digits && m.letters)
-        return m.mixed > 1 || (m.parts > 3 && m.digits > 9) || (m.odd * 2 >= m.plain && m.odd > 4);
-    return m.digits ? m.digits >= 16 : m.odd >= 20;
+    const struct look l = look_at(p, len);
+    const struct make_up *m = &l.m;
+    if (looks_random(p, len, &l))
+        return true;
+    if (!l.apart || l.entropy < 7 * 256 / 4)
+        return false;
+    if (m->digits && m->letters)
+        return m->mixed > 1 || (m->parts > 3 && m->digits > 9) || (m->odd * 2 >= m->plain && m->odd > 4);
+    return m->digits ? m->digits >= 16 : m->odd >= 20;
 }
 
 static const char *const code_words[128][WORDS_EACH] = {
