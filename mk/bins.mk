@@ -35,8 +35,8 @@ FORBIDDEN_safehouse-console     := crypto_box_ crypto_aead_ crypto_secretbox cry
                                    socket connect fopen execve
 
 MODULES_safehouse-audit         := base ipc/sandbox.c tlog record llm/json.c llm/reqscan.c write/detect $(DETECT_DATA) \
-                                   audit/probe proc/audit
-LIBS_safehouse-audit            := -lssl -lcrypto -lsodium -ljansson -lyaml -lhs -lpcre2-8
+                                   audit/probe audit/config proc/audit
+LIBS_safehouse-audit            := -lssl -lcrypto -lsodium -ljansson -lyaml -lhs -lpcre2-8 -lxml2
 FORBIDDEN_safehouse-audit       := crypto_box_ crypto_aead_ sqlite3_ chdb_connect fopen
 
 MODULES_safehouse-demo-upstream := base ipc/sandbox.c proc/demo

@@ -5,4 +5,4 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection \
           -fPIE -Wl,-z,relro,-z,now
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Isrc -I$(B)/gen $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Isrc -I$(B)/gen -isystem /usr/include/libxml2 $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP

@@ -79,6 +79,17 @@ test('ClickHouse 18.16: open, read-only, with a password; the rows of January 20
   assert.ok(!findings.some((f) => JSON.stringify(f).includes('AKIAQWERTY')));
 });
 
+test('the configuration that Debian ships: saved by loopback alone', { skip: !has('clickhouse-server') }, () => {
+  const r = spawnSync(path.join(BIN, 'safehouse'), ['audit', '--config-dir', '/etc/clickhouse-server', '--json'], { encoding: 'utf8' });
+  const lines = r.stdout.trim().split('\n').map((l) => JSON.parse(l));
+  const h = lines.find((l) => l.type === 'host');
+  console.log('debian configuration', h.verdict, h.grade, h.reason);
+  assert.deepEqual([h.verdict, h.grade], ['closed', 'A']);
+  const rules = new Set(lines.filter((l) => l.type === 'finding').map((f) => f.rule));
+  for (const rule of ['check/C2', 'check/C3', 'check/C5', 'check/C14']) assert.ok(rules.has(rule), rule);
+  assert.ok(!rules.has('check/config'));
+});
+
 test('PostgreSQL: trust, password, no entry', { skip: !has('/usr/lib/postgresql/15/bin/initdb') }, async () => {
   const bin = '/usr/lib/postgresql/15/bin';
   const make = async (hba) => {

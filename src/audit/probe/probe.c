@@ -121,6 +121,18 @@ void probe_note(struct probe *p, const char *id, const char *severity, const cha
     probe_clean(n->detail, sizeof n->detail, detail ? detail : "", detail ? detail_len : 0);
 }
 
+void probe_note_at(struct probe *p, const struct probe_note *note, const char *file, unsigned line,
+                   const char *detail) {
+    struct probe_result *r = p->result;
+    const size_t before = r->note_count;
+    probe_note(p, note->id, note->severity, note->title, note->fix, detail, strlen(detail));
+    if (r->note_count == before)
+        return;
+    struct probe_note *n = &r->notes[before];
+    probe_clean(n->file, sizeof n->file, file, strlen(file));
+    n->line = line;
+}
+
 void probe_version(struct probe *p, const void *text, size_t len) {
     probe_clean(p->result->version, sizeof p->result->version, text, len);
 }

@@ -18,7 +18,7 @@
 #include "audit/verdict.h"
 #include "write/detect/detect.h"
 
-#define PROBE_NOTES 48
+#define PROBE_NOTES 96
 
 /* One thing to act on beside the verdict: a hardening check that failed, a port in clear text. */
 struct probe_note {
@@ -26,6 +26,8 @@ struct probe_note {
     const char *severity; /* critical high medium low info */
     const char *title, *fix;
     char detail[160]; /* outside text, cleaned; may be empty */
+    char file[256];   /* of a configuration that was read, cleaned; "": none */
+    unsigned line;
 };
 
 struct probe_result {
@@ -88,6 +90,9 @@ void probe_say(struct probe *p, enum audit_verdict v, char grade, const char *fm
     __attribute__((format(printf, 4, 5)));
 void probe_note(struct probe *p, const char *id, const char *severity, const char *title,
                 const char *fix, const char *detail, size_t detail_len);
+/* The same about a line of a file. */
+void probe_note_at(struct probe *p, const struct probe_note *note, const char *file, unsigned line,
+                   const char *detail);
 void probe_version(struct probe *p, const void *text, size_t len);
 /* Outside bytes as printable ASCII, cut to fit: no control character, no escape sequence. */
 void probe_clean(char *out, size_t size, const void *text, size_t len);

@@ -32,6 +32,14 @@ static const char *colour_of(const char *severity) {
 }
 
 static void place(FILE *out, const json_t *o) {
+    if (report_word(o, "file")[0]) {
+        fprintf(out, "%s:%lld", report_word(o, "file"), number(o, "file_line"));
+        return;
+    }
+    if (!report_word(o, "address")[0]) {
+        fprintf(out, "configuration");
+        return;
+    }
     bool six = strchr(report_word(o, "address"), ':') != NULL;
     fprintf(out, "%s%s%s:%lld", six ? "[" : "", report_word(o, "address"), six ? "]" : "",
             number(o, "port"));
@@ -78,8 +86,8 @@ static void text_hosts(const struct report *r, FILE *out) {
     size_t i;
     json_t *h;
     json_array_foreach(r->hosts, i, h) {
-        if (strcmp(report_word(h, "verdict"), "closed") == 0 ||
-            strcmp(report_word(h, "verdict"), "filtered") == 0)
+        if (!r->files && (strcmp(report_word(h, "verdict"), "closed") == 0 ||
+                          strcmp(report_word(h, "verdict"), "filtered") == 0))
             continue;
         fprintf(out, "%s  %-13s ", report_word(h, "grade"), report_word(h, "verdict"));
         place(out, h);
@@ -94,12 +102,20 @@ void report_text(const struct report *r, FILE *out, bool colour) {
                                            "unknown", "closed",       "filtered"};
     fprintf(out, "Audit of %s (sha256 %.16s...), %s to %s\n", r->scope_path, r->scope_sha256,
             r->begun, r->ended);
-    fprintf(out, "Authorised by: %s\n\n", r->authorised[0] ? r->authorised : "(loopback only)");
+    fprintf(out, "Authorised by: %s\n\n",
+            r->authorised[0] ? r->authorised
+            : r->files       ? "(files only)"
+                             : "(loopback only)");
     text_hosts(r, out);
     if (json_array_size(r->findings))
         fputc('\n', out);
     text_findings(r, out, colour);
     text_fixed(r, out);
+    if (r->files) {
+        fprintf(out, "\nRead %zu files; no server was asked.%s\n", r->files,
+                r->incomplete ? " Not complete: some could not be read." : "");
+        return;
+    }
     fprintf(out, "\nProbed %zu of %zu pairs of address and port:", json_array_size(r->hosts),
             r->scope->target_count);
     for (size_t i = 0; i < 6; i++)
@@ -210,17 +226,22 @@ static json_t *sarif_rule(const json_t *f) {
 }
 
 static json_t *sarif_result(const struct report *r, const json_t *f) {
-    char name[320];
-    snprintf(name, sizeof name, "%s:%lld/%s", report_word(f, "address"), number(f, "port"),
-             report_word(f, "service"));
+    char name[640];
+    const bool file = report_word(f, "file")[0] != 0;
+    const long long line = number(f, file ? "file_line" : "line");
+    if (file)
+        snprintf(name, sizeof name, "%s/%s", report_word(f, "file"), report_word(f, "service"));
+    else
+        snprintf(name, sizeof name, "%s:%lld/%s", report_word(f, "address"), number(f, "port"),
+                 report_word(f, "service"));
     json_t *o = json_pack(
         "{s:s, s:s, s:{s:s++}, s:{s:s}, s:[{s:{s:{s:s}, s:{s:I}}, s:[{s:s, s:s}]}], s:s}", "ruleId",
         report_word(f, "rule"), "level", level_of(report_word(f, "severity")), "message", "text",
         name, ": ", report_word(f, "title"), "partialFingerprints", "safehouseAudit/v1",
         report_word(f, "fingerprint"), "locations", "physicalLocation", "artifactLocation", "uri",
-        r->scope_path, "region", "startLine",
-        (json_int_t)(number(f, "line") > 0 ? number(f, "line") : 1), "logicalLocations",
-        "fullyQualifiedName", name, "kind", "resource", "baselineState",
+        file ? report_word(f, "file") : r->scope_path, "region", "startLine",
+        (json_int_t)(line > 0 ? line : 1), "logicalLocations", "fullyQualifiedName", name, "kind",
+        "resource", "baselineState",
         strcmp(report_word(f, "state"), "unchanged") == 0 ? "unchanged" : "new");
     const json_t *accepted = json_object_get(f, "accepted");
     if (o && accepted)

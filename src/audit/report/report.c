@@ -94,11 +94,14 @@ static const char *const copied[] = {"address", "port",    "transport", "tls",  
 /* What it is about, not when or how it was seen: the same from run to run. */
 static void fingerprint(json_t *finding) {
     uint8_t hash[32];
-    char hex[65], place[400];
+    char hex[65], place[1024];
     int n = snprintf(place, sizeof place, "safehouse audit 1\n%s\n%lld\n%s\n%s",
                      report_word(finding, "address"),
                      (long long)json_integer_value(json_object_get(finding, "port")),
                      report_word(finding, "service"), report_word(finding, "rule"));
+    if (report_word(finding, "file")[0]) /* its lines move */
+        n += snprintf(place + n, sizeof place - (size_t)n, "\n%s\n%s", report_word(finding, "file"),
+                      report_word(finding, "detail"));
     crypto_hash_sha256(hash, (const unsigned char *)place, (unsigned long long)n);
     hex_encode(hex, hash, 8);
     json_object_set_new(finding, "fingerprint", json_string(hex));
@@ -151,10 +154,18 @@ static void add_notes(struct report *r, const json_t *host) {
     size_t i;
     json_t *n;
     json_array_foreach(json_object_get(host, "notes"), i, n) {
+        /* a file that could not be read: what it says is not known */
+        r->incomplete += strcmp(report_word(n, "id"), "config") == 0 &&
+                         strcmp(report_word(n, "severity"), "high") == 0;
         json_t *f = finding_of(host, "check", report_word(n, "id"), report_word(n, "severity"),
                                report_word(n, "title"), report_word(n, "remediation"),
                                report_word(n, "detail"));
         json_object_set_new(f, "cwe", json_pack("[s]", cwe_of(report_word(n, "id"))));
+        if (report_word(n, "file")[0]) {
+            json_object_set(f, "file", json_object_get(n, "file"));
+            json_object_set(f, "file_line", json_object_get(n, "file_line"));
+            fingerprint(f);
+        }
         json_array_append_new(r->findings, f);
     }
 }

@@ -30,6 +30,7 @@ struct report {
     json_t *findings; /* worst first */
     json_t *fixed;    /* findings of the baseline that are gone */
     size_t incomplete;
+    size_t files; /* of a configuration, in place of servers; 0: servers were asked */
     char fail_on;
 };
 

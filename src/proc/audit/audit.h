@@ -18,6 +18,9 @@ struct audit_job {
     bool sign_in, sample;
 };
 
+/* Judges the files of a ClickHouse that come by standard input (config.c); one result to standard
+ * output. */
+int audit_config(void);
 /* Runs the job to its end; results go to standard output. */
 int audit_pool(const struct audit_job *job);
 /* A worker's life on its socket; does not return. */

@@ -3,8 +3,9 @@
  * no other. The command line reads scope files and writes reports; this program speaks to servers
  * that may be hostile, in processes that can do nothing else.
  *
- *   standard input   one JSON object with the settings, then one a line for each pair
- *   standard output  one JSON object a line: "connection" before each is made, "host" for each pair
+ *   standard input   {"config": true}, then files (config.c); or one JSON object with the settings,
+ * then one a line for each pair standard output  one JSON object a line: "connection" before each
+ * is made, "host" for each pair
  *
  * Life: settings and pairs are read whole; workers are forked, each puts itself into
  * a sandbox (no files; TCP to the scope's ports alone; memory bounded) and takes pairs one after
@@ -73,10 +74,23 @@ static int read_pair(struct audit_job *job, const char *line, size_t len, size_t
     return rc;
 }
 
-static int read_job(struct audit_job *job) {
+static bool is_config(const char *line, size_t len) {
+    json_t *o = json_loadb(line, len, 0, NULL);
+    bool is = json_is_true(json_object_get(o, "config"));
+    json_decref(o);
+    return is;
+}
+
+/* *ret_config: files follow, and no pairs. */
+static int read_job(struct audit_job *job, bool *ret_config) {
     char *line = NULL;
     size_t size = 0, cap = 0;
     ssize_t n = getline(&line, &size, stdin);
+    *ret_config = n > 0 && is_config(line, (size_t)n);
+    if (*ret_config) {
+        free(line);
+        return 0;
+    }
     int rc = n > 0 ? read_settings(job, line, (size_t)n) : ERR_SYNTAX;
     while (!rc && (n = getline(&line, &size, stdin)) > 0)
         rc = read_pair(job, line, (size_t)n, &cap);
@@ -94,8 +108,11 @@ int main(void) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    int rc = sodium_init() < 0 || !conn_init() ? ERR_INTERNAL : read_job(&job);
-    if (!rc) {
+    bool config = false;
+    int rc = sodium_init() < 0 || !conn_init() ? ERR_INTERNAL : read_job(&job, &config);
+    if (!rc && config) {
+        rc = audit_config();
+    } else if (!rc) {
         void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         job.rules.next_ns = shared;
         rc = shared == MAP_FAILED ? ERR_NOMEM : audit_pool(&job);

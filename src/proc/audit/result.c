@@ -6,9 +6,13 @@ static json_t *notes_json(const struct probe_result *r) {
     json_t *list = json_array();
     for (size_t i = 0; i < r->note_count; i++) {
         const struct probe_note *n = &r->notes[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", n->id, "severity",
-                                              n->severity, "title", n->title, "remediation", n->fix,
-                                              "detail", n->detail));
+        json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", n->id, "severity", n->severity,
+                              "title", n->title, "remediation", n->fix, "detail", n->detail);
+        if (n->file[0]) {
+            json_object_set_new(o, "file", json_string(n->file));
+            json_object_set_new(o, "file_line", json_integer((json_int_t)n->line));
+        }
+        json_array_append_new(list, o);
     }
     return list;
 }

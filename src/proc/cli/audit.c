@@ -15,19 +15,24 @@
 
 #include "audit/report/report.h"
 #include "base/err.h"
+#include "proc/cli/audit_config.h"
 #include "proc/cli/audit_watch.h"
 #include "proc/cli/cli.h"
 
+#define FILES_BYTES_MAX (400u << 20)
+
 static const struct cli_usage usage = {
-    "safehouse audit --scope FILE [OPTIONS]",
+    "safehouse audit --scope FILE [OPTIONS]\n"
+    "       safehouse audit --config-dir DIR [OPTIONS]",
     "Finds the databases and AI services on your own hosts that answer strangers, and says what a\n"
     "stranger could read there. Only what the scope file lists is connected to, with requests that "
     "only\n"
-    "read; no password is tried. Whatever is not loopback needs --authorised.",
+    "read; no password is tried. Whatever is not loopback needs --authorised.\n"
+    "With --config-dir nothing is connected to: the files of a ClickHouse are judged.",
 };
 
 struct audit {
-    const char *scope_path, *authorised, *baseline, *accepted, *output, *explain;
+    const char *config_dir, *scope_path, *authorised, *baseline, *accepted, *output, *explain;
     const char *rate, *per_host, *workers, *timeout, *max_targets, *fail_on;
     const char *keep, *watch, *webhook;
     bool json, sarif, no_sign_in, no_sample;
@@ -35,6 +40,7 @@ struct audit {
     struct report report;
     char *scope_text;
     size_t scope_len;
+    struct buf files; /* of a configuration, as lines */
 };
 
 static int number(const char *option, const char *text, long least, long most, long *ret) {
@@ -95,6 +101,8 @@ static json_t *settings(const struct audit *a, int *ret_code) {
     if (code == CLI_GO)
         code = number("--timeout", a->timeout, 10, 60000, &timeout);
     *ret_code = code;
+    if (code == CLI_GO && a->config_dir)
+        return json_pack("{s:b}", "config", 1);
     return code != CLI_GO ? NULL
                           : json_pack("{s:I, s:I, s:I, s:I, s:b, s:b}", "rate", (json_int_t)rate,
                                       "timeout_ms", (json_int_t)timeout, "workers",
@@ -134,6 +142,8 @@ static pid_t start(int *ret_in, int *ret_out) {
 static bool hand_over(const struct audit *a, json_t *take_settings, int fd) {
     FILE *f = fdopen(fd, "w");
     bool ok = f && json_dumpf(take_settings, f, JSON_COMPACT) == 0;
+    if (ok && a->files.len)
+        ok = fputc('\n', f) != EOF && fwrite(a->files.p, 1, a->files.len, f) == a->files.len;
     for (size_t i = 0; ok && i < a->scope.target_count; i++)
         ok = fprintf(f, "\n{\"address\":\"%s\",\"port\":%u}", a->scope.targets[i].address,
                      (unsigned)a->scope.targets[i].port) > 0;
@@ -159,7 +169,8 @@ static void hear(struct audit *a, int fd, FILE *log) {
             fwrite(line, 1, (size_t)n, log);
             fflush(log);
         } else if (strcmp(json_string_value(json_object_get(o, "type")), "host") == 0) {
-            progress(++done, a->scope.target_count);
+            done++;
+            progress(done, a->config_dir ? done : a->scope.target_count);
         }
         report_add(&a->report, o);
     }
@@ -246,7 +257,10 @@ static int tell(const struct audit *a) {
     return ok ? CLI_GO : cli_fail(CLI_INTERNAL, NULL, "the report could not be written");
 }
 
-static int check_options(const struct audit *a) {
+static int check_options(const struct audit *a, const char *log_path) {
+    if (a->config_dir && (a->scope_path || log_path))
+        return cli_fail(CLI_USAGE, "run it twice",
+                        "--config-dir asks no server: leave --scope and --log out");
     if (a->json && a->sarif)
         return cli_fail(CLI_USAGE, "choose one", "--json and --sarif exclude each other");
     if (strlen(a->fail_on) != 1 || a->fail_on[0] < 'C' || a->fail_on[0] > 'F')
@@ -260,12 +274,15 @@ static int check_options(const struct audit *a) {
 /* One run, from the scope to the findings. The scope is read anew each time: its lines end on a
  * day. */
 static int once(struct audit *a, const char *log_path) {
-    int code = read_scope(a);
+    int code = a->config_dir ? audit_config_read(a->config_dir, &a->files) : read_scope(a);
     if (code != CLI_GO)
         return code;
-    if (report_new(&a->report, &a->scope, a->scope_path, a->scope_text, a->scope_len,
-                   a->authorised ? a->authorised : ""))
+    const char *text = a->config_dir ? (const char *)a->files.p : a->scope_text;
+    if (report_new(&a->report, &a->scope, a->config_dir ? a->config_dir : a->scope_path, text,
+                   a->config_dir ? a->files.len : a->scope_len, a->authorised ? a->authorised : ""))
         return cli_fail(CLI_INTERNAL, NULL, "out of memory");
+    for (size_t i = 0; i < a->files.len; i++)
+        a->report.files += a->files.p[i] == '\n';
     a->report.fail_on = a->fail_on[0];
     code = look(a, log_path);
     if (code != CLI_GO)
@@ -279,12 +296,14 @@ static void forget(struct audit *a) {
     scope_done(&a->scope);
     free(a->scope_text);
     a->scope_text = NULL;
+    buf_wipe(&a->files);
+    buf_init(&a->files, FILES_BYTES_MAX);
 }
 
 static int run(struct audit *a, const char *log_path) {
     struct audit_watch w = {.folder = a->keep, .webhook = a->webhook};
     long seconds = 0;
-    int code = check_options(a);
+    int code = check_options(a, log_path);
     if (code == CLI_GO && a->watch)
         code = number("--watch", a->watch, 1, 30L * 86400, &seconds);
     while (code == CLI_GO) {
@@ -313,7 +332,10 @@ int cli_audit(int argc, char **argv) {
                       .max_targets = "4096",
                       .fail_on = "C"};
     const char *log_path = NULL;
+    buf_init(&a.files, FILES_BYTES_MAX);
     const struct cli_option options[] = {
+        {"--config-dir", "DIR", .text = &a.config_dir,
+         .help = "judge these files of a ClickHouse (/etc/clickhouse-server), and ask no server"},
         {"--scope", "FILE", .text = &a.scope_path, .help = "what may be connected to"},
         {"--authorised", "WHO", .text = &a.authorised,
          .help = "\"name, ticket\": on whose word; stands in every report"},
