@@ -41,8 +41,6 @@ static const char *in_home(const char *name) {
 static const struct install_secret secret = {"passphrase", 10, LIMIT_PASSPHRASE_MIB_MIN};
 
 /* There is no safehouse-vault beside this test: all goes well up to that point. */
-static const struct install_secret secret = {"passphrase", 10, 64};
-
 static void a_failed_init_leaves_nothing(void **state) {
     (void)state;
     struct install in;
