@@ -80,9 +80,9 @@ static int choose_format(struct request *q, const char *option) {
 /* Some cells stayed sealed. */
 static int say_sealed(const struct cells *c, const struct remote *r, const char *dir) {
     char reasons[1024], fix[CLI_PATH + 64];
-    cells_reasons(c, reasons, sizeof reasons);
-    bool locked = cells_failed_with(c, ERR_LOCKED), gone = cells_failed_with(c, ERR_PEER);
-    bool unnoted = cells_failed_with(c, ERR_IO);
+    tally_text(cells_tally(c), reasons, sizeof reasons);
+    bool locked = tally_has(cells_tally(c), ERR_LOCKED), gone = tally_has(cells_tally(c), ERR_PEER);
+    bool unnoted = tally_has(cells_tally(c), ERR_IO);
     const char *why = remote_why(r); /* the vault's own sentence about a whole request */
     snprintf(fix, sizeof fix,
              locked    ? "open it with: safehouse unlock --dir %s"
@@ -91,8 +91,8 @@ static int say_sealed(const struct cells *c, const struct remote *r, const char 
                        : "look at: safehouse status --dir %s",
              dir);
     return cli_fail(CLI_INCOMPLETE, locked || gone || unnoted ? fix : *why ? why : NULL,
-                    "%zu of %zu cells stay sealed: %s", cells_failed(c),
-                    cells_failed(c) + cells_opened(c), reasons);
+                    "%zu of %zu cells stay sealed: %s", cells_tally(c)->failed,
+                    cells_tally(c)->failed + cells_tally(c)->opened, reasons);
 }
 
 static int keep(void *file, const void *p, size_t len) {
@@ -155,7 +155,7 @@ static int run_open(const struct request *q, struct remote *r, struct out *out) 
     int wrote = out_finish(out);
     if (rc || wrote)
         code = read_fail(r, q->dir, rc ? rc : wrote);
-    else if (cells_failed(cells))
+    else if (cells_tally(cells)->failed)
         code = say_sealed(cells, r, q->dir);
     cells_free(cells);
     return code;

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "proc/console/select.h"
+#include "read/query/binary.h"
 #include "read/query/plan.h"
 #include "read/query/remote.h"
 
@@ -33,7 +34,10 @@ struct opening {
     struct buf held;
     size_t at;
     bool begun, counted;
-    struct cells *cells;
+    struct cells *cells; /* of a text format, */
+    struct binary *binary; /* of another one */
+    enum binary_format binary_format;
+    const char *ask; /* the format that the store is asked for */
     size_t planned;
 };
 
@@ -66,11 +70,13 @@ static int query(void *arg, const char *format, const char *sql, size_t sql_len,
 /* ---- life ---- */
 
 static int check(const struct http_request *r, struct http_why *why) {
+    enum binary_format format;
+    const char *format_ask;
     if (!r->reason[0])
         return http_say(why, ERR_USAGE, HTTP_BAD_ARGUMENTS,
                         "open=1 needs a reason, which goes into the ledger: reason=TEXT, or the header "
                         "X-Safehouse-Reason");
-    if (r->family == FORMAT_BINARY)
+    if (r->family == FORMAT_BINARY && binary_find(r->format, &format, &format_ask))
         return http_say(why, ERR_UNSUPPORTED, HTTP_NOT_IMPLEMENTED, "opened text has no place in %s",
                         r->format);
     return 0;
@@ -86,6 +92,9 @@ int opening_new(struct console *c, const struct caller *caller, const struct htt
     o->console = c;
     o->caller = caller;
     o->family = r->family;
+    o->ask = r->format;
+    if (r->family == FORMAT_BINARY)
+        (void)binary_find(r->format, &o->binary_format, &o->ask);
     o->write = write;
     o->write_arg = write_arg;
     memcpy(o->reason, r->reason, sizeof o->reason);
@@ -120,10 +129,15 @@ void opening_free(struct opening *o) {
     if (o->counted)
         atomic_fetch_sub(&openings, 1);
     cells_free(o->cells);
+    binary_free(o->binary);
     remote_free(o->remote);
     buf_wipe(&o->held);
     free(o->sql);
     free(o);
+}
+
+const char *opening_format(const struct opening *o) {
+    return o->ask;
 }
 
 int opening_hold(struct opening *o, const void *p, size_t len, struct http_why *why) {
@@ -143,8 +157,29 @@ static int refuse(struct opening *o, int rc, struct http_why *why) {
     return rc;
 }
 
-static int gather(struct opening *o, struct buf *hashes) {
+/* Steps over all values of a binary result. */
+static int gather_binary(struct opening *o, struct buf *hashes, struct http_why *why) {
+    struct binary *b;
+    int rc = binary_new(&b, o->binary_format, o->held.p, o->held.len, plan_gather, hashes, plan_discard,
+                        NULL);
+    if (rc == ERR_UNSUPPORTED)
+        return http_say(why, rc, HTTP_NOT_IMPLEMENTED,
+                        "the result has a column of a type that cannot be stepped over to open cells in %s; "
+                        "use a text format, or cast it to String",
+                        o->ask);
+    while (!rc)
+        rc = binary_step(b);
+    if (rc == ERR_NOTFOUND) {
+        rc = 0;
+        binary_free(b);
+    }
+    return rc;
+}
+
+static int gather(struct opening *o, struct buf *hashes, struct http_why *why) {
     struct cells *cells;
+    if (o->family == FORMAT_BINARY)
+        return gather_binary(o, hashes, why);
     int rc = cells_new(&cells, o->family, plan_gather, hashes, plan_discard, NULL);
     if (rc)
         return rc;
@@ -158,14 +193,17 @@ static int gather(struct opening *o, struct buf *hashes) {
 int opening_begin(struct opening *o, struct http_why *why) {
     struct buf hashes;
     buf_init(&hashes, PLAN_BYTES);
-    int rc = gather(o, &hashes);
+    int rc = gather(o, &hashes, why);
     o->planned = hashes.len / 32;
     if (!rc && o->planned) {
         rc = remote_plan(o->remote, o->sql, o->sql_len, (const uint8_t(*)[32])hashes.p, o->planned);
         if (rc)
             refuse(o, rc, why);
     }
-    if (!rc)
+    if (!rc && o->family == FORMAT_BINARY)
+        rc = binary_new(&o->binary, o->binary_format, o->held.p, o->held.len, remote_open, o->remote,
+                        o->write, o->write_arg);
+    else if (!rc)
         rc = cells_new(&o->cells, o->family, remote_open, o->remote, o->write, o->write_arg);
     buf_wipe(&hashes);
     o->begun = !rc;
@@ -180,29 +218,39 @@ bool opening_begun(const struct opening *o) {
 
 /* Single cells stay as they are for reasons of their own (erased, another project's); these are of a whole
  * request, and after them nothing more opens. */
-static int of_the_whole(const struct cells *c) {
+static int of_the_whole(const struct tally *t) {
     static const int codes[] = {ERR_LOCKED, ERR_PEER,     ERR_IO,     ERR_QUOTA,
                                 ERR_DENIED, ERR_APPROVAL, ERR_NOMEM, ERR_UNAUTHENTICATED};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (cells_failed_with(c, codes[i]))
+        if (tally_has(t, codes[i]))
             return codes[i];
     return 0;
 }
 
+static int next_binary(struct opening *o, struct http_why *why) {
+    int rc = binary_step(o->binary);
+    const int whole = of_the_whole(binary_tally(o->binary));
+    return whole ? refuse(o, whole, why) : rc;
+}
+
 int opening_next(struct opening *o, struct http_why *why) {
+    if (o->binary)
+        return next_binary(o, why);
     const size_t left = o->held.len - o->at, n = left < PIECE ? left : PIECE;
     if (!n)
         return ERR_NOTFOUND;
     int rc = cells_feed(o->cells, o->held.p + o->at, n);
     o->at += n;
-    if (!rc && (rc = of_the_whole(o->cells)) != 0)
+    if (!rc && (rc = of_the_whole(cells_tally(o->cells))) != 0)
         refuse(o, rc, why);
     return rc;
 }
 
 int opening_finish(struct opening *o, struct http_why *why) {
+    if (o->binary)
+        return 0; /* opening_next said that it was all */
     int rc = cells_finish(o->cells);
-    if (!rc && (rc = of_the_whole(o->cells)) != 0)
+    if (!rc && (rc = of_the_whole(cells_tally(o->cells))) != 0)
         refuse(o, rc, why);
     return rc;
 }

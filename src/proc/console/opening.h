@@ -18,6 +18,8 @@ int opening_new(struct console *c, const struct caller *caller, const struct htt
                 cells_write *write, void *write_arg, struct opening **ret, struct http_why *why);
 void opening_free(struct opening *o); /* NULL-safe; wipes */
 
+/* The format that the store is to be asked for. */
+const char *opening_format(const struct opening *o);
 int opening_hold(struct opening *o, const void *p, size_t len, struct http_why *why);
 /* All is held: the vault judges. ERR_APPROVAL, ERR_QUOTA, ... */
 int opening_begin(struct opening *o, struct http_why *why);

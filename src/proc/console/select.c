@@ -306,7 +306,8 @@ static int prepare(struct answer *a, const struct http_request *r) {
     if (!rc && r->open)
         rc = opening_new(a->console, &a->caller, r, write_out, a, &a->opening, &a->why);
     if (!rc)
-        rc = select_send(a->store, &a->caller, r, r->format, (const char *)r->sql.p, r->sql.len);
+        rc = select_send(a->store, &a->caller, r, a->opening ? opening_format(a->opening) : r->format,
+                         (const char *)r->sql.p, r->sql.len);
     if (rc)
         fail(a, rc);
     while (!a->ended && a->out.len < until)

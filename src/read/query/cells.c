@@ -7,7 +7,6 @@
  */
 #include "read/query/cells.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,6 @@
 #define PREFIX_BYTES (sizeof CELL_PREFIX - 1)
 #define CELL_TEXT_MAX (PREFIX_BYTES + B64URL_LEN((size_t)LIMIT_CELL))
 #define HELD_SOFT_MAX (8u << 20) /* open what there is when this much waits */
-#define REASONS 8
 
 struct span {
     size_t at, len;
@@ -32,11 +30,7 @@ struct cells {
     size_t scanned; /* bytes of held that hold no further cell's beginning */
     struct span found[CELLS_GROUP];
     size_t n;
-    size_t opened, failed;
-    struct {
-        int code;
-        size_t count;
-    } reasons[REASONS];
+    struct tally tally;
 };
 
 int cells_new(struct cells **ret, enum format_family family, cells_open *open, void *open_arg,
@@ -66,6 +60,18 @@ static bool is_base64(uint8_t b) {
            b == '-' || b == '_';
 }
 
+size_t cells_find(const uint8_t *p, size_t len, size_t *ret_len) {
+    const uint8_t *at = memmem(p, len, CELL_PREFIX, PREFIX_BYTES);
+    if (!at)
+        return len;
+    const size_t begin = (size_t)(at - p);
+    size_t stop = begin + PREFIX_BYTES;
+    while (stop < len && is_base64(p[stop]))
+        stop++;
+    *ret_len = stop - begin;
+    return begin;
+}
+
 int cells_decode(struct buf *out, const char *text, size_t len, struct cell *ret) {
     if (len < PREFIX_BYTES || memcmp(text, CELL_PREFIX, PREFIX_BYTES) != 0)
         return ERR_SYNTAX;
@@ -85,17 +91,6 @@ int cells_decode(struct buf *out, const char *text, size_t len, struct cell *ret
     return 0;
 }
 
-static void note_failure(struct cells *c, int code) {
-    c->failed++;
-    for (size_t i = 0; i < REASONS; i++) {
-        if (c->reasons[i].count == 0 || c->reasons[i].code == code || i + 1 == REASONS) {
-            c->reasons[i].code = code;
-            c->reasons[i].count++;
-            return;
-        }
-    }
-}
-
 /* Writes the group's part of `held`, opened[k] in the place of the cells that could be decoded. */
 static int write_group(struct cells *c, const struct opened *opened, const int *slot) {
     size_t at = 0;
@@ -110,10 +105,7 @@ static int write_group(struct cells *c, const struct opened *opened, const int *
         int why = o ? o->rc : ERR_SYNTAX;
         if (!why)
             why = format_escape(c->family, &text, o->text.p, o->text.len);
-        if (why)
-            note_failure(c, why);
-        else
-            c->opened++;
+        tally_note(&c->tally, why);
         if (!rc)
             rc = why ? c->write(c->write_arg, c->held.p + c->found[i].at, c->found[i].len)
                      : c->write(c->write_arg, text.p, text.len);
@@ -219,29 +211,6 @@ int cells_finish(struct cells *c) {
     return rc ? rc : write_plain(c);
 }
 
-size_t cells_opened(const struct cells *c) {
-    return c->opened;
-}
-
-size_t cells_failed(const struct cells *c) {
-    return c->failed;
-}
-
-void cells_reasons(const struct cells *c, char *out, size_t size) {
-    size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < REASONS && c->reasons[i].count; i++) {
-        int k = snprintf(out + n, size - n, "%s%s (%zu)", i ? ", " : "",
-                         err_text(c->reasons[i].code), c->reasons[i].count);
-        if (k < 0 || (size_t)k >= size - n)
-            return;
-        n += (size_t)k;
-    }
-}
-
-bool cells_failed_with(const struct cells *c, int code) {
-    for (size_t i = 0; i < REASONS; i++)
-        if (c->reasons[i].count && c->reasons[i].code == code)
-            return true;
-    return false;
+const struct tally *cells_tally(const struct cells *c) {
+    return &c->tally;
 }

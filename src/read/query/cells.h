@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "read/query/format.h"
+#include "read/query/tally.h"
 #include "record/envelope.h"
 
 #define CELLS_GROUP 256 /* opened together, at most */
@@ -43,13 +44,10 @@ void cells_free(struct cells *c); /* NULL-safe; wipes */
 int cells_feed(struct cells *c, const void *p, size_t len);
 int cells_finish(struct cells *c);
 
-/* How many cells were opened, and how many were not, by reason: text for a person, "" if none. */
-size_t cells_opened(const struct cells *c);
-size_t cells_failed(const struct cells *c);
-void cells_reasons(const struct cells *c, char *out, size_t size);
-/* Was this ERR_* a reason? */
-bool cells_failed_with(const struct cells *c, int code);
+const struct tally *cells_tally(const struct cells *c);
 
+/* Where a cell's text begins in p, and how long it is; `len`: there is none. */
+size_t cells_find(const uint8_t *p, size_t len, size_t *ret_len);
 /* The bytes of a cell's text ("shx1." and base64url): decoded into out, split in place. */
 int cells_decode(struct buf *out, const char *text, size_t len, struct cell *ret);
 

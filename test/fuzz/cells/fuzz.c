@@ -37,8 +37,8 @@ static void run(enum format_family family, const uint8_t *p, size_t len, size_t 
             abort();
     if (cells_finish(c))
         abort();
-    cells_reasons(c, reasons, sizeof reasons);
-    if (!cells_opened(c) && (out->len != len || (len && memcmp(out->p, p, len) != 0)))
+    tally_text(cells_tally(c), reasons, sizeof reasons);
+    if (!cells_tally(c)->opened && (out->len != len || (len && memcmp(out->p, p, len) != 0)))
         abort();
     cells_free(c);
 }

@@ -61,9 +61,9 @@ static void filter(const struct buf *in, size_t piece, enum format_family family
     assert_int_equal(cells_finish(c), 0);
     assert_int_equal(out.len, strlen(want));
     assert_memory_equal(out.p, want, out.len);
-    assert_int_equal(cells_opened(c), opened);
-    assert_int_equal(cells_failed(c), failed);
-    cells_reasons(c, reasons, sizeof reasons);
+    assert_int_equal(cells_tally(c)->opened, opened);
+    assert_int_equal(cells_tally(c)->failed, failed);
+    tally_text(cells_tally(c), reasons, sizeof reasons);
     assert_int_equal(*reasons != 0, failed > 0);
     cells_free(c);
     buf_wipe(&out);
@@ -115,9 +115,9 @@ static void sealed_ones_are_counted(void **state) {
     assert_int_equal(cells_finish(c), 0);
     assert_memory_equal(out.p, same.p, same.len);
     assert_memory_equal(out.p + same.len, "\nthere", 6);
-    assert_true(cells_failed_with(c, ERR_ERASED));
-    assert_false(cells_failed_with(c, ERR_LOCKED));
-    cells_reasons(c, reasons, sizeof reasons);
+    assert_true(tally_has(cells_tally(c), ERR_ERASED));
+    assert_false(tally_has(cells_tally(c), ERR_LOCKED));
+    tally_text(cells_tally(c), reasons, sizeof reasons);
     assert_string_equal(reasons, "the key was destroyed (1)");
     cells_free(c);
     buf_wipe(&in);
