@@ -369,13 +369,20 @@ static bool take_value(const struct binary *b, const struct value *v, struct gro
 static int put_value(struct binary *b, const struct value *v, const struct group *g, size_t *cell) {
     uint64_t len = v->len;
     uint8_t head[10];
-    size_t at = v->data, i = *cell;
+    size_t at = b->written, i = *cell;
+    bool any = false;
     for (; i < g->n && g->at[i] < v->data + v->len; i++)
-        if (!g->opened[i].rc)
+        if (!g->opened[i].rc) {
             len = len - g->len[i] + g->opened[i].text.len;
-    int rc = b->write(b->write_arg, b->p + b->written, v->at - b->written);
-    if (!rc)
-        rc = b->write(b->write_arg, head, varint_put(head, len));
+            any = true;
+        }
+    int rc = 0;
+    if (any) { /* what is as it was goes out as it came */
+        rc = b->write(b->write_arg, b->p + at, v->at - at);
+        if (!rc)
+            rc = b->write(b->write_arg, head, varint_put(head, len));
+        at = v->data;
+    }
     for (i = *cell; !rc && i < g->n && g->at[i] < v->data + v->len; i++) {
         const struct opened *o = &g->opened[i];
         tally_note(&b->tally, o->rc);
