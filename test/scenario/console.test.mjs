@@ -160,7 +160,7 @@ test("ClickHouse's official client: ping, query, stream, parameters, errors, abo
   for await (const rows of s.stream()) n += rows.length;
   assert.equal(n, 400000);
   await assert.rejects(c.query({ query: 'SELECT nothing FROM turns' }), { code: '47', type: 'UNKNOWN_IDENTIFIER' });
-  await assert.rejects(c.query({ query: 'SELECT FROM' }), { code: '62', type: 'SYNTAX_ERROR' });
+  await assert.rejects(c.query({ query: 'SELECT 1 +' }), { code: '62', type: 'SYNTAX_ERROR' });
   await assert.rejects(c.insert({ table: 'turns', values: [{ a: 1 }], format: 'JSONEachRow' }));
   const end = new AbortController();
   const never = c.query({ query: 'SELECT count() FROM (SELECT arrayJoin(range(10000)) AS a) AS x, (SELECT arrayJoin(range(10000)) AS b) AS y, (SELECT arrayJoin(range(10000)) AS c) AS z',
@@ -232,7 +232,7 @@ test('settings that change nothing or lower a limit are taken, all others refuse
     { max_execution_time: 1 });
   assert.equal(slow.headers.get('x-clickhouse-exception-code'), '159');
   assert.equal(slow.status, 408);
-  const many = await ask('ana', 'SELECT arrayJoin(range(1000))', { max_result_rows: 10 });
+  const many = await ask('ana', 'SELECT id FROM interactions', { max_result_rows: 3 });
   assert.equal(many.headers.get('x-clickhouse-exception-code'), '396');
 });
 
