@@ -68,30 +68,31 @@ enum place {
     IN_ROOT = 2,      /* / */
     IN_BETA = 4,      /* /beta/ and /beta/v1/ */
     IN_ANTHROPIC = 8, /* /anthropic/v1/ */
+    IN_EITHER = IN_V1 | IN_ROOT,
 };
 
 static const struct endpoint_row rows[] = {
     {DIALECT_POST, "chat/completions", false, DIALECT_BODY_JSON, &dialects[CHAT],
-     IN_V1 | IN_ROOT | IN_BETA},
+     IN_EITHER | IN_BETA},
     {DIALECT_POST, "messages", false, DIALECT_BODY_JSON, &dialects[MESSAGES], IN_V1 | IN_ANTHROPIC},
-    {DIALECT_POST, "responses", false, DIALECT_BODY_JSON, &dialects[RESPONSES], IN_V1},
-    {DIALECT_POST, "embeddings", false, DIALECT_BODY_JSON, &dialects[EMBEDDINGS], IN_V1},
+    {DIALECT_POST, "responses", false, DIALECT_BODY_JSON, &dialects[RESPONSES], IN_EITHER},
+    {DIALECT_POST, "embeddings", false, DIALECT_BODY_JSON, &dialects[EMBEDDINGS], IN_EITHER},
     {DIALECT_POST, "completions", false, DIALECT_BODY_JSON, &dialects[COMPLETIONS],
-     IN_V1 | IN_ROOT | IN_BETA},
+     IN_EITHER | IN_BETA},
     {DIALECT_POST, "messages/count_tokens", false, DIALECT_BODY_JSON, &dialects[COUNT_TOKENS],
      IN_V1 | IN_ANTHROPIC},
-    {DIALECT_GET, "models", false, DIALECT_BODY_NONE, &dialects[MODELS], IN_V1 | IN_ROOT},
-    {DIALECT_GET, "models", true, DIALECT_BODY_NONE, &dialects[MODELS], IN_V1 | IN_ROOT},
+    {DIALECT_GET, "models", false, DIALECT_BODY_NONE, &dialects[MODELS], IN_EITHER},
+    {DIALECT_GET, "models", true, DIALECT_BODY_NONE, &dialects[MODELS], IN_EITHER},
     {DIALECT_GET, "models", false, DIALECT_BODY_NONE, &dialects[ANTHROPIC_MODELS], IN_ANTHROPIC},
     {DIALECT_GET, "models", true, DIALECT_BODY_NONE, &dialects[ANTHROPIC_MODELS], IN_ANTHROPIC},
     {DIALECT_GET, "user/balance", false, DIALECT_BODY_NONE, &dialects[BALANCE], IN_ROOT},
-    {DIALECT_POST, "moderations", false, DIALECT_BODY_JSON, &dialects[MODERATIONS], IN_V1},
-    {DIALECT_POST, "audio/speech", false, DIALECT_BODY_JSON, &dialects[AUDIO], IN_V1},
-    {DIALECT_POST, "audio/transcriptions", false, DIALECT_BODY_ANY, &dialects[AUDIO], IN_V1},
-    {DIALECT_POST, "audio/translations", false, DIALECT_BODY_ANY, &dialects[AUDIO], IN_V1},
-    {DIALECT_POST, "images/generations", false, DIALECT_BODY_JSON, &dialects[IMAGES], IN_V1},
-    {DIALECT_POST, "images/edits", false, DIALECT_BODY_ANY, &dialects[IMAGES], IN_V1},
-    {DIALECT_POST, "images/variations", false, DIALECT_BODY_ANY, &dialects[IMAGES], IN_V1},
+    {DIALECT_POST, "moderations", false, DIALECT_BODY_JSON, &dialects[MODERATIONS], IN_EITHER},
+    {DIALECT_POST, "audio/speech", false, DIALECT_BODY_JSON, &dialects[AUDIO], IN_EITHER},
+    {DIALECT_POST, "audio/transcriptions", false, DIALECT_BODY_ANY, &dialects[AUDIO], IN_EITHER},
+    {DIALECT_POST, "audio/translations", false, DIALECT_BODY_ANY, &dialects[AUDIO], IN_EITHER},
+    {DIALECT_POST, "images/generations", false, DIALECT_BODY_JSON, &dialects[IMAGES], IN_EITHER},
+    {DIALECT_POST, "images/edits", false, DIALECT_BODY_ANY, &dialects[IMAGES], IN_EITHER},
+    {DIALECT_POST, "images/variations", false, DIALECT_BODY_ANY, &dialects[IMAGES], IN_EITHER},
 };
 
 static bool take_prefix(const char **p, size_t *len, const char *prefix) {
@@ -218,8 +219,8 @@ int endpoint_upstream(const struct endpoint *e, enum dialect_at at, char *out, s
         return ERR_NOTFOUND;
     if (!add_part(out, size, &len, prefix, strlen(prefix)) ||
         !add_part(out, size, &len, e->row->name, strlen(e->row->name)) ||
-        (e->id && (!add_part(out, size, &len, "/", 1) ||
-                   !add_part(out, size, &len, e->id, e->id_len))))
+        (e->id &&
+         (!add_part(out, size, &len, "/", 1) || !add_part(out, size, &len, e->id, e->id_len))))
         return ERR_LIMIT;
     return (int)len;
 }

@@ -254,6 +254,43 @@ test('of an answer: request ids, limits and advice go on; cookies, hops and comm
   }
 });
 
+test('answers of every form are what they are direct, and the worker lives on', async () => {
+  const plain = JSON.stringify(completion('ok')), coded = { 'content-encoding': 'gzip' };
+  const pid = (await house.status()).gateway.workers[0].pid;
+  const reply = (status, headers, ...pieces) => (x) => {
+    x.res.writeHead(status, headers);
+    for (const piece of pieces) x.res.write(piece);
+    x.res.end();
+  };
+  const packed = gzipSync(plain), page = gzipSync(streamed(['a', 'b']).join('')), sse = { 'content-type': 'text/event-stream' };
+  for (const [name, answer] of Object.entries({
+    'no content': reply(204, {}), 'not modified': reply(304, { etag: '"x"' }), 'nothing in it': reply(200, { 'content-length': 0 }),
+    'nothing of a type': reply(200, { 'content-type': 'application/json', 'content-length': 0 }),
+    'nothing, refused': reply(400, { 'content-length': 0 }), 'elsewhere': reply(302, { location: '/elsewhere', 'content-length': 0 }),
+    'no type': reply(200, { 'content-length': plain.length }, plain), 'text': reply(200, { 'content-type': 'text/plain' }, 'ok'),
+    'coded': reply(200, { 'content-type': 'application/json', 'content-length': packed.length, ...coded }, packed),
+    'coded, in chunks': reply(200, { 'content-type': 'application/json', ...coded }, packed.subarray(0, 9), packed.subarray(9)),
+    'a coded stream': reply(200, { ...sse, 'cache-control': 'no-cache', ...coded }, page), 'a coded error': reply(429, { 'content-type': 'application/json', 'x-should-retry': 'false', ...coded }, packed),
+    'a stream of a type with parameters': reply(200, { 'content-type': 'Text/Event-Stream ; charset=utf-8', 'cache-control': 'no-cache' }, ...streamed(['a'])),
+    'a stream with a line of 3 MB': reply(200, { ...sse, 'cache-control': 'no-cache' }, event(chunk({ content: 'x'.repeat(3 << 20) })), ...streamed(['a'])),
+    'headers of 12 kB': (x) => x.json(completion('ok'), 200, { 'x-long': 'y'.repeat(12000) }),
+  }))
+    for (const path of name.includes('stream') ? [CHAT] : [CHAT, MESSAGES, '/v1/responses', '/v1/embeddings', '/moderations', '/v1/models']) {
+      const get = path.endsWith('models') && { method: 'GET' };
+      const body = get ? undefined : { ...JSON.parse(GOOD), input: 'x', stream: true, stream_options: { include_usage: true } };
+      upstream.answer = answer;
+      const d = await ask(upstream.url, 'k', path, body, get), t = await through(body, get || {}, path);
+      assert.deepEqual([t.status, t.how], [d.status, d.how], `${name}, ${path}`);
+      assert.deepEqual(t.body, d.body, `${name}, ${path}`);
+      for (const header of ['content-type', 'content-encoding', 'location', 'x-long', 'etag'])
+        assert.equal(t.headers[header], d.headers[header], `${name}, ${path}: ${header}`);
+    }
+  upstream.answer = reply(200, { ...sse, 'content-length': 0 });
+  const t = await through({ ...JSON.parse(GOOD), stream: true });
+  assert.deepEqual([t.status, t.how], [200, 'cut'], 'a stream of nothing has no end');
+  assert.equal((await house.status()).gateway.workers[0].pid, pid);
+});
+
 test('a stream says that nobody is to buffer or keep it, and is not coded', async () => {
   upstream.answer = (x) => { x.res.writeHead(200, { 'content-type': 'text/event-stream' }); x.res.end(streamed(['a']).join('')); };
   const t = await through({ ...JSON.parse(GOOD), stream: true }, { headers: { 'accept-encoding': 'gzip' } });

@@ -167,7 +167,9 @@ static int put_proxy(struct buf *out) {
     return buf_append_str(
         out, "    proxy_http_version 1.1;\n"
              "    proxy_buffering off;\n"
-             "    proxy_buffer_size 8k;\n"
+             /* An answer's head fits one; more of them are never made, but nginx wants to know. */
+             "    proxy_buffer_size 16k;\n"
+             "    proxy_buffers 4 16k;\n"
              "    proxy_max_temp_file_size 0;\n"
              "    proxy_socket_keepalive on;\n"
              /* Only what never reached the provider goes to another address of its name: nginx does

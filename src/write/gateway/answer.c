@@ -194,11 +194,11 @@ static ngx_int_t begin_answer(ngx_http_request_t *r, struct gateway_request *q) 
         }
         u->conf = &l->later;
     }
-    q->count = out->status < 300 && !m->content_coded && q->endpoint.row->dialect->content;
-    if (!has_body(r) || q->left == 0) {
+    if (!has_body(r) || (q->left == 0 && m->answer_body != RING_BODY_SSE)) {
         gateway_close(q, RING_COMPLETE);
         return NGX_OK;
     }
+    q->count = out->status < 300 && !m->content_coded && q->endpoint.row->dialect->content;
     if (m->answer_body == RING_BODY_SSE && out->status == NGX_HTTP_OK && !m->content_coded &&
         begin_stream(r, q) != NGX_OK)
         return NGX_ERROR;
