@@ -41,6 +41,10 @@ let upstream, house, plain, masking, blocking;
 const config = () => `
 providers:
   all: {dialect: [openai, anthropic], url: '${upstream.url}', eject_after: 0}
+  next: {dialect: openai, url: '${upstream.url}', eject_after: 0}
+routes:
+  - {model: "twice-*", providers: [{name: all, model: another}], fallback: [next]}
+  - {model: "*", providers: [{name: all}]}
 detect:
   enabled: true
   projects:
@@ -89,6 +93,19 @@ async function checkLog({ id, wanted, then }) {
   const [row] = await house.rows(`SELECT * FROM interactions WHERE id = '${id}'`);
   then(shown, row);
 }
+
+test('a fallback gets the masked body, too, large or small, in one piece or in chunks', async () => {
+  for (const [size, chunked] of [[10, false], [30000, true], [400000, false], [400000, true]]) {
+    const value = token(), text = `use ${value} please${' and so on'.repeat(size / 10)}`;
+    const before = upstream.requests.length;
+    upstream.answer = (x) => (x.body.model === 'twice-1' ? x.json(completion(`It is ${placeholder(x.raw)}.`)) : x.json({ error: {} }, 503));
+    const r = await ask(house.gateway, masking, CHAT, chat(user(text), { model: 'twice-1', n: 1 }), { chunked });
+    assert.deepEqual([r.status, JSON.parse(r.text).choices[0].message.content], [200, `It is ${value}.`]);
+    const tries = upstream.requests.slice(before);
+    assert.deepEqual(tries.map((x) => x.body.model), ['another', 'twice-1']);
+    for (const x of tries) assert.deepEqual(x.body.messages, user(text.replace(value, placeholder(x.raw))));
+  }
+});
 
 test('masked in the prompt, put back in the answer', async () => {
   for (const value of [token(), pem(), `me.${pick('abcdefgh', 12)}@example.org`]) {
