@@ -23,7 +23,8 @@
 //            on and a project without such classes, `block` looks and finds nothing, `mask` has one value
 //            to mask in each body; `mask_event` is its streams.
 //
-//   BENCH_RUNS=7        interleaved runs
+//   BENCH_RUNS=7        interleaved runs at most
+//   BENCH_SECONDS=200   no further run begins that would end later: the whole is to take less than six minutes
 //   BENCH_QUICK=1       2 runs of a tenth: does it work, not how fast
 //   BENCH_ONLY=a,b      of unary, sizes, paced, event, latency, rss, mask; all of them unless given
 //   BENCH_RATE=5000     of `paced`, requests a second
@@ -44,6 +45,8 @@ import { cpuNs, idle, pinned, processors, stop, stopAll } from './lib/processes.
 
 const quick = Boolean(process.env.BENCH_QUICK);
 const runs = Number(process.env.BENCH_RUNS || (quick ? 2 : 7));
+const seconds = Number(process.env.BENCH_SECONDS || 200);
+const POLICY = { runs: 2, seconds: 60 };
 const rate = Number(process.env.BENCH_RATE || 5000);
 const only = process.env.BENCH_ONLY?.split(',');
 const wanted = (kind) => !only || only.includes(kind);
@@ -182,6 +185,18 @@ async function latency(it) {
 
 const kinds = { unary, sizes, paced, event, latency };
 
+// Gives how many runs there were, at least one.
+async function repeat(count, limit, run) {
+  const begin = Date.now();
+  for (let i = 0; i < count; i++) {
+    const mean = i && (Date.now() - begin) / i;
+    if (i && Date.now() - begin + mean > limit * 1000) return i;
+    await run(i);
+    process.stderr.write(`run ${i + 1} of ${count}\n`);
+  }
+  return count;
+}
+
 async function oneRun(round, targets) {
   const it = lineUp(round, targets);
   for (const [kind, work] of Object.entries(kinds)) if (wanted(kind)) await work(it);
@@ -211,7 +226,7 @@ async function rss() {
   await stop(upstream.child);
 }
 
-const POLICY = `
+const POLICIES = `
 detect:
   enabled: true
   projects:
@@ -223,7 +238,7 @@ const SECRET = 'the token is github_pat_OcvBSWyy1Q52iqsHZFG49K_g1sd0VtoWoODXqPjR
 async function policies() {
   const upstream = await startUpstream({ events: 400, 'interval-ms': INTERVAL_MS });
   const nginx = await startPlain('nginx', upstream, 1);
-  const inspect = await startSafehouse('safehouse', upstream, 1, POLICY);
+  const inspect = await startSafehouse('safehouse', upstream, 1, POLICIES);
   const block = await inspect.withProject('block'), mask = await inspect.withProject('mask');
   const order = [nginx, inspect, block, mask, mask, block, inspect, nginx];
   const text = (target) => (target === mask || target === nginx ? { text: SECRET } : {});
@@ -235,47 +250,51 @@ async function policies() {
     }
     note(`nginx.mask${end}_us`, 'us', sums.get(nginx).each);
   };
-  for (let i = 0; i < runs; i++) {
+  await repeat(Math.min(runs, POLICY.runs), POLICY.seconds, async () => {
     for (const size of [SMALL, LARGE[1]])
       noteAll(size.end, await measure((target) => load('unary', target, { connections: 8,
         body: size.body, warmup: tenth(Math.min(300, size.requests / 2)),
         requests: tenth(size.requests), ...text(target) }), order));
     noteAll('_event', await measure((target) => load('stream', target,
       { ...streams, body: 2048, ...text(target) }), [nginx, mask, mask, nginx]));
-    process.stderr.write(`run ${i + 1} of ${runs}, with policies\n`);
-  }
+  });
   for (const t of [inspect, nginx, upstream]) await stop(t.child);
 }
 
+// The kinds that take turns; gives how many runs there were.
+async function interleaved() {
+  const direct = await startUpstream({ events: 400, 'interval-ms': INTERVAL_MS });
+  const nginx = await startPlain('nginx', direct, 1);
+  const safehouse = await (plainOnly ? startPlain('a second nginx', direct, 1)
+                                     : startSafehouse('safehouse', direct, 1));
+  const portkey = withPortkey ? await startPortkey('portkey', direct) : undefined;
+  const done = await repeat(runs, seconds, (i) => oneRun(i, { direct, nginx, safehouse, portkey }));
+  for (const t of [portkey, safehouse, nginx, direct]) if (t) await stop(t.child);
+  return done;
+}
+
+// What fails takes no other part's figures with it.
+async function part(work) {
+  try {
+    return await work();
+  } catch (e) {
+    console.error(`bench-gateway: ${e.message}`);
+    process.exitCode = 1;
+  }
+}
+
 async function main() {
-  console.log(`${runs} interleaved runs, ${processors.length} processors (${cpus()[0].model}), ` +
+  console.log(`up to ${runs} interleaved runs, ${processors.length} processors (${cpus()[0].model}), ` +
     (pinned ? 'pinned' : 'not pinned'));
   if (plainOnly) console.log('A second plain nginx stands in for Safehouse: this shows the noise.');
-  if (Object.keys(kinds).some(wanted)) {
-    const direct = await startUpstream({ events: 400, 'interval-ms': INTERVAL_MS });
-    const nginx = await startPlain('nginx', direct, 1);
-    const safehouse = await (plainOnly ? startPlain('a second nginx', direct, 1)
-                                       : startSafehouse('safehouse', direct, 1));
-    const portkey = withPortkey ? await startPortkey('portkey', direct) : undefined;
-    for (let i = 0; i < runs; i++) {
-      await oneRun(i, { direct, nginx, safehouse, portkey });
-      process.stderr.write(`run ${i + 1} of ${runs}\n`);
-    }
-    for (const t of [portkey, safehouse, nginx, direct]) if (t) await stop(t.child);
-  }
-  if (wanted('rss')) await rss();
-  if (wanted('mask') && !plainOnly) await policies();
-  report(plainOnly ? 'noise' : 'bench', runs);
+  const done = Object.keys(kinds).some(wanted) ? await part(interleaved) : 1;
+  if (wanted('rss')) await part(rss);
+  if (wanted('mask') && !plainOnly) await part(policies);
+  report(plainOnly ? 'noise' : 'bench', done ?? 'fewer');
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => stopAll().finally(() => process.exit(130)));
 }
-try {
-  await main();
-} catch (e) {
-  console.error(`bench-gateway: ${e.message}`);
-  process.exitCode = 1;
-} finally {
-  await stopAll();
-}
+await part(main);
+await stopAll();

@@ -12,6 +12,7 @@ export const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 const shown = (v, unit) => v.toFixed(unit === 'ratio' ? 3 : unit === '1/s' ? 0 : 1);
 
 export function report(word, runs) {
+  if (!figures.size) return;
   const width = Math.max(...[...figures.keys()].map((n) => n.length));
   console.log(`\n${'median of ' + runs}${' '.repeat(Math.max(1, width - 10))}  value  spread`);
   const lines = [];
