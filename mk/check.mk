@@ -69,6 +69,7 @@ KNOWS_store   := base tlog record
 KNOWS_write   := base ipc ring tlog record codec llm control
 KNOWS_audit   := base llm write/detect
 KNOWS_read    := base ipc tlog record codec llm store
+INCLUDES_safehouse-console := read/people/verbs.h
 # The command line knows the store's output formats and the vault's verbs, and links none of them.
 INCLUDES_safehouse := store/formats.h read/people/verbs.h
 # Both programs of the audit know the verdicts' words.
