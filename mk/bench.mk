@@ -52,6 +52,10 @@ bench-sealer: $(B)/bench/sealer
 bench-bytes: $(B)/bench/bytes
 	@$<
 
+$(B)/bench/query: bench/query.c $(call objects,base tlog/merkle.c record store)
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium $(UNIT_LIBS_store)
+
 $(B)/bench/erase_rows: bench/erase_rows.c $(call objects,base tlog/merkle.c record store)
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium $(UNIT_LIBS_store)

@@ -45,12 +45,25 @@ chdb_result *chdb_query_n(chdb_connection conn, const char *sql, size_t sql_len,
                           size_t format_len);
 chdb_result *chdb_stream_query_n(chdb_connection conn, const char *sql, size_t sql_len,
                                  const char *format, size_t format_len);
+/* With values for {name:Type}, which the engine parses as that type. */
+chdb_result *chdb_query_with_params_n(chdb_connection conn, const char *sql, size_t sql_len, const char *format,
+                                      size_t format_len, const char *const *names, const size_t *name_lens,
+                                      const char *const *values, const size_t *value_lens, size_t n);
+chdb_result *chdb_stream_query_with_params_n(chdb_connection conn, const char *sql, size_t sql_len,
+                                             const char *format, size_t format_len, const char *const *names,
+                                             const size_t *name_lens, const char *const *values,
+                                             const size_t *value_lens, size_t n);
 /* The next piece; an empty one at the end. */
 chdb_result *chdb_stream_fetch_result(chdb_connection conn, chdb_result *stream);
 void chdb_stream_cancel_query(chdb_connection conn, chdb_result *stream);
 void chdb_destroy_query_result(chdb_result *result);
 char *chdb_result_buffer(chdb_result *result);
 size_t chdb_result_length(chdb_result *result);
+/* Of a piece: what it added. "rows_read" are the result's, "storage" what was read for it. */
+uint64_t chdb_result_rows_read(chdb_result *result);
+uint64_t chdb_result_bytes_read(chdb_result *result);
+uint64_t chdb_result_storage_rows_read(chdb_result *result);
+uint64_t chdb_result_storage_bytes_read(chdb_result *result);
 uint64_t chdb_result_rows_written(chdb_result *result);
 const char *chdb_result_error(chdb_result *result); /* NULL: none */
 

@@ -13,6 +13,7 @@
     X("TabSeparated", FORMAT_TSV)                                                                  \
     X("TabSeparatedWithNames", FORMAT_TSV)                                                         \
     X("TabSeparatedWithNamesAndTypes", FORMAT_TSV)                                                 \
+    X("TSKV", FORMAT_TSV)                                                                          \
     X("TSV", FORMAT_TSV)                                                                           \
     X("TSVWithNames", FORMAT_TSV)                                                                  \
     X("TSVWithNamesAndTypes", FORMAT_TSV)                                                          \

@@ -5,7 +5,8 @@
  * describes the tables.
  *
  * One process opens one store. The ingest connection (struct store) and each reading connection
- * (struct store_reader) run one statement at a time and belong to one thread each.
+ * (struct store_reader) run one statement at a time and belong to one thread each. The engine itself
+ * shows each connection the rows of its projects only (store/access.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,21 +72,62 @@ int store_partitions(struct store *s, enum rows_table t, const uint8_t *held, si
 int store_retain(struct store *s, enum rows_table t, uint32_t month, const uint8_t *held,
                  size_t held_len, uint64_t *ret_held);
 
-/* A connection that can only read, with limits on time, memory and result. */
-int store_reader_open(struct store *s, struct store_reader **ret);
-void store_reader_close(struct store_reader *r); /* NULL-safe */
+/* ---- reading (reader.c) ---- */
+
+/* Who reads, and what it may cost. */
+struct store_terms {
+    bool client;          /* a ClickHouse client's statement (store/guard.h) */
+    bool all;             /* every project; otherwise those of `projects`, and nothing without a project */
+    const char *projects; /* their names, joined by line feeds; store/access.h has what may be one */
+    size_t projects_len;
+    uint32_t seconds; /* at most; 0: the store's own limit, which is the most */
+    uint64_t rows;    /* of the result at most; 0: as many as there are */
+    const char *tag;  /* for store_cancel; letters and digits, NULL: none */
+};
+
+struct store_parameter {
+    const char *name, *value;
+    size_t name_len, value_len;
+};
+
+/* A statement. Borrowed. */
+struct store_question {
+    const char *sql, *format;
+    size_t sql_len, format_len;
+    const struct store_parameter *parameters;
+    size_t parameters_n;
+};
+
+#define STORE_WHY_BYTES 2048
+struct store_answer {
+    uint32_t exception; /* ClickHouse's number; 0: none */
+    uint64_t read_rows, read_bytes; /* from the tables; 0 where the result is empty */
+    uint64_t rows, bytes;           /* of the result, as the engine holds them */
+    uint64_t ns;
+    char why[STORE_WHY_BYTES]; /* a sentence on every failure; never what is in a row, nor a path */
+};
 
 /* Gets the result's bytes in order; another value than 0 cancels the statement. */
 typedef int store_sink(void *arg, const void *p, size_t len);
 
+/* A connection that can only read, for one statement after the other. ERR_USAGE: the projects are none. */
+int store_reader_open(struct store *s, const struct store_terms *t, struct store_reader **ret);
+void store_reader_close(struct store_reader *r); /* NULL-safe */
+
 /*
- * Runs one statement of a person, after store/guard.h allowed it. `why` (of why_size bytes) gets a
- * sentence on every failure. ERR_DENIED: not allowed; ERR_SYNTAX: the engine refused it; ERR_LIMIT:
- * it exceeded a limit; otherwise what the sink returned.
+ * Runs one statement of a person, after store/guard.h allowed it. ERR_DENIED: not allowed; ERR_SYNTAX: the
+ * engine refused it; ERR_LIMIT: it exceeded a limit; ERR_PEER: it was cancelled; otherwise what the sink
+ * returned.
  */
-int store_reader_query(struct store_reader *r, const char *format, size_t format_len,
-                       const char *sql, size_t sql_len, store_sink *sink, void *arg, char *why,
-                       size_t why_size);
+int store_reader_query(struct store_reader *r, const struct store_question *q, store_sink *sink, void *arg,
+                       struct store_answer *ret);
+
+/* Both, on a connection of its own: no statement finds anything of another. */
+int store_ask(struct store *s, const struct store_terms *t, const struct store_question *q, store_sink *sink,
+              void *arg, struct store_answer *ret);
+
+/* Asks the engine to end the statement of that tag, if there is one. From any thread. */
+int store_cancel(struct store *s, const char *tag);
 
 /* From schema.c: the statements that make database and tables, one by one; NULL after the last. */
 const char *schema_statement(unsigned i);

@@ -1,6 +1,6 @@
 /*
  * safehouse-store: runs the embedded ClickHouse on the store's folder, takes batches from the sealer
- * and answers queries of the command line. It holds no key. Wiring only: src/store does the work.
+ * and answers queries of the command line and the console. It holds no key. Wiring only: src/store does the work.
  *
  * Life: child_start, sandbox (before any thread exists and before the first byte of a peer), engine,
  * query threads, "ready"; then this thread waits for the supervisor and the sealer, and inserts. A
@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "ipc/child.h"
+#include "proc/store/console.h"
 #include "proc/store/serve.h"
 #include "store/store.h"
 
@@ -23,7 +24,8 @@ struct state {
     struct child child;
     struct store *store;
     struct serve *serve;
-    struct peer *sealer; /* NULL until the supervisor sends one */
+    struct console *console;
+    struct peer *sealer, *front; /* NULL until the supervisor sends one; front: the console */
     bool stop;
 };
 
@@ -58,6 +60,7 @@ static const int syscalls[] = {
     SYS_clock_gettime, SYS_clock_getres,   SYS_gettimeofday,  SYS_madvise,
     SYS_mincore,       SYS_mmap,           SYS_munmap,        SYS_mremap,
     SYS_mprotect,      SYS_mlock,          SYS_brk,           SYS_msync,
+    SYS_memfd_create,
     SYS_membarrier,    SYS_getcpu,         SYS_ioctl,         SYS_fcntl,
     SYS_dup,           SYS_dup2,           SYS_dup3,          SYS_close,
     SYS_read,          SYS_write,          SYS_writev,        SYS_umask,
@@ -109,6 +112,32 @@ static void read_sealer(struct state *s) {
         peer_free(s->sealer);
         s->sealer = NULL;
     }
+}
+
+/* The console's own edge carries its channels. */
+static void read_front(struct state *s) {
+    struct frame f;
+    int rc;
+    while ((rc = peer_recv(s->front, &f)) == 0) {
+        if (f.msg != MSG_CHANNEL || f.fd < 0) {
+            rc = ERR_DENIED;
+            break;
+        }
+        if (console_add(s->console, f.fd) == ERR_FULL)
+            log_event("channel-refused", LOG_END);
+    }
+    if (rc != ERR_AGAIN) {
+        peer_free(s->front);
+        s->front = NULL;
+    }
+}
+
+/* A program that was started anew takes the place of the one before. */
+static void take_peer(enum ipc_role other, int fd, struct peer **place) {
+    peer_free(*place);
+    *place = NULL;
+    if (peer_new(fd, IPC_STORE, other, place))
+        log_event("peer-refused", LOG_END);
 }
 
 /* ---- retention ---- */
@@ -177,10 +206,9 @@ static void read_supervisor(struct state *s) {
             if (f.msg == MSG_MONTHS ? tell_months(s, &f) : drop_month(s, &f))
                 s->stop = true;
         } else if (f.msg == MSG_PEER && f.len == 1 && f.p[0] == IPC_SEALER && f.fd >= 0) {
-            peer_free(s->sealer);
-            s->sealer = NULL;
-            if (peer_new(f.fd, IPC_STORE, IPC_SEALER, &s->sealer))
-                log_event("peer-refused", LOG_END);
+            take_peer(IPC_SEALER, f.fd, &s->sealer);
+        } else if (f.msg == MSG_PEER && f.len == 1 && f.p[0] == IPC_CONSOLE && f.fd >= 0) {
+            take_peer(IPC_CONSOLE, f.fd, &s->front);
         } else if (f.fd >= 0) {
             close(f.fd);
         }
@@ -191,12 +219,15 @@ static void read_supervisor(struct state *s) {
 
 static void run(struct state *s) {
     while (!s->stop) {
-        struct pollfd p[2] = {
+        struct pollfd p[3] = {
             {.fd = peer_fd(s->child.supervisor), .events = POLLIN},
             {.fd = s->sealer ? peer_fd(s->sealer) : -1, .events = POLLIN},
+            {.fd = s->front ? peer_fd(s->front) : -1, .events = POLLIN},
         };
-        if (poll(p, 2, -1) < 0)
+        if (poll(p, 3, -1) < 0)
             continue;
+        if (p[2].revents)
+            read_front(s);
         if (p[1].revents)
             read_sealer(s);
         if (p[0].revents)
@@ -217,6 +248,8 @@ int main(void) {
     if (!rc)
         rc = serve_start(&s.serve, &s.child, s.store);
     if (!rc)
+        rc = console_start(&s.console, s.store);
+    if (!rc)
         rc = child_ready(&s.child, &sandbox);
     if (rc) {
         log_event("start-failed", LOG_ERR(rc), LOG_END);
@@ -225,8 +258,9 @@ int main(void) {
     log_event("ready", LOG_U64("ms", (clock_mono_ns() - began) / 1000000), LOG_END);
     run(&s);
     peer_free(s.sealer);
+    peer_free(s.front);
     /* A statement that does not end in time: everything confirmed is on disk, so just leave. */
-    if (serve_stop(s.serve))
+    if (serve_stop(s.serve) || console_stop(s.console))
         _exit(0);
     store_close(s.store);
     peer_free(s.child.supervisor);

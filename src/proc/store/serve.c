@@ -27,7 +27,6 @@
 #define IDLE_MS 15000   /* between two frames of a client */
 #define SEND_MS 30000   /* for a client to take a piece of its result */
 #define STOP_S 3        /* for a statement to end when the store stops */
-#define WHY_BYTES 2048
 #define PIECE (1u << 20) /* of one MSG_DATA */
 
 struct worker {
@@ -82,8 +81,8 @@ static int send_piece(void *arg, const void *p, size_t len) {
 }
 
 static int send_end(struct peer *peer, int code, const char *text) {
-    uint8_t end[4 + WHY_BYTES];
-    size_t n = strnlen(text, WHY_BYTES);
+    uint8_t end[4 + STORE_WHY_BYTES];
+    size_t n = strnlen(text, STORE_WHY_BYTES);
     put_u32(end, (uint32_t)code);
     memcpy(end + 4, text, n);
     int rc = peer_send(peer, MSG_END, end, 4 + n, -1);
@@ -92,14 +91,15 @@ static int send_end(struct peer *peer, int code, const char *text) {
 
 /* u16 n | n format | SQL */
 static int answer_query(struct worker *w, struct peer *peer, const struct frame *f) {
-    char why[WHY_BYTES] = "";
+    struct store_answer a;
     struct sink s = {w->serve, peer};
     size_t n = f->len >= 2 ? get_u16(f->p) : 0;
     if (f->len < 2 || n > f->len - 2)
         return ERR_SYNTAX;
-    int rc = store_reader_query(w->reader, (const char *)f->p + 2, n, (const char *)f->p + 2 + n,
-                                f->len - 2 - n, send_piece, &s, why, sizeof why);
-    return rc == ERR_PEER ? rc : send_end(peer, rc, why);
+    const struct store_question q = {.format = (const char *)f->p + 2, .format_len = n,
+                                     .sql = (const char *)f->p + 2 + n, .sql_len = f->len - 2 - n};
+    int rc = store_reader_query(w->reader, &q, send_piece, &s, &a);
+    return rc == ERR_PEER ? rc : send_end(peer, rc, a.why);
 }
 
 static int next_frame(struct worker *w, struct peer *peer, struct frame *f) {
@@ -144,6 +144,7 @@ static void *work(void *arg) {
 }
 
 int serve_start(struct serve **ret, const struct child *c, struct store *s) {
+    const struct store_terms owner = {.all = true};
     struct serve *v = calloc(1, sizeof *v);
     if (!v)
         return ERR_NOMEM;
@@ -155,7 +156,7 @@ int serve_start(struct serve **ret, const struct child *c, struct store *s) {
     for (int i = 0; !rc && i < WORKERS; i++) {
         struct worker *w = &v->workers[i];
         w->serve = v;
-        rc = store_reader_open(s, &w->reader);
+        rc = store_reader_open(s, &owner, &w->reader);
         if (!rc && pthread_create(&w->thread, NULL, work, w))
             rc = ERR_NOMEM;
         w->started = !rc;

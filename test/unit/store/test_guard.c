@@ -11,9 +11,11 @@
 #include "base/limits.h"
 #include "store/guard.h"
 
+static const struct guard_terms owner = {0};
+
 static int check(const char *sql, char *why, size_t size) {
     struct guard g;
-    int rc = guard_check(&g, sql, strlen(sql), why, size);
+    int rc = guard_check(&g, &owner, sql, strlen(sql), why, size);
     guard_done(&g);
     return rc;
 }
@@ -178,7 +180,7 @@ static void rewritten(void **state) {
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct guard g;
         char why[256];
-        assert_int_equal(guard_check(&g, pairs[i][0], strlen(pairs[i][0]), why, sizeof why), 0);
+        assert_int_equal(guard_check(&g, &owner, pairs[i][0], strlen(pairs[i][0]), why, sizeof why), 0);
         assert_int_equal(g.sql.len, strlen(pairs[i][1]));
         assert_memory_equal(g.sql.p, pairs[i][1], g.sql.len);
         guard_done(&g);
@@ -190,7 +192,7 @@ static void explained_select_begins_where_said(void **state) {
     struct guard g;
     char why[256];
     const char *sql = "explain plan (select 1)";
-    assert_int_equal(guard_check(&g, sql, strlen(sql), why, sizeof why), 0);
+    assert_int_equal(guard_check(&g, &owner, sql, strlen(sql), why, sizeof why), 0);
     assert_true(g.select && !g.plain_select);
     assert_memory_equal(g.sql.p + g.select_at, "(select", 7);
     guard_done(&g);
@@ -198,7 +200,7 @@ static void explained_select_begins_where_said(void **state) {
 
 static int tree(const char *sql, const char *text, char *why, size_t size) {
     struct guard g;
-    assert_int_equal(guard_check(&g, sql, strlen(sql), why, size), 0);
+    assert_int_equal(guard_check(&g, &owner, sql, strlen(sql), why, size), 0);
     int rc = guard_check_tree(&g, text, strlen(text), why, size);
     guard_done(&g);
     return rc;
