@@ -4,7 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { Installation } from './lib/installation.mjs';
+import { Installation, until } from './lib/installation.mjs';
 import { Upstream, completion, chunk, event, streamed } from './lib/upstream.mjs';
 
 const names = ['first', 'second', 'claude', 'deep'];
@@ -55,12 +55,9 @@ const post = (path, body, headers = {}, key = house.key) => fetch(house.gateway 
   body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
 });
 const chat = (model, more = {}, headers) => post('/v1/chat/completions', { model, messages: [{ role: 'user', content: 'hi' }], ...more }, headers);
-const row = async (r) => {
-  const id = r.headers.get('x-safehouse-id');
-  assert.ok(id);
-  await house.stored(id);
-  return (await house.rows(`SELECT * FROM interactions WHERE id = '${id}'`))[0];
-};
+// What the log has of an exchange is looked at once, at the end: it takes a moment until it is there.
+const logged = [];
+const inLog = (r, check) => logged.push([r.headers.get('x-safehouse-id'), check]);
 
 test('a route leads to its provider, with that one\'s path, Host and key', async () => {
   const r = await chat('gpt-a');
@@ -75,17 +72,18 @@ test('a route leads to its provider, with that one\'s path, Host and key', async
   assert.equal(up.second.requests[0].url, '/base/v1/chat/completions');
   assert.equal(up.second.requests[0].body.model, 'vendor/b');
   assert.equal(up.second.requests[0].headers.authorization, 'Bearer sk-second-2');
-  const it = await row(r);
-  assert.equal(it.provider, 'first');
-  assert.equal(it.model_asked, 'gpt-a');
-  assert.equal(it.usage, 'reported');
-  assert.equal(Number(it.cost_nano), 9 * 1000 + 12 * 2000);
+  inLog(r, (it) => {
+    assert.equal(it.provider, 'first');
+    assert.equal(it.model_asked, 'gpt-a');
+    assert.equal(it.usage, 'reported');
+    assert.equal(Number(it.cost_nano), 9 * 1000 + 12 * 2000);
+  });
 });
 
 test('an alias is asked for under the model\'s name', async () => {
   const r = await chat('best');
   assert.equal(up.first.requests[0].body.model, 'gpt-a');
-  assert.equal((await row(r)).model_asked, 'best');
+  inLog(r, (it) => assert.equal(it.model_asked, 'best'));
 });
 
 test('an unknown model, a missing one, one that is named twice', async () => {
@@ -108,9 +106,10 @@ for (const status of [401, 402, 403, 404, 408, 429, 500, 502, 503, 504, 529])
     assert.equal(r.headers.get('x-from'), null);
     assert.equal((await r.json()).choices[0].message.content, 'from second');
     assert.equal(up.second.requests[0].headers.authorization, 'Bearer sk-second-2');
-    const it = await row(r);
-    assert.equal(it.provider, 'second');
-    assert.equal(it.attempts, 2);
+    inLog(r, (it) => {
+      assert.equal(it.provider, 'second');
+      assert.equal(it.attempts, 2);
+    });
     if (status === 401 || status === 402 || status === 429) // the key is out, or rests: a reload brings it back
       await house.cli('reload', '--dir', house.dir).catch(() => {});
   });
@@ -157,10 +156,11 @@ test('Anthropic: key, version and path', async () => {
   assert.equal(seen.headers.authorization, undefined);
   assert.equal(seen.headers['anthropic-version'], '2023-06-01');
   assert.equal(seen.headers['anthropic-beta'], 'a,b');
-  const it = await row(r);
-  assert.equal(it.dialect, 'anthropic.messages');
-  assert.equal(it.tokens_input, 3);
-  assert.equal(it.tokens_output, 4);
+  inLog(r, (it) => {
+    assert.equal(it.dialect, 'anthropic.messages');
+    assert.equal(it.tokens_input, 3);
+    assert.equal(it.tokens_output, 4);
+  });
 });
 
 test('Anthropic: a stream ends with message_stop, and a cut one with an error', async () => {
@@ -171,18 +171,20 @@ test('Anthropic: a stream ends with message_stop, and a cut one with an error', 
   up.claude.answer = (x) => x.stream(parts);
   const r = await post('/v1/messages', { model: 'claude-x', stream: true, max_tokens: 5, messages: [] });
   assert.equal(await r.text(), parts.join(''));
-  const it = await row(r);
-  assert.equal(it.outcome, 'complete');
-  assert.equal(it.tokens_input, 7);
-  assert.equal(it.tokens_output, 9);
+  inLog(r, (it) => {
+    assert.equal(it.outcome, 'complete');
+    assert.equal(it.tokens_input, 7);
+    assert.equal(it.tokens_output, 9);
+  });
   up.claude.answer = async (x) => { await x.stream(parts.slice(0, 3), { end: false }); x.socket.destroy(); };
   const c = await post('/v1/messages', { model: 'claude-x', stream: true, max_tokens: 5, messages: [] });
   const read = [];
   await assert.rejects(async () => { for await (const p of c.body) read.push(Buffer.from(p)); });
   assert.match(Buffer.concat(read).toString(), /event: error\ndata: \{"type":"error"/);
-  const cut = await row(c);
-  assert.equal(cut.outcome, 'cut');
-  assert.equal(cut.tokens_input, 7);
+  inLog(c, (cut) => {
+    assert.equal(cut.outcome, 'cut');
+    assert.equal(cut.tokens_input, 7);
+  });
 });
 
 test('responses: a stream ends with its terminal event, plain and streamed usage', async () => {
@@ -194,13 +196,13 @@ test('responses: a stream ends with its terminal event, plain and streamed usage
     up.first.answer = (x) => x.stream([...parts, 'data: stray\n\n']);
     const r = await post('/v1/responses', { model: 'gpt-a', stream: true, input: 'hi' });
     assert.equal(await r.text(), parts.join(''), 'what follows is in no log');
-    const it = await row(r);
-    assert.equal(it.outcome, 'complete');
-    assert.deepEqual([it.tokens_input, it.tokens_output, it.tokens_reasoning], [5, 6, 2]);
+    inLog(r, (it) => {
+      assert.equal(it.outcome, 'complete');
+      assert.deepEqual([it.tokens_input, it.tokens_output, it.tokens_reasoning], [5, 6, 2]);
+    });
   }
   up.first.answer = (x) => x.json({ object: 'response', usage });
-  const it = await row(await post('/v1/responses', { model: 'gpt-a', input: 'hi' }));
-  assert.deepEqual([it.tokens_input, it.tokens_output], [5, 6]);
+  inLog(await post('/v1/responses', { model: 'gpt-a', input: 'hi' }), (it) => assert.deepEqual([it.tokens_input, it.tokens_output], [5, 6]));
 });
 
 test('completions and embeddings', async () => {
@@ -209,14 +211,15 @@ test('completions and embeddings', async () => {
   up.first.answer = (x) => x.stream([text, last, event('[DONE]')]);
   const r = await post('/v1/completions', { model: 'gpt-a', prompt: 'x', stream: true, stream_options: {} });
   assert.equal(await r.text(), text.replace(',"usage":null', '') + event('[DONE]'));
-  assert.equal((await row(r)).tokens_input, 1);
+  inLog(r, (it) => assert.equal(it.tokens_input, 1));
   const vector = { object: 'list', data: [{ embedding: 'AAAA' }], usage: { prompt_tokens: 8, total_tokens: 8 } };
   up.first.answer = (x) => x.json(vector);
   const e = await post('/v1/embeddings', { model: 'gpt-a', input: 'x' });
   assert.deepEqual(await e.json(), vector);
-  const it = await row(e);
-  assert.equal(it.tokens_input, 8);
-  assert.equal(Number(it.cost_nano), 8000);
+  inLog(e, (it) => {
+    assert.equal(it.tokens_input, 8);
+    assert.equal(Number(it.cost_nano), 8000);
+  });
 });
 
 test('a 401 about our key is not the client\'s', async () => {
@@ -331,11 +334,12 @@ test('usage is asked for and taken out again', async () => {
     const r = await chat('gpt-a', { stream: true });
     assert.equal(await r.text(), streamed(['a', 'b']).join(''), how);
     assert.equal(up.first.requests.at(-1).body.stream_options.include_usage, true);
-    const it = await row(r);
-    assert.equal(it.outcome, 'complete');
-    assert.equal(it.tokens_input, 100);
-    assert.equal(it.tokens_output, 50);
-    assert.equal(Number(it.cost_nano), 100 * 1000 + 50 * 2000);
+    inLog(r, (it) => {
+      assert.equal(it.outcome, 'complete');
+      assert.equal(it.tokens_input, 100);
+      assert.equal(it.tokens_output, 50);
+      assert.equal(Number(it.cost_nano), 100 * 1000 + 50 * 2000);
+    });
   }
   const r = await chat('gpt-a', { stream: true, stream_options: { include_usage: true } });
   assert.equal(await r.text(), pieces.join(''));
@@ -345,9 +349,10 @@ test('a stream that is cut is estimated', async () => {
   up.first.answer = async (x) => { await x.stream(streamed(['a'.repeat(500)]).slice(0, 2), { end: false }); x.socket.destroy(); };
   const r = await chat('gpt-a', { stream: true });
   await assert.rejects(r.text());
-  const it = await row(r);
-  assert.equal(it.usage, 'estimated');
-  assert.ok(it.tokens_output > 0);
+  inLog(r, (it) => {
+    assert.equal(it.usage, 'estimated');
+    assert.ok(it.tokens_output > 0);
+  });
 });
 
 test('blank lines come at once, and the answer whole', async () => {
@@ -358,16 +363,16 @@ test('blank lines come at once, and the answer whole', async () => {
   };
   const r = await chat('gpt-a');
   assert.equal((await r.json()).choices[0].message.content, 'late');
-  const it = await row(r);
-  assert.ok(it.ttft_us > 150000, `${it.ttft_us}`);
+  inLog(r, (it) => assert.ok(it.ttft_us > 150000, `${it.ttft_us}`));
 });
 
 test('session, trace and tags', async () => {
   const r = await chat('gpt-a', { metadata: { trace: 't-1', other: 'x' } }, { 'x-session': 's-1', 'x-team': 'web' });
-  const it = await row(r);
-  assert.equal(it.session_id, 's-1');
-  assert.equal(it.trace_id, 't-1');
-  assert.deepEqual(it.tags, { team: 'web' });
+  inLog(r, (it) => {
+    assert.equal(it.session_id, 's-1');
+    assert.equal(it.trace_id, 't-1');
+    assert.deepEqual(it.tags, { team: 'web' });
+  });
 });
 
 test('multipart passes as it is', async () => {
@@ -403,7 +408,7 @@ test('limits: exactly as many, with their headers', async () => {
   assert.equal(refused[0].headers.get('x-ratelimit-remaining-requests'), '0');
   assert.ok(Number(refused[0].headers.get('retry-after')) >= 1);
   assert.ok(Number(refused[0].headers.get('retry-after-ms')) >= 1);
-  assert.equal((await row(refused[0])).error, 'rate_limit_requests');
+  inLog(refused[0], (it) => assert.equal(it.error, 'rate_limit_requests'));
 });
 
 test('models that a key may not use', async () => {
@@ -432,4 +437,13 @@ test('the connection stays after a refusal, and every answer is its own', async 
   assert.equal(good.status, 200);
   assert.equal(good.reused, true);
   agent.destroy();
+});
+
+test('what the log has of them', async () => {
+  assert.ok(logged.length > 20);
+  const rows = await until(async () => {
+    const all = new Map((await house.rows('SELECT * FROM interactions')).map((it) => [it.id, it]));
+    return logged.every(([id]) => all.has(id)) && all;
+  }, 'all of them are stored');
+  for (const [id, check] of logged) check(rows.get(id));
 });
