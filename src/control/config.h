@@ -189,6 +189,9 @@ struct config {
     struct {
         uint64_t content_days, metadata_days; /* that rows are kept; 0 = for ever */
     } retention;
+    struct {
+        char webhook_file[CONFIG_PATH]; /* its first line is the URL; "" = no webhook */
+    } alarms;
     struct { /* what a record of processing says; "" = not stated */
         char controller[512], contact[256], representative[256], officer[256], transfers[512];
         struct config_names purposes, categories_people, categories_data, recipients, measures,

@@ -280,6 +280,9 @@ static const struct config_field reports_table[] = {
      .max = 365,
      .none = true},
 };
+static const struct config_field alarms_table[] = {
+    TEXT("webhook_file", alarms.webhook_file),
+};
 static const struct config_field detect_table[] = {
     FLAG("enabled", detect.enabled),
     PAIRS("classes", detect.classes, DETECT_CLASSES),
@@ -301,6 +304,7 @@ static const struct config_schema detect_schema = PART("detect", detect_table);
 static const struct config_schema reports_schema = {
     "reports", reports_table, COUNT(reports_table), 0, 0, AT(reports.mark), NULL};
 static const struct config_schema retention_schema = PART("retention", retention_table);
+static const struct config_schema alarms_schema = PART("alarms", alarms_table);
 static const struct config_schema processing_schema = PART("processing", processing_table);
 
 /* These tables are for struct config itself, so they begin at its beginning. */
@@ -324,6 +328,7 @@ static const struct config_field top_table[] = {
     OWN("reports", &reports_schema),
     OWN("retention", &retention_schema),
     OWN("processing", &processing_schema),
+    OWN("alarms", &alarms_schema),
     OWN("tls", &tls_schema),
     OWN("gateway", &gateway_schema),
     OWN("vault", &vault_schema),

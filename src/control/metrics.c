@@ -424,3 +424,7 @@ void metrics_set_reports(struct metrics *m, uint64_t waiting, uint64_t since_us)
     atomic_store_explicit(&m->file->reports, waiting, memory_order_relaxed);
     atomic_store_explicit(&m->file->reports_us, since_us, memory_order_relaxed);
 }
+
+void metrics_set_alarms(struct metrics *m, uint64_t total) {
+    atomic_store_explicit(&m->file->alarms, total, memory_order_relaxed);
+}

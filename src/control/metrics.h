@@ -128,6 +128,8 @@ unsigned metrics_reap(struct metrics *m);
 
 /* Reports from outside that wait for an answer, and when the oldest of them came (us; 0 = none). */
 void metrics_set_reports(struct metrics *m, uint64_t waiting, uint64_t since_us);
+/* How many alarms of canaries there were since the start. */
+void metrics_set_alarms(struct metrics *m, uint64_t total);
 
 /* ---- both: the text ---- */
 /* The ring's state, as ring_usage has it. */

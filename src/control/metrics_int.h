@@ -71,6 +71,7 @@ struct metrics_file {
     _Atomic uint64_t served[METRICS_CLASSES];       /* requests without a refusal of our own */
     _Atomic uint64_t tokens[METRICS_TOKENS];
     _Atomic uint64_t reports, reports_us; /* from outside; the supervisor writes them */
+    _Atomic uint64_t alarms;              /* of canaries; the supervisor too */
     struct metrics_money money[METRICS_CURRENCIES];
     /* 0 = free. Apart from the entries, so that looking for one touches few cache lines. */
     _Atomic uint64_t series_hash[METRICS_SERIES];

@@ -393,6 +393,8 @@ int metrics_text(struct buf *out, const struct metrics *m, const struct metrics_
         put_tokens(&t, m->file);
         put_cost(&t, m->file);
         put_reports(&t, m->file, v->now_us);
+        put_single(&t, "safehouse_alarms_total", "counter", "Openings of planted conversations.",
+                   atomic_load_explicit(&m->file->alarms, memory_order_relaxed));
     }
     if (v->ring)
         put_ring(&t, v->ring, v->now_ns);

@@ -201,6 +201,17 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* store -> console: i32 0 or ERR_* | u32 ClickHouse's code of it (0: none) | u64 rows read |    \
        u64 bytes read | u64 rows of the result | u64 its bytes | u64 ns | s16 text for a person */ \
     X(MSG_RESULT,      111, IPC_STORE,      IPC_CONSOLE,    4096)                                  \
+    /* Canaries (doc/canary.md). client -> vault: u8 1 plant, 2 list, 3 remove | the encoded name, none of \
+       list; answered with CANARY_IS for each, and END */                                          \
+    X(MSG_CANARY,       60, IPC_CLIENT,     IPC_VAULT,      1024)                                  \
+    /* vault -> client: u64 since (us) | u32 subject ids that it has | the encoded name */         \
+    X(MSG_CANARY_IS,    61, IPC_VAULT,      IPC_CLIENT,     1024)                                  \
+    /* vault -> supervisor: cells of canaries are being opened: u64 entry of the ledger | u64 time (us) | \
+       u32 uid | u32 cells | s8 person */                                                          \
+    X(MSG_ALARM,        62, IPC_VAULT,      IPC_SUPERVISOR, 128)                                   \
+    /* supervisor -> vault, at its start and at each change: 32 SHA-256 of the configuration in force |  \
+       u32 uid of who asked for it (0xffffffff: nobody) */                                         \
+    X(MSG_CONFIGURATION,63, IPC_SUPERVISOR, IPC_VAULT,      36)                                    \
     /* supervisor -> sealer: how full is it? */                                                    \
     X(MSG_USAGE,        51, IPC_SUPERVISOR, IPC_SEALER,     0)                                     \
     /* sealer -> supervisor: struct ring_usage in its order: u64 slots | u64 used | u64 bytes |    \

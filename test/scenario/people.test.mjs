@@ -149,6 +149,8 @@ test('each role tries everything', async () => {
     },
     'reads the ledger': (n) => as(n, 'ledger checkpoint'),
     'verifies': (n) => as(n, 'verify --ledger'),
+    'lists canaries': (n) => as(n, 'canary list'),
+    'plants a canary': (n) => as(n, `canary plant canary-of-${n}`, '--project', 'default'),
     'reports a breach': (n) => as(n, 'report breach --since 1h --quick'),
     'reports records': (n) => as(n, 'report records'),
     'reports of a person': (n) => as(n, 'report subject default-0'),
@@ -161,8 +163,8 @@ test('each role tries everything', async () => {
       'reports of a person'],
     era: ['finds a person', 'holds a person', 'erases a person', 'reports of a person'],
     aud: ['lists people', 'sees what waits', 'finds a person', 'reads the ledger', 'verifies',
-      'reports a breach', 'reports records', 'reports of a person'],
-    adm: ['finds a person', 'reads the ledger', 'verifies', 'reports a breach', 'reports records', 'reports of a person', 'lists people', 'sees what waits', 'adds a person', 'grants', 'takes a grant', 'makes a token for another',
+      'reports a breach', 'reports records', 'reports of a person', 'lists canaries'],
+    adm: ['lists canaries', 'plants a canary', 'finds a person', 'reads the ledger', 'verifies', 'reports a breach', 'reports records', 'reports of a person', 'lists people', 'sees what waits', 'adds a person', 'grants', 'takes a grant', 'makes a token for another',
       'sets another\'s password', 'removes a person', 'asks for a secret', 'locks the vault'],
   };
   const said = {}, wanted = {};

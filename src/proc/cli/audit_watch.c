@@ -1,19 +1,15 @@
-/* Runs that follow one another (audit_watch.h). The webhook is called by curl(1), which gets
- * everything by its standard input: a URL may hold a secret, and arguments are there for everyone
- * to see. */
+/* Runs that follow one another (audit_watch.h). */
 #include "proc/cli/audit_watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proc/cli/cli.h"
+#include "proc/cli/webhook.h"
 
-#define URL_MAX 2048
 #define ALARM_LEAST "medium" /* severities from here on */
 
 /* ---- files ---- */
@@ -71,56 +67,12 @@ static void run_name(char *out, size_t size, const struct report *r) {
 
 /* ---- alarms ---- */
 
-static bool read_url(const char *path, char out[URL_MAX]) {
-    FILE *f = fopen(path, "re");
-    bool ok = f && fgets(out, URL_MAX, f);
-    if (f)
-        fclose(f);
-    if (ok)
-        out[strcspn(out, "\r\n")] = 0;
-    return ok && (strncmp(out, "https://", 8) == 0 || strncmp(out, "http://", 7) == 0) &&
-           !strpbrk(out, "\"\\");
-}
-
-/* A string of curl's configuration: in quotes, with backslashes before quotes and backslashes. */
-static void quoted(FILE *out, const char *name, const char *s) {
-    fprintf(out, "%s = \"", name);
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            fputc('\\', out);
-        fputc(*s, out);
-    }
-    fputs("\"\n", out);
-}
-
 static bool post(const char *url, json_t *take) {
-    int in[2], status = -1;
     char *body = take ? json_dumps(take, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     json_decref(take);
-    if (!body || pipe2(in, O_CLOEXEC)) {
-        free(body);
-        return false;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (dup2(in[0], 0) == 0)
-            execlp("curl", "curl", "--config", "-", (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    FILE *f = fdopen(in[1], "w");
-    if (f) {
-        fputs("silent\nfail\nmax-time = 10\noutput = \"/dev/null\"\nheader = \"Content-Type: "
-              "application/json\"\n",
-              f);
-        quoted(f, "url", url);
-        quoted(f, "data-raw", body);
-        fclose(f);
-    }
+    const bool taken = body && webhook_post(url, body, strlen(body));
     free(body);
-    if (pid > 0)
-        waitpid(pid, &status, 0);
-    return f && pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return taken;
 }
 
 static bool is_alarming(const json_t *f) {
@@ -141,7 +93,7 @@ static json_t *alarm_json(const struct report *r) {
 static void alarm_all(const struct audit_watch *w, const struct report *r) {
     size_t i, count = 0;
     json_t *f;
-    char url[URL_MAX];
+    char url[WEBHOOK_URL_MAX];
     json_array_foreach(r->findings, i, f) {
         if (!is_alarming(f))
             continue;
@@ -153,7 +105,7 @@ static void alarm_all(const struct audit_watch *w, const struct report *r) {
     }
     if (!count || !w->webhook)
         return;
-    if (!read_url(w->webhook, url))
+    if (!webhook_read_url(w->webhook, url))
         fprintf(stderr, "safehouse: audit: %s has no http(s) URL in its first line\n", w->webhook);
     else if (!post(url, alarm_json(r)))
         fprintf(stderr, "safehouse: audit: the webhook did not take the alarm\n");

@@ -39,11 +39,13 @@ static const struct command commands[] = {
     {"inbox", cli_inbox, "reports from outside: what came, and what was answered"},
     {"ledger", cli_ledger, "checkpoint, proofs, export, witness of the ledger"},
     {"subject", cli_subject, "find, export, erase, hold or release one person"},
+    {"canary", cli_canary, "planted conversations, whose opening raises an alarm"},
     {"report", cli_report, "records of processing, a breach, what is kept of a person"},
     {"retention", cli_retention, "let months go that are over"},
     {"config", cli_config, "check a configuration file"},
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},
+    {"post-alarm", cli_post_alarm, NULL}, /* the supervisor's, not for people */
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -52,7 +54,8 @@ static int help(void) {
            "The front door and the interaction log of a generative AI platform: applications speak\n"
            "the OpenAI API to it, and what it logs is sealed before any storage sees it.\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help)
+            printf("  %-8s %s\n", commands[i].name, commands[i].help);
     printf("\nsafehouse COMMAND --help tells more. Exit codes: 0 done, 1 found something, 2 usage,\n"
            "3 incomplete, 4 internal error.\n");
     return CLI_DONE;
@@ -60,9 +63,11 @@ static int help(void) {
 
 static int unknown(const char *word) {
     const char *names[COMMANDS + 1];
+    size_t n = 0;
     for (size_t i = 0; i < COMMANDS; i++)
-        names[i] = commands[i].name;
-    names[COMMANDS] = NULL;
+        if (commands[i].help)
+            names[n++] = commands[i].name;
+    names[n] = NULL;
     const char *near = cli_nearest(word, names);
     char fix[64] = "safehouse --help lists the commands";
     if (near)

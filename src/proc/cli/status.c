@@ -315,6 +315,20 @@ static void print_reports(const json_t *status, const char *dir) {
                number_of(r, "waiting"), number_of(r, "oldest_s") / 3600, dir);
 }
 
+static void print_alarms(const json_t *a, const char *dir) {
+    const time_t last = (time_t)(number_of(a, "last_us") / 1000000);
+    char when[32] = "";
+    struct tm t;
+    if (number_of(a, "canaries_opened") && gmtime_r(&last, &t) &&
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t))
+        printf("! planted conversations were opened, %lld times since the start, last at %s; who it was: safehouse "
+               "report breach --since 24h --dir %s\n",
+               number_of(a, "canaries_opened"), when, dir);
+    if (strcmp(text_of(a, "webhook"), "failing") == 0)
+        printf("! the webhook does not take the alarms, %lld wait: look at alarms.webhook_file\n",
+               number_of(a, "waiting"));
+}
+
 static void print_problems(const json_t *status, const char *dir) {
     const json_t *ring = json_object_get(status, "ring"), *spool = json_object_get(status, "spool"),
                  *gateway = json_object_get(status, "gateway"), *p;
@@ -340,6 +354,7 @@ static void print_problems(const json_t *status, const char *dir) {
     print_provider_problems(status);
     print_control_problems(status);
     print_reports(status, dir);
+    print_alarms(json_object_get(status, "alarms"), dir);
     if (flag_of(json_object_get(status, "upstream"), "demo"))
         printf("! the upstream is the demo, which is not a model; name one with --upstream\n");
     if (strcmp(text_of(status, "users"), "separate") != 0)

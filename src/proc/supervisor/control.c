@@ -137,6 +137,7 @@ static int handle(struct client *c, const struct frame *f) {
         c->want = WANT_CONFIGURE;
         c->end_ns = clock_mono_ns() + CONFIGURE_NS;
         c->supervisor->reload.asked = true;
+        c->supervisor->reload.by = c->uid;
         return 0;
     }
     if (f->msg != MSG_RELOAD)
@@ -177,6 +178,7 @@ static void accept_client(void *arg, uint32_t events) {
     }
     struct client *c = &s->clients[i];
     c->peer = peer;
+    c->uid = uid;
     c->end_ns = clock_mono_ns() + IDLE_NS;
     watch(c);
 }

@@ -99,6 +99,8 @@ static int handle(struct program *p, const struct frame *f) {
         program_running(p, f->p[0], f->p[1]);
         return 0;
     }
+    if (f->msg == MSG_ALARM)
+        return alarms_frame(p->supervisor, f);
     if (f->msg == MSG_REPORTS_WAIT)
         return disclosure_frame(p->supervisor, f);
     if (f->msg == MSG_USAGE_IS)
@@ -312,6 +314,8 @@ void programs_ended(struct supervisor *s, pid_t pid, int status) {
     for (int i = 0; i < PROGRAMS; i++)
         if (s->programs[i].pid == pid)
             p = &s->programs[i];
+    if (!p && alarms_ended(s, pid, status))
+        return;
     if (!p) { /* of another generation of nginx, or a dead one's worker */
         gateway_reaped(s, pid);
         return;

@@ -28,6 +28,7 @@
 
 void reload_init(struct supervisor *s) {
     settings_init(&s->reload.settings);
+    s->reload.by = UINT32_MAX;
     s->reload.tls = (struct tls_files){-1, -1};
     s->reload.policy_fd = s->reload.snapshot_fd = s->reload.snapshot_reader_fd = -1;
 }
@@ -77,6 +78,8 @@ static void succeed(struct supervisor *s) {
         snprintf(r->text + n, sizeof r->text - n, "\nwaits for the next start of safehouse up: %s",
                  r->kept);
     finish(s, 0);
+    vault_configuration(s, r->by);
+    r->by = UINT32_MAX;
 }
 
 /* ---- the steps ---- */

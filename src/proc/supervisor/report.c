@@ -109,13 +109,13 @@ json_t *report(const struct supervisor *s) {
         if (s->programs[i].state != STATE_UNUSED)
             json_array_append_new(programs, program(s, &s->programs[i]));
     return json_pack(
-        "{s:o, s:s, s:s, s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "programs", programs,
+        "{s:o, s:s, s:s, s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "programs", programs,
         "users", spec->install->separate ? "separate" : "one", "sandbox",
         s->settings->config->sandbox == CONFIG_LENIENT ? "best-effort" : "required", "landlock",
         (int)checks_landlock(), "memory_locked", (int)checks_may_lock(), "upstream", upstream(s),
         "gateway", gateway(s), "ring", ring(s), "spool", spool(s), "keys", (json_int_t)s->keys,
         "providers", accounts_providers(s), "limits_file", accounts_limits_file(s), "configuration",
-        accounts_configuration(s), "reports", reports(s));
+        accounts_configuration(s), "reports", reports(s), "alarms", alarms_report(s));
 }
 
 static const char *vault_words(const struct supervisor *s) {

@@ -157,6 +157,7 @@ static int tick(void *arg) {
     control_tick(s, now, &due);
     retention_tick(s, now, &due);
     disclosure_tick(s, now, &due);
+    alarms_tick(s, now, &due);
     announce(s);
     stop_tick(s, now, &due);
     now = clock_mono_ns();

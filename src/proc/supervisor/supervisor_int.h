@@ -13,6 +13,7 @@
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
  *   disclosure.c  reports from outside: security.txt, and reminders of those that wait
+ *   alarms.c      somebody opens a canary
  *   retention.c   months that are over go, once a day and when asked for
  *   publish.c     configuration and control.db -> snapshot
  *   control.c     clients of D/run/control.sock
@@ -32,6 +33,18 @@
 #include "proc/supervisor/policy.h"
 #include "proc/supervisor/spawn.h"
 #include "proc/supervisor/supervisor.h"
+
+/* alarms.c */
+struct alarms {
+    uint64_t total, waiting, posted; /* waiting: for the webhook; posted: by the process that runs */
+    /* the newest */
+    uint64_t entry, time_us;
+    uint32_t uid, cells;
+    char person[LIMIT_NAME];
+    pid_t pid; /* of the process that posts; 0 = none */
+    unsigned failures; /* in a row */
+    uint64_t next_ns, end_ns;
+};
 
 #define CLIENTS 32
 #define MS 1000000ull /* in ns */
@@ -91,6 +104,7 @@ struct master {
 enum reload_step { RELOAD_IDLE, RELOAD_STARTING, RELOAD_PUBLISHING, RELOAD_LEAVING };
 
 struct reload {
+    uint32_t by;       /* the user who asked; LEDGER has it. UINT32_MAX: a signal */
     bool asked, fresh; /* fresh: with new workers, whether or not nginx needs them */
     bool parts;        /* one's own nginx must be reloaded, too */
     bool attach;       /* or attached anew */
@@ -119,6 +133,7 @@ struct client {
     struct supervisor *supervisor;
     struct peer *peer; /* NULL: a free place */
     bool known;        /* its token was right */
+    unsigned uid;
     enum want want;
     uint64_t end_ns; /* it is answered, or gone, by then */
 };
@@ -182,6 +197,7 @@ struct supervisor {
     bool passphrase_sent;
     struct peer *vault; /* the supervisor as a client of the vault, while it asks */
     uint64_t vault_end_ns;
+    struct alarms alarms;
     /* life */
     bool announced;
     bool stopping;
@@ -306,6 +322,8 @@ void reload_done(struct supervisor *s);
 /* ---- vault.c ---- */
 /* The vault is ready: gives it the passphrase, if there is one, and asks whether it is open. */
 void vault_running(struct supervisor *s);
+/* Tells it which configuration is in force, and who asked for that (UINT32_MAX: nobody). */
+void vault_configuration(struct supervisor *s, uint32_t by);
 void vault_tick(struct supervisor *s, uint64_t now, uint64_t *due);
 void vault_done(struct supervisor *s);
 
@@ -328,6 +346,14 @@ int disclosure_text(const struct config *c, bool tls, struct buf *out, struct wh
 /* REPORTS_WAIT. ERR_SYNTAX. */
 int disclosure_frame(struct supervisor *s, const struct frame *f);
 void disclosure_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+
+/* ---- alarms.c ---- */
+/* ALARM. ERR_SYNTAX. */
+int alarms_frame(struct supervisor *s, const struct frame *f);
+/* Was that the process that posts? */
+bool alarms_ended(struct supervisor *s, pid_t pid, int status);
+void alarms_tick(struct supervisor *s, uint64_t now, uint64_t *due);
+json_t *alarms_report(const struct supervisor *s);
 
 /* ---- publish.c ---- */
 /* These settings; the version before stays in force when it fails. Sleeps for what is left of the

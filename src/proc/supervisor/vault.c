@@ -7,12 +7,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "ipc/dial/dial.h"
 #include "proc/supervisor/supervisor_int.h"
 
+#define DESCRIPTION_BYTES (4u << 20)
 #define ANSWER_NS (20000 * MS) /* Argon2id on a slow machine, and a long ledger */
 
 void vault_done(struct supervisor *s) {
@@ -70,7 +72,22 @@ static void ask(struct supervisor *s) {
     }
 }
 
+void vault_configuration(struct supervisor *s, uint32_t by) {
+    uint8_t p[36];
+    struct buf text;
+    buf_init(&text, DESCRIPTION_BYTES);
+    int rc = config_describe(s->settings->config, &text);
+    crypto_hash_sha256(p, text.p, text.len);
+    put_u32(p + 32, by);
+    buf_wipe(&text);
+    if (!rc)
+        program_send(&s->programs[PROGRAM_VAULT], MSG_CONFIGURATION, p, sizeof p, -1);
+    else
+        log_event("configuration-not-told", LOG_ERR(rc), LOG_END);
+}
+
 void vault_running(struct supervisor *s) {
+    vault_configuration(s, UINT32_MAX);
     const struct supervisor_spec *spec = s->spec;
     s->passphrase_sent = false;
     char *passphrase = spec->passphrase ? sodium_malloc(SUPERVISOR_PASSPHRASE + 1) : NULL;

@@ -340,6 +340,25 @@ static int mail(struct vault *v, struct client *c, const struct frame *f) {
     return rc;
 }
 
+static int canary(struct vault *v, struct client *c, const struct frame *f) {
+    struct answer a = {0};
+    struct client_who who;
+    if (f->len < 1)
+        return ERR_SYNTAX;
+    const bool lists = f->p[0] == CANARY_LIST;
+    int rc = take_who(v, c, lists ? ROLE(ADMIN) | ROLE(AUDITOR) : ROLE(ADMIN), &who);
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
+    const struct ledger_who noted = who_of(&who, "", 0);
+    buf_init(&a.frames, LIMIT_FRAME);
+    rc = canary_request(v, (enum canary_verb)f->p[0], f->p + 1, f->len - 1, &noted, &a);
+    sodium_memzero((void *)(uintptr_t)f->p, f->len); /* names, as in unlock */
+    if (rc != ERR_SYNTAX)
+        rc = send_answer(c, rc, &a);
+    buf_wipe(&a.frames);
+    return rc;
+}
+
 static int renew(struct vault *v, struct client *c) {
     struct answer a = {0};
     int rc = owner_or(v, c, ROLE(ADMIN) | ROLE(ERASER));
@@ -569,6 +588,8 @@ static int handle(struct vault *v, struct client *c, const struct frame *f) {
         return exported(v, c, f);
     case MSG_INBOX:
         return mail(v, c, f);
+    case MSG_CANARY:
+        return canary(v, c, f);
     case MSG_RENEW:
         return renew(v, c);
     case MSG_SECRET_TAG:

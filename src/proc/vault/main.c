@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -100,6 +101,8 @@ static void from_supervisor(struct vault *v, const struct frame *f) {
         sodium_memzero((void *)(uintptr_t)f->p, f->len);
     } else if (f->msg == MSG_HOLDS || f->msg == MSG_RETENTION) {
         v->stop = retain_frame(v, f) != 0;
+    } else if (f->msg == MSG_CONFIGURATION && f->len == 36) {
+        note_configuration(v, f->p, get_u32(f->p + 32));
     } else if (f->msg == MSG_PEER && f->len == 1 && f->p[0] == IPC_SEALER && f->fd >= 0) {
         sealer_take(v, f->fd);
     } else if (f->msg == MSG_PEER && f->len == 1 && f->p[0] == IPC_CONSOLE && f->fd >= 0) {
@@ -276,6 +279,7 @@ static int serve(void) {
     sodium_free(v.erasing);
     buf_wipe(&v.forget);
     people_free(v.people);
+    canaries_forget(&v);
     throttle_free(v.throttle);
     ledger_close(v.ledger);
     keys_close(v.keys);

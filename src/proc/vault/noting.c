@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "proc/vault/vault.h"
 
 #define REQUEST_ID_BYTES 16
@@ -88,9 +89,14 @@ static int append_all(struct vault *v, struct request *r, struct noted_cell *cel
         n = run_of(cells + i, count - i);
         rc = append_run(v, r, cells + i, n);
     }
+    struct canary_alarm alarm;
+    if (!rc)
+        rc = canary_note(v, &r->who, cells, count, &alarm);
     if (rc)
         ledger_undo(v->ledger);
-    return rc ? rc : ledger_sync(v->ledger);
+    if (!rc)
+        rc = ledger_sync(v->ledger);
+    return rc ? rc : canary_raise(v, &r->who, &alarm);
 }
 
 int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cell *cells,
@@ -132,4 +138,19 @@ int note_event(struct vault *v, enum ledger_kind kind, const struct ledger_who *
 
 int note_question(struct vault *v, const struct ledger_who *who) {
     return note_event(v, LEDGER_ASKED, who);
+}
+
+void note_configuration(struct vault *v, const uint8_t digest[32], uint32_t uid) {
+    const struct ledger_who who = {.uid = uid};
+    const struct ledger_draft d = {.kind = LEDGER_CONFIGURATION,
+                                   .fields = digest,
+                                   .fields_len = 32,
+                                   .who = uid == LEDGER_NO_UID ? NULL : &who};
+    if (v->ledger && !memcmp(ledger_configuration(v->ledger), digest, 32))
+        return; /* the vault was started anew, and nothing else */
+    int rc = v->ledger && !v->stale ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
+    if (!rc)
+        rc = ledger_sync(v->ledger);
+    if (rc)
+        log_event("configuration-not-noted", LOG_ERR(rc), LOG_END);
 }

@@ -15,6 +15,7 @@
  * and context. Each failure is that cell's answer, and the ledger has the cell all the same.
  */
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,6 +225,11 @@ int opening_begin(struct opening *o, struct client *c, char *text, size_t text_s
     struct ledger_who who;
     bool approved = false;
     int rc = keys_locked(o->vault->keys) ? ERR_LOCKED : opening_still(o);
+    if (!rc)
+        rc = canaries_look(o->vault); /* while it is not known who is one, nothing opens */
+    if (rc == ERR_AGAIN)
+        snprintf(text, text_size, "persons of the time when the vault was locked are still being joined: try again "
+                                  "in a moment");
     if (!rc && o->cell_count && !o->opener.unlimited) {
         rc = judge(o, c, &approved, text, text_size);
         if (!rc)

@@ -33,16 +33,18 @@ static int put_record(void *arg, uint32_t *n, const uint8_t *p, size_t len) {
 }
 
 static int take_record(void *arg, uint32_t n, const uint8_t *p, size_t len) {
-    return people_take(arg, n, p, len);
+    struct vault *v = arg;
+    return canary_is_record(p, len) ? canary_take(v, n, p, len) : people_take(v->people, n, p, len);
 }
 
 void vault_load_people(struct vault *v) {
     const struct people_store store = {v->keys, put_record};
     people_free(v->people);
     v->people = NULL;
+    canaries_forget(v);
     int rc = people_new(&v->people, &store);
     if (!rc)
-        rc = keys_record_each(v->keys, take_record, v->people);
+        rc = keys_record_each(v->keys, take_record, v);
     if (!rc)
         rc = people_loaded(v->people);
     traces_wipe();
@@ -85,6 +87,7 @@ void state_lock(struct vault *v) {
     clients_locked(v);
     people_free(v->people);
     v->people = NULL;
+    canaries_forget(v);
     keys_lock(v->keys);
     v->joining = false;
     traces_wipe();

@@ -18,6 +18,7 @@
  *   person.c    one person: found, held, exported
  *   erase.c     erased, together with the sealer
  *   readings.c  who read what, for the persons read about
+ *   canary.c    persons that nobody is, and the alarm when they are read
  *   renew.c     the next generation of keys, and when
  *   inbox.c     reports from outside
  *   retain.c    retention: who is held, and the ledger's entry
@@ -57,6 +58,8 @@ struct round {
     int rc;            /* of the last attempt, to log it once */
 };
 
+struct canaries;
+struct noted_cell;
 struct client;
 struct erasing;
 
@@ -115,6 +118,7 @@ struct vault {
     uint8_t report[KEYS_REPORT_NUMBER]; /* of the round that runs: */
     bool report_due;                    /* the ledger gets it with this round's sync */
 
+    struct canaries *canaries; /* NULL: none */
     bool joining;         /* since the unlock, until every subject has its lasting tag */
     unsigned wrong;       /* passphrases in a row */
     uint64_t patience_ns; /* no passphrase is tried before this */
@@ -208,6 +212,26 @@ int events_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *
 /* Payload of REPORTED. */
 int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
 
+/* ---- canary.c ---- */
+/* Is it a record of a canary, and not one of read/people? Then it is taken, when people are loaded. */
+bool canary_is_record(const uint8_t *p, size_t len);
+int canary_take(struct vault *v, uint32_t n, const uint8_t *p, size_t len);
+void canaries_forget(struct vault *v);
+/* Their ids, before an opening. ERR_AGAIN: persons of the time when the vault was locked are being joined. */
+int canaries_look(struct vault *v);
+struct canary_alarm {
+    uint32_t cells; /* of canaries; 0: no alarm */
+    uint64_t entry;
+};
+/* Appends the ledger's entry if canaries are among the cells; the caller's ledger_sync makes it durable. */
+int canary_note(struct vault *v, const struct ledger_who *who, const struct noted_cell *cells,
+                uint32_t count, struct canary_alarm *ret);
+/* After that: tells the supervisor. ERR_*: it is not there, and nothing may be opened. */
+int canary_raise(struct vault *v, const struct ledger_who *who, const struct canary_alarm *a);
+enum canary_verb { CANARY_PLANT = 1, CANARY_LIST, CANARY_REMOVE };
+int canary_request(struct vault *v, enum canary_verb verb, const uint8_t *name, size_t len,
+                   const struct ledger_who *who, struct answer *a);
+
 /* ---- renew.c ---- */
 /* 0: clients_answer follows. */
 int renew_ask(struct vault *v, struct client *c, struct answer *a);
@@ -269,6 +293,9 @@ int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cel
                  uint32_t count);
 /* That somebody asked where a value was seen. */
 int note_question(struct vault *v, const struct ledger_who *who);
+/* The configuration that came into force, if the ledger does not have it as the last one. uid: of who asked, or
+ * LEDGER_NO_UID. */
+void note_configuration(struct vault *v, const uint8_t digest[32], uint32_t uid);
 /* An entry without subject part, its kind's fields in who's rest; durable after note_sync. */
 int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who *who);
 int note_sync(struct vault *v);

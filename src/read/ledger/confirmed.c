@@ -22,6 +22,10 @@ const struct note_key *ledger_key(const struct ledger *l) {
     return &l->sure.key;
 }
 
+const uint8_t *ledger_configuration(const struct ledger *l) {
+    return l->sure_configuration;
+}
+
 int ledger_checkpoint(const struct ledger *l, struct buf *out) {
     struct checkpoint c = {.size = l->sure.tree.size};
     memcpy(c.origin, l->sure.key.name, sizeof c.origin);

@@ -113,11 +113,17 @@ int ledger_create(const char *dir) {
 
 /* ---- opening ---- */
 
+static void take_configuration(struct ledger *l, unsigned kind, const void *fields, size_t len) {
+    if (kind == LEDGER_CONFIGURATION && len >= sizeof l->configuration)
+        memcpy(l->configuration, fields, sizeof l->configuration);
+}
+
 static int take_entry(void *arg, const struct ledger_entry *e) {
     struct ledger *l = arg;
     struct batch_head head;
     uint8_t commitment[BATCH_HASH_BYTES];
     l->opening_count += e->kind == LEDGER_OPENED;
+    take_configuration(l, e->kind, e->fields, e->fields_len);
     if (e->kind != LEDGER_BATCH)
         return 0;
     if (ledger_get_batch(e, &head, commitment) ||
@@ -135,6 +141,7 @@ static int take_checkpoint(void *arg, const struct checkpoint *c,
     (void)signature;
     l->sure_batches = l->batch_count;
     l->sure_openings = l->opening_count;
+    memcpy(l->sure_configuration, l->configuration, sizeof l->configuration);
     return 0;
 }
 
@@ -192,6 +199,7 @@ int ledger_open(const char *dir, const uint8_t audit_public[32], struct ledger *
     ledger_index_cut(l->batches, l->sure.bytes);
     l->batch_count = l->sure_batches;
     l->opening_count = l->sure_openings;
+    memcpy(l->configuration, l->sure_configuration, sizeof l->configuration);
     if (ret_cut)
         *ret_cut = cut;
     *ret = l;
@@ -221,6 +229,7 @@ void ledger_undo(struct ledger *l) {
     l->now = l->sure;
     l->batch_count = l->sure_batches;
     l->opening_count = l->sure_openings;
+    memcpy(l->configuration, l->sure_configuration, sizeof l->configuration);
     l->broken = ftruncate(l->fd, (off_t)l->sure.bytes) != 0;
 }
 
@@ -237,6 +246,7 @@ int ledger_sync(struct ledger *l) {
     l->sure = l->now;
     l->sure_batches = l->batch_count;
     l->sure_openings = l->opening_count;
+    memcpy(l->sure_configuration, l->configuration, sizeof l->configuration);
     return 0;
 }
 
@@ -415,6 +425,7 @@ int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_
     if (rc)
         return rc;
     l->opening_count += d->kind == LEDGER_OPENED;
+    take_configuration(l, d->kind, d->fields, d->fields_len);
     if (ret)
         *ret = r;
     return 0;

@@ -106,6 +106,8 @@ int ledger_checkpoint(const struct ledger *l, struct buf *out);
 /* Appends a tlog-proof of the newest entry with the newest checkpoint, as `safehouse ledger prove` gives
  * it: right after the append and its ledger_sync, without reading the file. ERR_NOTFOUND: later. */
 int ledger_prove_newest(const struct ledger *l, struct buf *out);
+/* The digest in the last entry of kind `configuration`, 32 bytes; zeros: there is none. Borrowed. */
+const uint8_t *ledger_configuration(const struct ledger *l);
 /* The key that checks it. Borrowed. */
 const struct note_key *ledger_key(const struct ledger *l);
 /*

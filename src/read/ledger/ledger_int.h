@@ -40,6 +40,8 @@ struct ledger {
     struct ledger_index *batches;
     uint64_t batch_count, opening_count; /* with what is not sure yet */
     uint64_t sure_batches, sure_openings;
+    /* of the last entry of that kind; zeros: none */
+    uint8_t configuration[LEDGER_HASH_BYTES], sure_configuration[LEDGER_HASH_BYTES];
     struct buf frame; /* the entry in the making: leaf and sealed parts, nothing to wipe */
     struct buf clear; /* salt and part before sealing: wiped after each */
     bool broken;
