@@ -2,13 +2,15 @@
 #include "proc/cli/audit_watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/webhook.h"
 #include "proc/cli/cli.h"
-#include "proc/cli/webhook.h"
+#include "proc/cli/post.h"
 
 #define ALARM_LEAST "medium" /* severities from here on */
 
@@ -70,7 +72,7 @@ static void run_name(char *out, size_t size, const struct report *r) {
 static bool post(const char *url, json_t *take) {
     char *body = take ? json_dumps(take, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     json_decref(take);
-    const bool taken = body && webhook_post(url, body, strlen(body));
+    const bool taken = body && post_json(url, body, strlen(body));
     free(body);
     return taken;
 }

@@ -52,7 +52,7 @@ int cli_subject(int argc, char **argv);
 int cli_retention(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_canary(int argc, char **argv);
-int cli_post_alarm(int argc, char **argv); /* webhook.c */
+int cli_post_alarm(int argc, char **argv); /* the supervisor's */
 int cli_person(int argc, char **argv);
 int cli_signin(int argc, char **argv);
 int cli_signout(int argc, char **argv);

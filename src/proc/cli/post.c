@@ -107,3 +107,15 @@ int post_send(struct post *p) {
     snprintf(p->why, sizeof p->why, LIBRARY " cannot be loaded: install libcurl4");
     return ERR_PEER;
 }
+
+bool post_json(const char *url, const void *json, size_t len) {
+    struct post p = {.url = url,
+                     .type = "application/json",
+                     .body = json,
+                     .len = len,
+                     .seconds = POST_JSON_SECONDS};
+    buf_init(&p.answer, POST_ANSWER_MAX);
+    const bool taken = post_send(&p) == 0 && p.status >= 200 && p.status < 300;
+    buf_wipe(&p.answer);
+    return taken;
+}

@@ -18,8 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/utf8.h"
-#include "proc/cli/webhook.h"
+#include "control/webhook.h"
 #include "proc/supervisor/supervisor_int.h"
 
 #define FIRST_NS (1000 * MS) /* between two tries; doubled each time */

@@ -84,7 +84,7 @@ static void says_what_is_wrong(void **state) {
         {"quite_another: 1\n",
          "f.yaml:1:1: there is no field \"quite_another\"; the fields here are listen, console, "
          "behind_tls_proxy, sandbox, unencrypted_swap, upstream, providers, "
-         "routes, aliases, projects, keys, prices, log, detect, reports, retention, processing, tls, gateway, vault"},
+         "routes, aliases, projects, keys, prices, log, detect, reports, retention, processing, alarms, tls, gateway, vault"},
         {"listen: a:1\nlisten: b:2\n", "f.yaml:2:1: \"listen\" stands here for the second time"},
         {"behind_tls_proxy: yes\n", "f.yaml:1:19: \"behind_tls_proxy\" must be false or true"},
         {"sandbox: off\n", "f.yaml:1:10: \"sandbox\" must be required or best-effort"},
