@@ -50,12 +50,9 @@ static int write_all(int fd, const uint8_t *p, size_t len, uint64_t at) {
 /* Signs the tree of `end` and writes its checkpoint there. */
 static int write_checkpoint(int fd, struct ledger_end *end, const uint8_t *secret) {
     uint8_t frame[LEDGER_FRAME_BYTES + LEDGER_CHECKPOINT_BYTES], *body = frame + LEDGER_FRAME_BYTES;
-    struct checkpoint c = {.size = end->tree.size};
+    struct checkpoint c;
     struct buf text;
-    memcpy(c.origin, end->key.name, sizeof c.origin);
-    merkle_root(&end->tree, c.root);
-    buf_init(&text, NOTE_MAX);
-    int rc = checkpoint_format(&text, &c);
+    int rc = ledger_checkpoint_text(end, &c, &text);
     if (!rc)
         crypto_sign_ed25519_detached(end->signature, NULL, text.p, text.len, secret);
     buf_wipe(&text);

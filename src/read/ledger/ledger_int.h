@@ -24,6 +24,9 @@ void ledger_frame_head(uint8_t out[LEDGER_FRAME_BYTES], uint64_t at, enum ledger
 int ledger_make_key(struct note_key *ret, const uint8_t id[LEDGER_ID_BYTES],
                     const uint8_t public_key[NOTE_PUBLIC_BYTES]);
 
+/* The checkpoint of the tree so far, and the text that is signed. The caller wipes `text`. */
+int ledger_checkpoint_text(const struct ledger_end *end, struct checkpoint *ret, struct buf *text);
+
 /* ---- key.c ---- */
 /* Guarded memory: seed and public key as libsodium wants them. The caller frees with sodium_free.
  */

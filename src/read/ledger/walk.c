@@ -119,14 +119,19 @@ static int take_checkpoint(struct walk *w, const uint8_t *body) {
     return w->of->checkpoint ? w->of->checkpoint(w->of->arg, &c, w->now.signature) : 0;
 }
 
+int ledger_checkpoint_text(const struct ledger_end *end, struct checkpoint *ret, struct buf *text) {
+    *ret = (struct checkpoint){.size = end->tree.size};
+    memcpy(ret->origin, end->key.name, sizeof ret->origin);
+    merkle_root(&end->tree, ret->root);
+    buf_init(text, NOTE_MAX);
+    return checkpoint_format(text, ret);
+}
+
 /* The last one's. */
 static int check_signature(const struct ledger_end *end) {
-    struct checkpoint c = {.size = end->tree.size};
+    struct checkpoint c;
     struct buf text;
-    memcpy(c.origin, end->key.name, sizeof c.origin);
-    merkle_root(&end->tree, c.root);
-    buf_init(&text, NOTE_MAX);
-    int rc = checkpoint_format(&text, &c);
+    int rc = ledger_checkpoint_text(end, &c, &text);
     if (!rc &&
         crypto_sign_ed25519_verify_detached(end->signature, text.p, text.len, end->key.public_key))
         rc = ERR_CORRUPT;
