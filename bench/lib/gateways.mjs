@@ -51,8 +51,7 @@ export async function startPlain(name, upstream, workers) {
            child };
 }
 
-// Every limit is in force and counted, and none is reached. The ring has room for 10 000 streams:
-// its pages exist once they are used.
+// Every limit is in force and counted, and none is reached. The rest is as it is by default.
 const configuration = (upstream, workers, detect) => `
 providers:
   mock: {dialect: openai, url: "http://127.0.0.1:${upstream.port}", keys: [{env: BENCH_UPSTREAM_KEY}]}
@@ -64,7 +63,7 @@ projects:
     limits: {requests_per_minute: 1000000000, concurrency: 60000, budget_month: 10000000}
 prices:
   models: {mock-model: {input: 0.15, output: 0.60}}
-gateway: {workers: ${workers}, ring_size: 4GiB}
+gateway: {workers: ${workers}}
 unencrypted_swap: accept
 ${detect}`;
 

@@ -216,8 +216,10 @@ size_t checks_ring(const struct config *c, unsigned workers, uint64_t available,
     unsigned least = at_most(workers * 2 + 2, LIMIT_WORKER_SLOTS);
     uint64_t bytes = c->gateway.ring_size;
     if (!bytes) {
-        /* Generous: pages exist only where something was written. */
-        uint64_t streams = STREAMS_OPEN / workers * (uint64_t)STREAM_BYTES;
+        /* Generous: pages exist only where something was written, and the kernel gives no worker just
+         * its part of the connections. */
+        uint64_t part = workers > 1 ? STREAMS_OPEN / workers * 2 : STREAMS_OPEN;
+        uint64_t streams = part * STREAM_BYTES;
         bytes = most * (region > streams ? region : streams);
         if (available && bytes > available / 2)
             bytes = available / 2;
