@@ -47,6 +47,7 @@ struct sandbox_spec {
     const char *write_dir;          /* NULL: none */
     const char *const *write_dirs;  /* more of them (the vault's replicas); NULL: none */
     const char *const *read_paths;  /* NULL: none */
+    const char *const *exec_paths;  /* read and run; NULL: none */
     const int *syscalls;            /* allowed numbers, ended by -1, beside the common base list */
     const uint16_t *connect_ports;  /* TCP ports that may be connected to, ended by 0; NULL: none */
     bool best_effort;
@@ -55,6 +56,8 @@ struct sandbox_state {
     uint8_t landlock_abi, seccomp;
 };
 int sandbox_enter(const struct sandbox_spec *spec, struct sandbox_state *ret);
+/* Landlock alone, for a program that is not ours: before it is executed. */
+int sandbox_files(const struct sandbox_spec *spec, uint8_t *ret_abi);
 /* Plaintext is to stay out of swap. Only without a limit: below one, later allocations would fail. */
 int child_lock_memory(void);
 int child_ready(struct child *c, const struct sandbox_state *s);

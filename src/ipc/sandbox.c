@@ -87,6 +87,8 @@ static int add_rules(int ruleset, int abi, const struct sandbox_spec *spec) {
         rc = allow_path(ruleset, *p, writing);
     for (const char *const *p = spec->read_paths; !rc && p && *p; p++)
         rc = allow_path(ruleset, *p, FS_READ_FILE | FS_READ_DIR);
+    for (const char *const *p = spec->exec_paths; !rc && p && *p; p++)
+        rc = allow_path(ruleset, *p, FS_READ_FILE | FS_READ_DIR | FS_EXECUTE);
     for (const uint16_t *port = spec->connect_ports; !rc && abi >= 4 && port && *port; port++) {
         const struct port_attr a = {.allowed = NET_CONNECT_TCP, .port = *port};
         if (syscall(SH_LANDLOCK_ADD_RULE, ruleset, SH_RULE_NET_PORT, &a, 0))
@@ -176,6 +178,12 @@ static int seccomp_enter(const int *extra) {
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program))
         return err_from_errno(errno);
     return 0;
+}
+
+int sandbox_files(const struct sandbox_spec *spec, uint8_t *ret_abi) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return err_from_errno(errno);
+    return landlock_enter(spec, ret_abi);
 }
 
 int sandbox_enter(const struct sandbox_spec *spec, struct sandbox_state *ret) {

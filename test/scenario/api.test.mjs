@@ -2,10 +2,16 @@
 // may is the vault's word.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import https from 'node:https';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Installation } from './lib/installation.mjs';
+import { promisify } from 'node:util';
+import { Installation, until } from './lib/installation.mjs';
+
+const run = promisify(execFile);
 
 let house, url, token;
 const password = `pw-${randomBytes(12).toString('base64url')}`;
@@ -106,4 +112,31 @@ test('what is no request is refused', async () => {
     assert.ok(r.status === 400 || r.status === 404, `${body}: ${r.status} ${await r.text()}`);
   }
   assert.equal((await call('GET', '/api/v1/whoami')).status, 200, 'and the session goes on');
+});
+
+test('with a certificate the console speaks TLS alone, also after another one was read', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'safehouse-tls-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  const make = (name) => run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+    '-keyout', key, '-out', cert, '-days', '2', '-subj', `/CN=${name}`]);
+  await make('first');
+  const secure = await Installation.start({ args: ['--console', '127.0.0.1:0'], config: `tls: {certificate: ${cert}, key: ${key}}\n` });
+  t.after(() => secure.destroy());
+  const at = JSON.parse(await readFile(join(secure.dir, 'run', 'ready'), 'utf8')).console;
+  assert.match(at, /^https:/);
+  const ping = () => new Promise((done) => {
+    https.get(`${at}/ping`, { rejectUnauthorized: false, agent: false }, (r) => {
+      done({ status: r.statusCode, name: r.socket.getPeerCertificate().subject.CN });
+      r.resume();
+    }).on('error', () => done({}));
+  });
+  assert.deepEqual(await ping(), { status: 200, name: 'first' });
+  assert.equal((await fetch(at.replace('https', 'http') + '/ping')).status, 400, 'plain HTTP on that port');
+  await make('second');
+  await secure.cli('reload', '--dir', secure.dir);
+  await until(async () => (await ping()).name === 'second', 'the new certificate');
+  // Its nginx is kept from files: Landlock needs this flag.
+  const front = (await secure.status()).programs.find((p) => p.name === 'front');
+  assert.match(await readFile(`/proc/${front.pid}/status`, 'utf8'), /NoNewPrivs:\s+1/);
 });

@@ -2,7 +2,7 @@
  * The console's nginx in the supervisor (supervisor_int.h): a program like the others, but that nginx says
  * nothing when it is ready. Its listening socket is the supervisor's, so nobody is refused while it begins
  * anew. It holds the TLS key, the requests under way, and a way to the console's socket; no key of the
- * installation and no other socket.
+ * installation, no file but its own, and no other socket.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +60,16 @@ static int run(struct supervisor *s, struct program *p, const struct tls_files *
         return rc;
     snprintf(prefix, sizeof prefix, "%s/", dir);
     snprintf(file, sizeof file, "%s/nginx.conf", dir);
+    /* nginx, its libraries, what TLS reads, and its own folder; no TCP connection of its own making. The
+     * certificate's memory files and the console's socket are no matter of paths. */
+    static const char *const runs[] = {"/usr", "/lib", "/lib64", NULL};
+    static const char *const reads[] = {"/etc/ld.so.cache", "/etc/ssl", "/etc/localtime", NULL};
+    static const char *const writes[] = {"/dev/null", NULL};
+    const struct sandbox_spec files = {.write_dir = dir,
+                                       .write_dirs = writes,
+                                       .read_paths = reads,
+                                       .exec_paths = runs,
+                                       .best_effort = s->settings->config->sandbox == CONFIG_LENIENT};
     const char *const argv[] = {"nginx", "-p", prefix, "-c", file, "-e", "stderr", NULL};
     const struct spawn_spec spec = {.file = nginx,
                                     .argv = argv,
@@ -68,6 +78,7 @@ static int run(struct supervisor *s, struct program *p, const struct tls_files *
                                     .uid = in->uid[PROGRAM_FRONT],
                                     .fds = g->fds,
                                     .fd_count = g->fd_count,
+                                    .files = &files,
                                     .death_signal = SIGTERM};
     return spawn(&spec, &p->pid, s->why);
 }

@@ -25,7 +25,7 @@
 #define FIRST_FD 3
 #define HIGH_FD 512 /* above every number that a child is given */
 
-enum step { STEP_USER, STEP_DIR, STEP_FDS, STEP_EXEC };
+enum step { STEP_USER, STEP_DIR, STEP_FDS, STEP_FILES, STEP_EXEC };
 struct failure {
     enum step step;
     int error;
@@ -112,6 +112,11 @@ static void child(const struct spawn_spec *s, int report) {
         f.step = STEP_DIR;
         f.error = chdir(s->dir) ? errno : 0;
     }
+    if (!f.error && s->files) {
+        uint8_t abi;
+        f.step = STEP_FILES;
+        f.error = sandbox_files(s->files, &abi) ? EPERM : 0;
+    }
     if (!f.error) {
         f.step = STEP_EXEC;
         reset_signals();
@@ -139,6 +144,8 @@ static int say(struct why *why, const struct spawn_spec *s, struct failure f) {
                        "user %u cannot enter %.1000s: %s; each folder above it must "
                        "allow that (chmod o+x)",
                        s->uid, s->dir, reason);
+    case STEP_FILES:
+        return why_say(why, ERR_DENIED, "%.1000s cannot be kept from files that are not its own", s->file);
     case STEP_EXEC:
         return why_say(why, ERR_DENIED,
                        "user %u cannot run %.1000s: %s; it must be there, and each "

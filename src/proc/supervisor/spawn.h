@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "ipc/child.h"
 #include "proc/supervisor/why.h"
 
 struct spawn_fd {
@@ -24,6 +25,7 @@ struct spawn_spec {
     unsigned uid;            /* user and group; taken only when the caller is root */
     const struct spawn_fd *fds;
     size_t fd_count;  /* at most SPAWN_FDS */
+    const struct sandbox_spec *files; /* what of the file system it gets; NULL: all that its user may */
     int death_signal; /* sent to the program when the caller dies; 0 = none */
 };
 #define SPAWN_FDS 16
