@@ -8,7 +8,7 @@ $(B)/obj/%.c.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict src/write/detect/rules/*.yaml)
+$(B)/obj/%.S.o: src/%.S $(wildcard src/codec/dictionary/*.zdict src/codec/dictionary/corpus/*.txt src/write/detect/rules/*.yaml)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 

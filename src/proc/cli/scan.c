@@ -244,7 +244,7 @@ static int prepare(struct scan *s, const char *rules, const char *mute) {
     const char *muted[MUTES_MAX + 1] = {NULL};
     struct detect_options options = {.mute = muted};
     struct buf own;
-    char why[256], *list = mute ? strdup(mute) : NULL;
+    char why[512], *list = mute ? strdup(mute) : NULL;
     int code = CLI_GO;
     buf_init(&own, RULES_FILE_MAX);
     if (list && !split(list, muted))
@@ -255,6 +255,8 @@ static int prepare(struct scan *s, const char *rules, const char *mute) {
         options.rules = (const char *)own.p;
         options.rules_len = own.len;
         int rc = detect_new(&s->d, &options, why, sizeof why);
+        if (!rc)
+            rc = detect_try(s->d, why, sizeof why);
         if (rc)
             code = cli_fail(rc == ERR_NOMEM ? CLI_INTERNAL : CLI_USAGE, NULL, "%s", why);
         else if (detect_work_new(&s->w, s->d))

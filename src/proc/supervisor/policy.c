@@ -71,6 +71,8 @@ static int try(const struct config *c, const struct buf *rules, struct why *why)
     const struct detect_options options = {(const char *)rules->p, rules->len, mute};
     int rc = detect_new(&d, &options, sentence, sizeof sentence);
     free(mute);
+    if (!rc)
+        rc = detect_try(d, sentence, sizeof sentence);
     if (rc)
         return why_say(why, rc, "detect: %.500s", sentence);
     rc = check_classes(d, &c->detect.classes, why);

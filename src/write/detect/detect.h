@@ -64,6 +64,13 @@ struct detect_options {
 /* `why` gets a sentence when it fails: ERR_SYNTAX and the line of a wrong rule, ERR_NOTFOUND for a
  * muted id that nothing has, ERR_NOMEM. */
 int detect_new(struct detect **ret, const struct detect_options *options, char *why, size_t why_size);
+/*
+ * Tries the user's rules, where a file of them comes in: each finds its examples that match and not those that are
+ * clean, and none of them makes the scan of ordinary text slower by more than DETECT_SLOWER percent.
+ * ERR_SYNTAX, and in `why` the line, the rule and the example, or how much slower. Takes a few ms a rule.
+ */
+#define DETECT_SLOWER 20
+int detect_try(const struct detect *d, char *why, size_t why_size);
 void detect_free(struct detect *d);
 int detect_work_new(struct detect_work **ret, const struct detect *d);
 void detect_work_free(struct detect_work *w);

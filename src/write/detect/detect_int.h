@@ -40,6 +40,12 @@ enum rule_check {
     CHECK_MNEMONIC,
 };
 
+struct rule_example {
+    char *text;
+    size_t line;
+    bool match;
+};
+
 struct rule {
     char id[DETECT_ID_MAX], class[DETECT_ID_MAX];
     enum rule_kind kind;
@@ -56,9 +62,9 @@ struct rule {
     size_t value_run;      /* bytes of a run that every value has at least; 0: not known */
     const uint8_t *starts; /* set of the bytes that a match may begin with; NULL: not known */
     uint32_t entropy;                     /* in 1/256 bit a byte */
-    char **examples;
-    bool *example_match;
+    struct rule_example *examples;
     size_t examples_count;
+    size_t line; /* of its file */
     pcre2_code *code;
     char literal[24]; /* what every match begins with, if anything */
     size_t literal_len;
@@ -71,6 +77,7 @@ struct rules {
 };
 
 int rules_load(struct rules *r, const char *yaml, size_t len, char *why, size_t why_size);
+int rules_load_builtin(struct rules *r, char *why, size_t why_size);
 void rules_done(struct rules *r);
 
 /* ---- the compiled detector (detect.c) ---- */
@@ -88,7 +95,12 @@ struct detect {
     struct names *names; /* of RULE_VENDOR; NULL: muted */
 };
 
-/* Compiles the first stage of the built-in rules; NULL: for this processor. */
+/* ---- the first stage (compile.c) ---- */
+
+/* The database of the rules from `from` up to `to`; NULL in *ret: none of them has an expression. */
+int compile_rules(hs_database_t **ret, const struct rules *rules, size_t from, size_t to,
+                  const hs_platform_info_t *platform, char *why, size_t why_size);
+/* Of the built-in rules; NULL: for this processor. */
 int detect_compile_builtin(hs_database_t **ret, const hs_platform_info_t *platform, char *why,
                            size_t why_size);
 

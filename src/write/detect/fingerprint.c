@@ -88,6 +88,8 @@ int detect_replace(struct buf *out, const struct detect *d, struct detect_work *
     struct place place = {0};
     size_t done = 0;
     int rc = 0;
+    if (!len)
+        return 0; /* and `input` may be NULL */
     for (size_t i = 0; !rc && i < list->count; i++) {
         struct detect_rule_info rule = detect_rule(d, list->items[i].rule);
         size_t start = list->items[i].start, end = list->items[i].end;

@@ -12,4 +12,14 @@ detect_rules_builtin_end:
     .byte 0
     .size detect_rules_builtin, detect_rules_builtin_end - detect_rules_builtin
 
+/* Ordinary chat text, on which rules of the user's are timed (trial.c). */
+    .globl detect_sample, detect_sample_end
+    .type detect_sample, @object
+detect_sample:
+    .incbin "src/codec/dictionary/corpus/zh_chat.txt"
+    .incbin "src/codec/dictionary/corpus/en_tools.txt"
+detect_sample_end:
+    .byte 0
+    .size detect_sample, detect_sample_end - detect_sample
+
     .section .note.GNU-stack, "", @progbits

@@ -92,15 +92,24 @@ static int read_texts(struct reader *r, const yaml_node_t *n, char ***list, size
 }
 
 static int read_examples(struct reader *r, const yaml_node_t *n, struct rule *rule, bool match) {
-    size_t before = rule->examples_count;
-    int rc = read_texts(r, n, &rule->examples, &rule->examples_count);
-    bool *more = realloc(rule->example_match, (rule->examples_count + 1) * sizeof *more);
-    if (!more)
-        return rc ? rc : ERR_NOMEM;
-    rule->example_match = more;
-    for (size_t i = before; i < rule->examples_count; i++)
-        more[i] = match;
-    return rc;
+    if (!n || n->type != YAML_SEQUENCE_NODE)
+        return wrong(r, n, "a list of texts is needed");
+    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        size_t len;
+        const yaml_node_t *item = yaml_document_get_node(&r->doc, *i);
+        const char *s = scalar(item, &len);
+        struct rule_example *more = realloc(rule->examples, (rule->examples_count + 1) * sizeof *more);
+        if (!more)
+            return ERR_NOMEM;
+        rule->examples = more;
+        if (!s || !len)
+            return wrong(r, item, "a text is needed");
+        struct rule_example example = {strdup(s), item->start_mark.line + 1, match};
+        if (!example.text)
+            return ERR_NOMEM;
+        more[rule->examples_count++] = example;
+    }
+    return 0;
 }
 
 static int read_pattern(struct reader *r, const yaml_node_t *n, char **ret) {
@@ -340,10 +349,9 @@ static void rule_done(struct rule *rule) {
     for (size_t i = 0; i < rule->keywords_count; i++)
         free(rule->keywords[i]);
     for (size_t i = 0; i < rule->examples_count; i++)
-        free(rule->examples[i]);
+        free(rule->examples[i].text);
     free(rule->keywords);
     free(rule->examples);
-    free(rule->example_match);
     free(rule->pattern);
     free(rule->find);
     pcre2_code_free(rule->code);
@@ -353,7 +361,7 @@ static void rule_done(struct rule *rule) {
 static int check_rule(struct reader *r, const yaml_node_t *n, struct rule *rule) {
     size_t matches = 0;
     for (size_t i = 0; i < rule->examples_count; i++)
-        matches += rule->example_match[i];
+        matches += rule->examples[i].match;
     if (!rule->id[0])
         return wrong(r, n, "a rule needs an id");
     if (!rule->class[0])
@@ -369,6 +377,7 @@ static int read_rule(struct reader *r, struct rules *rules, const yaml_node_t *n
     int rc = 0;
     if (n->type != YAML_MAPPING_NODE)
         return wrong(r, n, "a rule is a map");
+    rule.line = n->start_mark.line + 1;
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; !rc && p < n->data.mapping.pairs.top; p++) {
         const char *name = scalar(yaml_document_get_node(&r->doc, p->key), &len);
         rc = name ? read_field(r, &rule, name, yaml_document_get_node(&r->doc, p->value))
@@ -429,4 +438,11 @@ void rules_done(struct rules *r) {
         rule_done(&r->list[i]);
     free(r->list);
     *r = (struct rules){0};
+}
+
+extern const char detect_rules_builtin[], detect_rules_builtin_end[];
+
+int rules_load_builtin(struct rules *rules, char *why, size_t why_size) {
+    return rules_load(rules, detect_rules_builtin, (size_t)(detect_rules_builtin_end - detect_rules_builtin), why,
+                      why_size);
 }

@@ -131,6 +131,48 @@ static void wrong_rules_are_told(void **state) {
     assert_string_equal(why, "there is no rule or class no-such-rule");
 }
 
+static int tried(const char *yaml, char *why, size_t size) {
+    const struct detect_options options = {.rules = yaml, .rules_len = strlen(yaml)};
+    struct detect *own_one;
+    assert_int_equal(detect_new(&own_one, &options, why, size), 0);
+    int rc = detect_try(own_one, why, size);
+    detect_free(own_one);
+    return rc;
+}
+
+/* A rule must do what its examples say, with all that is beside it, and may not slow down everything. */
+static void own_rules_are_tried(void **state) {
+    static const struct {
+        const char *yaml, *why;
+    } cases[] = {
+        {"- id: a\n  pattern: 'badge-[0-9]{4}'\n  match:\n    - 'badge-1234'\n    - 'badge 1234'\n  clean: ['badge']\n",
+         "line 5: rule a does not find its example \"badge 1234\""},
+        {"# mine\n- id: b\n  pattern: 'desk-[0-9]{4}'\n  match: ['desk-1234']\n  clean:\n  - 'old desk-1234'\n",
+         "line 6: rule b finds something in what must be clean, \"old desk-1234\""},
+        /* found by the first stage, and thrown away by the check */
+        {"- id: c\n  pattern: 'word-[a-z]{8}'\n  check: random\n  match: ['word-aardvark']\n  clean: ['word']\n",
+         "line 4: rule c does not find its example \"word-aardvark\""},
+    };
+    static const char *const slow[] = {
+        "- id: d\n  pattern: 'e'\n  match: ['e']\n  clean: ['x']\n",
+        "- id: f\n  pattern: '.{3}:.{3}'\n  match: ['abc:abc']\n  clean: ['x']\n",
+        "- id: g\n  pattern: '(?:[a-z]+\\.)+com'\n  match: ['a.com']\n  clean: ['x']\n",
+    };
+    char why[512];
+    (void)state;
+    if (tried(own, why, sizeof why))
+        fail_msg("%s", why);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(tried(cases[i].yaml, why, sizeof why), ERR_SYNTAX);
+        assert_string_equal(why, cases[i].why);
+    }
+    for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+        assert_int_equal(tried(slow[i], why, sizeof why), ERR_SYNTAX);
+        assert_non_null(strstr(why, " makes the scan of ordinary text "));
+        assert_memory_equal(why, "line 1: rule ", 13);
+    }
+}
+
 /* A scan that takes too long says nothing, and the next one is as good as any. */
 static void time_is_limited(void **state) {
     static const char text[] = "password = \"Qm2Xv9Lz4Kp8\" and glpat-Qm2Xv9Lz4Kp8Rt3Yw1sB";
@@ -151,6 +193,7 @@ int main(void) {
         cmocka_unit_test(examples_hold),
         cmocka_unit_test(own_rules_stand_beside),
         cmocka_unit_test(wrong_rules_are_told),
+        cmocka_unit_test(own_rules_are_tried),
         cmocka_unit_test(time_is_limited),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
