@@ -16,15 +16,6 @@
 #define ASKED_MAX 10 /* in */
 #define ASKED_NS 60000000000ull
 
-static bool too_often(struct vault *v) {
-    const uint64_t now = clock_mono_ns();
-    if (now - v->asked_ns > ASKED_NS) {
-        v->asked_ns = now;
-        v->asked = 0;
-    }
-    return v->asked == ASKED_MAX;
-}
-
 /* u32 fingerprint key number | u8 n | n class */
 struct wanted {
     uint32_t number;
@@ -75,9 +66,8 @@ int secret_tags(struct vault *v, const struct ledger_who *who, const uint8_t *p,
         return ERR_LOCKED;
     if (n == 0 || n > LIMIT_SECRET)
         return ERR_USAGE;
-    if (too_often(v))
+    if (!rate_take(&v->asked, ASKED_MAX, ASKED_NS, clock_mono_ns()))
         return ERR_AGAIN;
-    v->asked++;
     int rc = note_question(v, who);
     if (rc)
         return rc == ERR_NOMEM ? rc : ERR_IO;

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/rate.h"
 #include "base/buf.h"
 #include "ipc/child.h"
 #include "ipc/loop.h"
@@ -112,8 +113,7 @@ struct vault {
     uint64_t guesses_ns;
     struct hashing hashings[VAULT_HASHINGS_MAX];
 
-    unsigned asked; /* for fingerprints, since */
-    uint64_t asked_ns;
+    struct rate asked; /* for fingerprints */
 
     uint8_t report[KEYS_REPORT_NUMBER]; /* of the round that runs: */
     bool report_due;                    /* the ledger gets it with this round's sync */
