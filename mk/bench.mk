@@ -26,6 +26,10 @@ $(B)/bench/detect: bench/detect.c $(call objects,base record/fingerprint.c write
 bench-detect: $(B)/bench/detect bench/secretlint/node_modules/.stamp
 	@B=$(B) node bench/detect.mjs
 
+.PHONY: bench-detect-alarms
+bench-detect-alarms: build
+	@B=$(B) node bench/alarms.mjs $(SET)
+
 bench/secretlint/node_modules/.stamp: bench/secretlint/package.json bench/secretlint/package-lock.json
 	cd bench/secretlint && npm ci --no-audit --no-fund --loglevel=error
 	touch $@

@@ -171,7 +171,7 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
                            (is_setting(name) && t.p[v.start - 1] == '=' && value_is_weak(p, len))
                      : (v.quoted && len >= 32 && !memchr(p, ' ', len) && !memmem(p, len, "://", 3) && value_entropy(p, len) > 42 * 256 / 10) ||
                            (len >= 10 && !memmem(p, len, "://", 3) && value_is_random(p, len) && !value_is_placeholder(p, len));
-    if (!found)
+    if (!found || (d->rules.list[rule].kind != RULE_PASSWORD && value_is_file(p, len)))
         return;
     w->done[rule] = (uint32_t)v.end;
     work_found(w, rule, v.start, v.end, DETECT_UNCHECKED);

@@ -5,7 +5,6 @@
  *     bytes only (facebook-app-secret's "fb"): without such a one the library looks at every second place, in a
  *     table twice as large, which is not in the processor's first cache any more, and takes half as long again;
  *   - a name that is found often and has a repetition behind it ("user\s{0,16}[=:]") costs a fourth of all.
- * `make bench-detect-rules` says what each rule costs.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -205,6 +205,7 @@ bool value_is_random(const uint8_t *p, size_t len);
 /* The same with less asked, for where the surroundings say clearly that a secret stands there. */
 bool value_is_likely(const uint8_t *p, size_t len);
 bool value_is_password(const uint8_t *p, size_t len, bool quoted);
+bool value_is_file(const uint8_t *p, size_t len);
 /* May it be a password at all, however weak? */
 bool value_is_weak(const uint8_t *p, size_t len);
 

@@ -180,6 +180,18 @@ static bool is_address(const uint8_t *p, size_t len) {
            memchr(p, '@', len) || memmem(p, len, ".io", 3);
 }
 
+#define NAME_HASH 60 /* bytes of a stretch that is no name nor a path any more, but a hash or the like */
+
+/* Does `at` stand in the middle of something random? In base64 short names occur by chance. */
+static bool is_in_hash(struct text t, size_t at) {
+    size_t start = at, end = at;
+    while (start > 0 && at - start < NAME_HASH && (is_alnum(t.p[start - 1]) || t.p[start - 1] == '+' || t.p[start - 1] == '/'))
+        start--;
+    while (end < t.len && end - at < NAME_HASH && (is_alnum(t.p[end]) || t.p[end] == '+' || t.p[end] == '/'))
+        end++;
+    return end - start >= NAME_HASH;
+}
+
 /* The nearest name before `value`, if what stands between them makes the value its key. */
 static bool is_named(const struct names *names, struct text t, size_t value, size_t len) {
     struct between b;
@@ -188,7 +200,7 @@ static bool is_named(const struct names *names, struct text t, size_t value, siz
         bool start = is_alpha(t.p[at]) &&
                      (at == 0 || !is_alpha(t.p[at - 1]) || (is_upper(t.p[at]) && is_lower(t.p[at - 1])));
         const char *name = start ? name_at(names, t.p + at, value - at) : NULL;
-        if (!name)
+        if (!name || is_in_hash(t, at))
             continue;
         size_t end = at + strlen(plain(name));
         bool common = name[0] == '~';
@@ -237,6 +249,8 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
         return; /* sha512-...: the integrity of a package, as lock files have it, */
     if (start >= 3 && memcmp(t.p + start - 3, "h1:", 3) == 0)
         return; /* and as those of Go do */
+    if (end - start > 6 && t.p[start] == 'v' && is_digit(t.p[start + 1]) && t.p[start + 2] == '.')
+        return; /* a version, as Go names those between two */
     /* NAME=VALUE is one stretch; the value begins after the sign. */
     const uint8_t *equals = memchr(t.p + start, '=', end - start);
     if (equals && equals + 3 < t.p + end && is_alnum(equals[1]) &&

@@ -238,6 +238,15 @@ bool value_is_likely(const uint8_t *p, size_t len) {
     return m->digits ? m->digits >= 16 : m->odd >= 20;
 }
 
+/* "server.key": names of files stand behind the same names as secrets do. */
+bool value_is_file(const uint8_t *p, size_t len) {
+    static const char *const endings[] = {".key", ".pem", ".crt", ".cer", ".pub", ".csr", ".json", ".yaml", ".yml", ".txt", ".conf"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (ends_with(p, len, endings[i]))
+            return true;
+    return false;
+}
+
 static const char *const code_words[128][WORDS_EACH] = {
     ['$'] = {"${"}, ['%'] = {"%("}, ['('] = {"()"}, ['-'] = {"-set"}, [':'] = {"://"},
     ['c'] = {"config."}, ['e'] = {"env."}, ['g'] = {"getenv"}, ['n'] = {"null"},
@@ -255,9 +264,12 @@ bool value_is_weak(const uint8_t *p, size_t len) {
         (p[len - 1] == '@' && is_wordy(p, len - 1)) ||
         value_is_placeholder(p, len))
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (p[i] < ' ' || p[i] == '"' || p[i] == '<' || p[i] == '>')
+    size_t quotes = 0; /* one may be in a password; two are a text's */
+    for (size_t i = 0; i < len; i++) {
+        quotes += p[i] == '"';
+        if (p[i] < ' ' || quotes > 1 || p[i] == '<' || p[i] == '>')
             return false;
+    }
     if (value_has_any(code_words, p, len))
         return false;
     return !(len < 10 && has_word(p, len, "passw"));

@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         need(detect_scan(d, w, once.p, once.len, form, &list) == 0);
         check(&list, once.len);
         need(detect_replace(&twice, d, w, once.p, once.len, form, &list, &k, NULL, NULL) == 0);
-        check_kept(&once, &twice);
+        if (once.len)
+            check_kept(&once, &twice);
     }
     detect_findings_done(&list);
     buf_wipe(&once);
