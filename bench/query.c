@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -81,12 +82,16 @@ static int fill(const char *dir, unsigned long long rows) {
     return rc;
 }
 
-/* As a connection of the store's readers is, but for what guards it. */
+/* The engine as it is: without the store's users, so without row policies, and with its threads. */
 static int ask(const char *dir) {
     static char sql[1 << 16];
-    struct store *s;
-    int rc = store_open(dir, &s);
-    rc = rc ? rc : run(s, "SET max_threads = 2, session_timezone = 'UTC'");
+    static struct store engine;
+    struct store *s = &engine;
+    snprintf(engine.dir, sizeof engine.dir, "%s", dir);
+    chdb_set_signal_handlers_enabled(0);
+    int rc = chdir("/proc") ? 1 : store_connect(s, NULL, 0, &s->conn);
+    rc = rc ? rc : run(s, "USE " STORE_DATABASE);
+    rc = rc ? rc : run(s, "SET session_timezone = 'UTC'");
     while (!rc && fgets(sql, sizeof sql, stdin)) {
         const uint64_t from = clock_mono_ns();
         size_t bytes = 0, n;
@@ -107,8 +112,9 @@ static int ask(const char *dir) {
         printf("%.0f %zu\n", (double)(clock_mono_ns() - from) / 1000, bytes);
         fflush(stdout);
     }
-    if (!rc)
-        store_close(s);
+    if (s->conn)
+        chdb_close_conn(s->conn);
+    (void)chdb_shutdown();
     return rc;
 }
 

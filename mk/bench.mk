@@ -38,7 +38,7 @@ $(B)/bench/sha: bench/sha.c $(call objects,base tlog/merkle.c record read/verify
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lcrypto
 
-bench: bench-detect bench-sealer bench-bytes bench-verify bench-open bench-gateway
+bench: bench-detect bench-sealer bench-bytes bench-verify bench-open bench-query bench-gateway
 
 bench-verify: build $(B)/bench/sha $(B)/test/tools/fill
 	@$(B)/bench/sha
@@ -55,6 +55,10 @@ bench-sealer: $(B)/bench/sealer
 
 bench-bytes: $(B)/bench/bytes
 	@$<
+
+.PHONY: bench-query
+bench-query: build $(B)/bench/query test/scenario/node_modules/.stamp
+	@B=$(B) SAFEHOUSE_BIN=$(abspath $(B))/bin node bench/query.mjs
 
 $(B)/bench/query: bench/query.c $(call objects,base tlog/merkle.c record store)
 	@mkdir -p $(@D)

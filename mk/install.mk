@@ -11,7 +11,7 @@ install: build
 	install -s $(addprefix $(B)/bin/,$(BINS)) $(GATEWAY) $(HOME_)/programs/bin
 	install -m 644 $(CHDB_DIR)/libchdb.so $(HOME_)/$(CHDB_DIR)
 	ln -sf ../lib/safehouse/programs/bin/safehouse $(DESTDIR)$(PREFIX)/bin/safehouse
-	install -m 644 LICENSE README.md SECURITY.md CHANGES.md examples/*.yaml \
+	install -m 644 LICENSE README.md SECURITY.md CHANGES.md examples/*.yaml examples/grafana.json \
 	    $(DESTDIR)$(PREFIX)/share/doc/safehouse
 	for page in doc/man/*.[158]; do \
 	    install -m 644 $$page $(MANDIR)/man$${page##*.} || exit 1; done

@@ -209,6 +209,7 @@ static void in_child(void (*fn)(void)) {
     assert_true(pid >= 0);
     if (pid == 0) {
         fn();
+        fflush(stdout);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
