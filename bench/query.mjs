@@ -51,7 +51,8 @@ try {
       r.on('end', () => (r.statusCode === 200 ? done((performance.now() - from) * 1000) : fail(new Error(`${sql}: ${text}`))));
     }).on('error', fail).end(sql);
   });
-  engine = spawn(TOOL, ['ask', own], { stdio: ['pipe', 'pipe', 'inherit'] });
+  // In a session of its own, as the store is: the scheduler shares by session where the kernel groups by it.
+  engine = spawn(TOOL, ['ask', own], { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
   const answers = createInterface({ input: engine.stdout })[Symbol.asyncIterator]();
   const engineTakes = async (sql) => {
     engine.stdin.write(sql + '\n');
