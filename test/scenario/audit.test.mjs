@@ -3,6 +3,7 @@
 // Jupyter) are in auditservers.test.mjs, which runs what is there; `make test-audit` installs them.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import http from 'node:http';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -206,6 +207,48 @@ test('traps: liveness pages, pages for everything, echo servers', async () => {
   ].sort((a, b) => a - b));
   assert.equal(hosts.filter((h) => h.verdict === 'open' || h.verdict === 'open-limited').length, 0, JSON.stringify(hosts, null, 1));
   assert.equal(hosts.find((h) => h.service === 'clickhouse').verdict, 'auth-required');
+});
+
+// A ClickHouse of today: answers by the statement, as one with these grants and that profile would.
+async function modern(readonly, grants) {
+  const s = http.createServer((req, res) => {
+    let q = '';
+    req.on('data', (d) => { q += d; });
+    req.on('end', () => {
+      const answers = [[/^SELECT 20250128/, '20250129\n'], [/^SHOW GRANTS/, grants], [/name = 'readonly'/, `${readonly}\n`], [/version\(\)/, '26.8.1.1\n']];
+      const found = answers.find(([re]) => re.test(q));
+      res.writeHead(req.method === 'GET' || found ? 200 : 404, { 'X-ClickHouse-Summary': '{}' });
+      res.end(req.method === 'GET' ? 'Ok.\n' : found ? found[1] : 'Code: 60. DB::Exception: no such table');
+    });
+  });
+  await new Promise((done) => s.listen(0, '127.0.0.1', done));
+  after(() => { s.closeAllConnections(); s.close(); });
+  return s.address().port;
+}
+
+test('ClickHouse: what a stranger may do is judged from grants and profile together', async () => {
+  const ALL = 'GRANT ALL ON *.* TO default WITH GRANT OPTION\n', READS = 'GRANT SHOW, SELECT(a, INSERT) ON x.* TO default\nGRANT CREATE TEMPORARY TABLE ON *.* TO default\n';
+  await table([
+    ['all, may write', await modern(0, ALL), 'open', 'F', 'clickhouse'],
+    ['all, but readonly = 1', await modern(1, ALL), 'open', 'D', 'clickhouse'],
+    ['all, readonly = 2: table functions', await modern(2, ALL), 'open', 'F', 'clickhouse'],
+    ['reading is granted, and nothing else', await modern(0, READS), 'open', 'D', 'clickhouse'],
+    ['a source is granted', await modern(2, `${READS}GRANT READ ON URL TO default\n`), 'open', 'F', 'clickhouse'],
+    ['a role, of which nothing is known', await modern(0, 'GRANT some TO default\n'), 'open', 'F', 'clickhouse'],
+  ]);
+});
+
+test('security.txt of web hosts: there, expired, none; dates end no worker', async () => {
+  const txt = (text, type = 'text/plain') => ({ '/.well-known/security.txt': [200, text, { 'Content-Type': type }], '*': [404, 'no'] });
+  const ports = [
+    await servers.web(txt('Contact: mailto:a@b.c\nExpires: 2099-01-01T00:00:00Z\n')),
+    await servers.web(txt('Contact: mailto:a@b.c\nExpires: 2020-01-01T00:00:00Z\n')),
+    await servers.web(txt('Contact: a@b.c\nExpires: 2099-01-01T00:00:00Z\n')),
+    await servers.web(txt('<p>Contact: mailto:a@b.c', 'text/html')),
+  ];
+  const { hosts, findings } = await audit(ports);
+  assert.ok(hosts.every((h) => h.reason.startsWith('a web server')), JSON.stringify(hosts.map((h) => h.reason)));
+  assert.deepEqual(ports.map((p) => findings.find((f) => f.port === p && f.rule === 'check/security-txt')?.severity), [undefined, 'medium', 'low', 'info']);
 });
 
 test('hostile servers: bounded time and memory, no escape reaches the terminal', async () => {

@@ -10,6 +10,7 @@
 
 #define RAW_MAX (HTTP_HEAD_MAX + HTTP_BODY_MAX + 4096)
 #define REQUEST_MAX 4096
+#define OTHER_MS 300
 #define AGENT "safehouse-audit/1 (authorised audit of own hosts)"
 
 static int status_of(const char *raw, size_t len) {
@@ -116,8 +117,15 @@ static bool complete(const char *raw, size_t len, struct http_answer *scratch) {
     return sized && !scratch->truncated;
 }
 
+/* Other protocols answer a request with an error at once, and then wait for more. */
+static unsigned silence(const char *raw, size_t len, unsigned wait_ms) {
+    static const char http[] = "HTTP/";
+    const size_t n = len < sizeof http - 1 ? len : sizeof http - 1;
+    return len && memcmp(raw, http, n) != 0 && wait_ms > OTHER_MS ? OTHER_MS : wait_ms;
+}
+
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
-              struct http_answer *ret) {
+              unsigned wait_ms, struct http_answer *ret) {
     char text[REQUEST_MAX], *raw = malloc(RAW_MAX);
     bool six = strchr(pair->address, ':') != NULL;
     int n = snprintf(text, sizeof text,
@@ -134,7 +142,7 @@ bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_re
     size_t len = 0;
     if (raw && n > 0 && n < REQUEST_MAX && conn_send(c, text, (size_t)n)) {
         for (size_t got; len < RAW_MAX; len += got) {
-            got = conn_receive(c, raw + len, RAW_MAX - len, 3000);
+            got = conn_receive(c, raw + len, RAW_MAX - len, silence(raw, len, wait_ms));
             if (!got || complete(raw, len + got, ret)) {
                 len += got;
                 break;

@@ -26,10 +26,11 @@ struct http_request {
     const char *body, *type; /* NULL: none */
 };
 
-/* Sends a request on an open connection and reads the answer. False: nothing came. What came that
- * is no HTTP stands in `head`, with status 0. */
+/* Sends a request on an open connection and reads the answer; `wait_ms`: of each silence, much less
+ * once it is clear that this is no HTTP. False: nothing came. What came that is no HTTP stands in
+ * `head`, with status 0. */
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
-              struct http_answer *ret);
+              unsigned wait_ms, struct http_answer *ret);
 /* Copies a header's value; false (and "") when there is none. */
 bool http_header(const struct http_answer *a, const char *name, char *out, size_t size);
 /* Fills *a from raw bytes, as http_ask does from a connection: for tests and the fuzz target. */

@@ -57,7 +57,7 @@ bool probe_http(struct probe *p, const char *id, const struct http_request *q) {
     p->http->body_len = p->http->head_len = 0;
     if (conn_open(p->rules, &p->pair, p->tls, id, &c) != CONN_OK)
         return false;
-    bool there = http_ask(c, &p->pair, q, p->http);
+    bool there = http_ask(c, &p->pair, q, p->rules->timeout_ms, p->http);
     conn_close(c);
     remember(p, id, q->path, strlen(q->path), p->http->head, p->http->head_len);
     return there && p->http->status;

@@ -71,7 +71,7 @@ static enum conn_result look(struct probe *p, struct look *l, uint8_t *banner) {
     l->banner_len = conn_receive(c, banner, BANNER_MAX, BANNER_MS);
     bool ended = conn_ended(c);
     if (!l->banner_len && !ended)
-        http_ask(c, &p->pair, &q, p->root);
+        http_ask(c, &p->pair, &q, p->rules->timeout_ms, p->root);
     conn_close(c);
     l->http = p->root->status != 0;
     l->odd = (const uint8_t *)p->root->head;

@@ -131,8 +131,7 @@ static void add_exposure(struct report *r, const json_t *host) {
             continue;
         json_t *f =
             finding_of(host, "exposure", report_word(host, "service"), grades[i].severity,
-                       report_word(host, "reason"),
-                       "let it ask for a credential, and listen only where it is needed", "");
+                       report_word(host, "reason"), report_fix(report_word(host, "service")), "");
         json_object_set_new(f, "cvss", json_real(grades[i].cvss));
         json_object_set_new(f, "cvss_vector", json_string(grades[i].vector));
         json_object_set_new(f, "cwe", json_pack("[s, s]", "CWE-306", "CWE-1188"));

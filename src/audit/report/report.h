@@ -40,6 +40,9 @@ static inline const char *report_word(const json_t *o, const char *key) {
     return s ? s : "";
 }
 
+/* What to do about a service of this name that answers strangers. */
+const char *report_fix(const char *service);
+
 int report_new(struct report *r, const struct scope *scope, const char *scope_path,
                const char *scope_text, size_t scope_len, const char *authorised);
 /* A "host" object; others are ignored. Takes the reference. */

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <signal.h>
 #include <sodium.h>
 #include <unistd.h>
@@ -104,6 +105,8 @@ int main(void) {
     struct audit_job job = {0};
     log_program("safehouse-audit");
     signal(SIGPIPE, SIG_IGN);
+    setenv("TZ", "UTC", 1);
+    tzset(); /* or the first look at a date would read files, which ends a sandboxed worker */
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const struct rlimit no_core = {0, 0};

@@ -31,8 +31,8 @@ void conn_close(struct conn *c) {
     (void)c;
 }
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
-              struct http_answer *ret) {
-    (void)c, (void)pair, (void)q, (void)ret;
+              unsigned wait_ms, struct http_answer *ret) {
+    (void)c, (void)pair, (void)q, (void)wait_ms, (void)ret;
     abort();
 }
 int detect_new(struct detect **ret, const struct detect_options *o, char *why, size_t n) {
