@@ -207,6 +207,9 @@ test('codings of request and answer, and their limits', async () => {
   assert.equal(bomb.status, 413);
   assert.equal((await ask('ana', 'no gzip', {}, { 'content-encoding': 'gzip' })).status, 500);
   assert.equal((await ask('ana', sql, {}, { 'content-encoding': 'br' })).status, 501);
+  for (const framing of ['compress', 'decompress']) // ClickHouse's own, which is not spoken
+    assert.equal((await ask('ana', sql, { [framing]: 1 })).status, 501, framing);
+  assert.equal((await ask('ana', sql, { compress: 0 })).text, '0\n1\n2\n');
   const packed = await new Promise((done) => {
     const q = http.request(`${url}/?enable_http_compression=1`, { method: 'POST', headers: { authorization: basic('ana'),
       'accept-encoding': 'gzip' } }, (a) => {

@@ -143,7 +143,10 @@ static int own_parameter(struct http_request *r, size_t i, struct http_why *why,
             if ((unsigned char)*c <= ' ' || (unsigned char)*c > '~')
                 *c = '_'; /* it goes into a header */
     } else if (http_param_is(p, i, "compress")) {
-        r->frames = n == 1 && *v == '1';
+        if (n != 1 || *v != '0') /* unframed, the client would misread it */
+            *rc = http_say(why, ERR_UNSUPPORTED, HTTP_NOT_IMPLEMENTED,
+                           "compress=1 is not supported: send compress=0, or enable_http_compression=1 "
+                           "with Accept-Encoding gzip or zstd");
     } else if (http_param_is(p, i, "decompress")) {
         if (n != 1 || *v != '0')
             *rc = http_say(why, ERR_UNSUPPORTED, HTTP_NOT_IMPLEMENTED,

@@ -51,7 +51,6 @@ struct http_request {
     char format_asked[64], database_header[LIMIT_NAME];
     const char *format; /* after finish: the engine's spelling */
     enum format_family family;
-    bool frames; /* compress=1: ClickHouse's own framing of the answer */
     bool open;
     char reason[LIMIT_REASON + 1];
     char query_id[HTTP_QUERY_ID_MAX + 1];
