@@ -1,9 +1,12 @@
 /*
- * Makes a large log in an installation that does not run, without a gateway:  fill D EXCHANGES BYTES
+ * Makes a large log in an installation that does not run, without a gateway:
+ *   fill D EXCHANGES BYTES [EACH]
  *
  * Each exchange is a turn with an envelope of BYTES random bytes and an interaction, in batches of
- * thousands of rows, through the store's own way in and the vault's own ledger. Nothing opens there; it
- * is for verify, which does not care, and for whoever needs many rows. Prints the number of rows.
+ * thousands of rows, through the store's own way in and the vault's own ledger. With EACH a batch has so
+ * many exchanges, of persons of their own, and rows of all tables: a data key first, and a finding for
+ * each exchange. Nothing opens there; it is for verify, which does not care, and for whoever needs many
+ * rows. Prints the number of rows.
  */
 #include <ftw.h>
 #include <limits.h>
@@ -36,6 +39,7 @@ static struct batch_tree tree;
 static struct buf file;
 static uint64_t epoch, sequence, now_us;
 static unsigned owner;
+static long each; /* 0: turns and interactions only, as many as a batch takes */
 
 static void frame(uint8_t kind, uint8_t table, const void *p, size_t len) {
     uint8_t h[8] = {0}, check[16];
@@ -55,6 +59,34 @@ static void add_row(enum rows_table t, struct buf *row) {
     frame(1, (uint8_t)t, row->p, row->len);
     head.rows++;
     buf_clear(row);
+}
+
+static void add_data_key(void) {
+    struct buf row;
+    const struct rows_place place = {head.sealer, head.number, head.rows};
+    struct data_key_row k = {.tenant = "default", .project = "default", .created_us = now_us, .writer = 1};
+    buf_init(&row, 4096);
+    randombytes_buf(k.id, sizeof k.id);
+    randombytes_buf(k.subject, sizeof k.subject);
+    randombytes_buf(k.wrapped, sizeof k.wrapped);
+    randombytes_buf(k.mac, sizeof k.mac);
+    MUST(!rows_encode_data_key(&row, &k, &place));
+    add_row(ROWS_DATA_KEYS, &row);
+    buf_wipe(&row);
+}
+
+static void add_finding(const struct interaction_row *x) {
+    struct buf row;
+    const struct rows_place place = {head.sealer, head.number, head.rows};
+    struct finding_row f = {.tenant = "default", .project = "default", .key = "fill", .time_us = now_us,
+                            .class = "api-key", .rule = "openai", .place = "prompt", .count = 1,
+                            .fingerprint = "abcdefghijklmnopqrstuvwxyz", .fingerprint_key = 1};
+    buf_init(&row, 4096);
+    memcpy(f.interaction, x->id, UUID_BYTES);
+    memcpy(f.subject, x->subject, UUID_BYTES);
+    MUST(!rows_encode_finding(&row, &f, &place));
+    add_row(ROWS_FINDINGS, &row);
+    buf_wipe(&row);
 }
 
 static void add_exchange(size_t bytes) {
@@ -78,6 +110,12 @@ static void add_exchange(size_t bytes) {
     strcpy(t.ctx.tenant, "default");
     strcpy(t.ctx.project, "default");
     strcpy(t.ctx.dialect, "openai.chat");
+    if (each) {
+        randombytes_buf(t.ctx.subject, UUID_BYTES);
+        memcpy(x.subject, t.ctx.subject, UUID_BYTES);
+        add_finding(&x);
+        place.index = head.rows;
+    }
     MUST(!rows_encode_turn(&row, &t, &place));
     add_row(ROWS_TURNS, &row);
     place.index = head.rows;
@@ -133,7 +171,9 @@ static void give_back(const char *folder) {
 int main(int argc, char **argv) {
     char dir[PATH_MAX], vault[PATH_MAX + 8], log[PATH_MAX + 8];
     const uint8_t audit[32] = {9}; /* no entry here has a sealed part */
-    MUST(argc == 4 && sodium_init() >= 0 && realpath(argv[1], dir));
+    MUST((argc == 4 || argc == 5) && sodium_init() >= 0 && realpath(argv[1], dir));
+    each = argc == 5 ? atol(argv[4]) : 0;
+    MUST(each >= 0 && each <= 2000);
     const long exchanges = atol(argv[2]), bytes = atol(argv[3]);
     MUST(exchanges > 0 && bytes > 60 && bytes <= 1 << 20);
     snprintf(vault, sizeof vault, "%s/vault", dir);
@@ -146,7 +186,9 @@ int main(int argc, char **argv) {
     uint64_t rows = 0;
     for (long i = 0; i < exchanges;) {
         begin_batch();
-        for (int k = 0; k < BATCH_EXCHANGES && i < exchanges && file.len < 32u << 20; k++, i++)
+        if (each)
+            add_data_key();
+        for (int k = 0; k < (each ? each : BATCH_EXCHANGES) && i < exchanges && file.len < 32u << 20; k++, i++)
             add_exchange((size_t)bytes);
         end_batch();
         rows += head.rows;

@@ -13,6 +13,8 @@
 
 #include "store/chdb.h"
 
+#define STATEMENTS_MAX 1024
+
 static int run(chdb_connection conn, const char *sql, const char *format, FILE *out) {
     chdb_result *r = chdb_query_n(conn, sql, strlen(sql), format, strlen(format));
     const char *error = r ? chdb_result_error(r) : "no result";
@@ -36,11 +38,11 @@ static int become_owner(const char *folder) {
 
 int main(int argc, char **argv) {
     char path[4096];
-    FILE *files[64] = {NULL};
-    for (int i = 3; i < argc && i < 64; i++) /* before the caller's rights are gone */
+    static FILE *files[STATEMENTS_MAX];
+    for (int i = 3; i < argc && i < STATEMENTS_MAX; i++) /* before the caller's rights are gone */
         if (argv[i][0] == '>' && !(files[i] = fopen(argv[i] + 1, "we")))
             return 2;
-    if (argc < 4 || argc > 64 || become_owner(argv[1]) || chdir("/proc")) {
+    if (argc < 4 || argc > STATEMENTS_MAX || become_owner(argv[1]) || chdir("/proc")) {
         fprintf(stderr, "usage: tamper FOLDER FORMAT SQL...\n");
         return 2;
     }

@@ -1,0 +1,159 @@
+// Whoever can write to the database, systematically: every column of every table, rows and batches added,
+// moved, doubled and dropped, and what is no tampering. The log is made without a gateway (tools/fill),
+// so that many attacks fit into one folder; each must be named by both verifiers at its place.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { BIN } from './lib/installation.mjs';
+import { TABLES } from '../verify/rowbinary.mjs';
+import { verify as second } from '../verify/verify.mjs';
+
+const run = promisify(execFile);
+const TOOLS = join(BIN, '..', 'test', 'tools');
+const OWN = TABLES.filter(Boolean), HELD = ['held_turns', 'held_interactions', 'held_findings'];
+const EACH = 24, BATCHES = 16;
+let home, D, store, sealer, columns;
+
+const safehouse = (...args) => run(join(BIN, 'safehouse'), args, { maxBuffer: 1 << 28 })
+  .then((r) => ({ code: 0, ...r }), (e) => ({ code: e.code, stdout: e.stdout, stderr: e.stderr }));
+const sql = (format, ...statements) => run(join(TOOLS, 'tamper'), [store, format, ...statements], { maxBuffer: 1 << 28 });
+const select = async (statement) => (await sql('JSONEachRow', statement)).stdout.split('\n').filter(Boolean)
+  .map((line) => JSON.parse(line));
+
+async function findings() {
+  const r = await safehouse('verify', '--dir', D, '--json');
+  const lines = r.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  return { code: r.code, list: lines.filter((l) => l.finding), end: lines.at(-1), stderr: r.stderr };
+}
+const DUMPED = [...OWN, ...HELD, 'leaves'];
+async function judgeBySecond() {
+  const rows = {};
+  for (const t of DUMPED) rows[t] = await readFile(join(home, t));
+  return second({ ledger: await readFile(join(D, 'vault', 'ledger.log')), rows, leaves: rows.leaves });
+}
+// In words that both have: a swap is two changed rows to the second, a replay a row too many.
+const where = (list) => [...new Set(list.map((f) => {
+  const kind = /^row-(swapped|changed|replayed|added)$/.test(f.finding) ? 'row' : f.finding;
+  return [kind, f.table, f.sealer, f.batch, f.index].filter((x) => x !== undefined).join(' ');
+}))].sort();
+
+async function restore() {
+  await rm(store, { recursive: true, force: true });
+  await run('cp', ['-a', join(home, 'kept'), store]);
+}
+// Applies, and gives what the first verifier found; the second found the same.
+async function tampered(...statements) {
+  await sql('RowBinary', ...statements, ...DUMPED.flatMap((t) => [`>${join(home, t)}`, `SELECT * FROM ${t}`]));
+  const first = await findings(), other = await judgeBySecond();
+  assert.equal(first.code, first.list.length ? 1 : 0, first.stderr);
+  assert.equal(first.end.result, other.result);
+  assert.deepEqual(where(first.list.filter((f) => f.finding !== 'partition-dropped')), where(other.findings));
+  return first.list;
+}
+
+test.before(async () => {
+  home = await mkdtemp(join(tmpdir(), 'safehouse-test-'));
+  await chmod(home, 0o711);
+  D = join(home, 'D');
+  store = join(D, 'store');
+  await writeFile(join(home, 'passphrase'), 'correct horse battery staple\n', { mode: 0o600 });
+  await run(join(BIN, 'safehouse'), ['init', '--dir', D, '--passphrase-file', join(home, 'passphrase'), '--passphrase-memory', '64']);
+  await run(join(TOOLS, 'fill'), [D, String(EACH * BATCHES), '80', String(EACH)]);
+  await run('cp', ['-a', store, join(home, 'kept')]);
+  columns = await select(`SELECT table, name, type FROM system.columns WHERE database = 'safehouse' AND table IN (${OWN.map((t) => `'${t}'`)})
+    AND default_kind = '' ORDER BY table, position`);
+  sealer = (await select('SELECT sealer FROM turns LIMIT 1'))[0].sealer;
+});
+test.after(() => home && rm(home, { recursive: true, force: true }));
+
+test('what is no tampering is clean: merges, parts taken out and put back, mutations to the same values', async () => {
+  const [{ m }] = await select('SELECT toYYYYMM(min(time)) AS m FROM turns');
+  const list = await tampered(
+    ...OWN.map((t) => `OPTIMIZE TABLE ${t} FINAL`),
+    `ALTER TABLE turns DETACH PARTITION ${m}`, `ALTER TABLE turns ATTACH PARTITION ${m}`,
+    'ALTER TABLE interactions UPDATE model = model, status = status WHERE 1',
+    'ALTER TABLE interactions DELETE WHERE 0',
+    'DETACH TABLE findings', 'ATTACH TABLE findings');
+  assert.deepEqual(list, []);
+});
+
+// A value of the type that is another one than v.
+const other = (type, v) => /UUID/.test(type) ? 'generateUUIDv4()'
+  : /FixedString\((\d+)\)/.test(type) ? `toFixedString(randomString(${type.match(/\((\d+)\)/)[1]}), ${type.match(/\((\d+)\)/)[1]})`
+  : /Bool/.test(type) ? `NOT ${v}`
+  : /Map/.test(type) ? "map('a', 'b')"
+  : /DateTime/.test(type) ? `${v} + toIntervalMicrosecond(1)`
+  : /String/.test(type) ? `concat(${v}, 'x')`
+  : `${v} + 1`;
+
+test('every column of every table: one value is another one', async () => {
+  await restore();
+  const statements = [], expected = [];
+  for (const table of OWN) {
+    // The n-th column of a table is changed in the n-th row of it; a row is exchanged for its changed
+    // copy, since the engine does not update what it sorts by.
+    const list = columns.filter((c) => c.table === table); // at a moved row's place another one may stand
+    const rows = await select(`SELECT batch, index FROM ${table} ORDER BY batch, index`);
+    statements.push(`CREATE TABLE was AS ${table}`);
+    for (const [i, { name, type }] of list.entries()) {
+      const row = rows[Math.floor(i * rows.length / list.length)];
+      const at = `batch = ${row.batch} AND index = ${row.index}`;
+      statements.push(`INSERT INTO was SELECT * REPLACE (${other(type, `\`${name}\``)} AS \`${name}\`) FROM (SELECT * FROM ${table} WHERE ${at})`);
+      expected.push({ table, name, ...row });
+    }
+    const places = expected.filter((x) => x.table === table).map((x) => `(${x.batch}, ${x.index})`);
+    statements.push(`ALTER TABLE ${table} DELETE WHERE (batch, index) IN (${places})`,
+      `INSERT INTO ${table} SELECT * FROM was`, 'DROP TABLE was SYNC');
+  }
+  const list = await tampered(...statements);
+  for (const { table, name, batch, index } of expected) {
+    const here = list.filter((f) => f.table === table && f.batch === batch && f.index === Number(index));
+    const moved = ['sealer', 'batch', 'index'].includes(name);
+    assert.ok(here.some((f) => moved ? /row-(missing|replayed|changed)/.test(f.finding) : f.finding === 'row-changed'),
+      `${table}.${name}: ${JSON.stringify(here)} ${JSON.stringify(list.slice(0, 3))}`);
+    if (moved) assert.ok(list.some((f) => f.table === table && /row-(added|replayed|changed)/.test(f.finding)), `${table}.${name}`);
+  }
+});
+
+test('rows and batches added, doubled, moved, exchanged, dropped', async () => {
+  await restore();
+  const of = (batch, table) => `sealer = ${sealer} AND batch = ${batch}` + (table ? ` AND index = (SELECT min(index) FROM ${table} WHERE batch = ${batch})` : '');
+  const insert = (table, batch, replace) => `INSERT INTO ${table} SELECT * ${replace ? `REPLACE (${replace})` : ''} FROM (SELECT * FROM ${table} WHERE ${of(batch, table)})`;
+  const gone = (table, condition) => `ALTER TABLE ${table} DELETE WHERE ${condition}`;
+  const list = await tampered(
+    insert('data_keys', 1), //                                              the same row again
+    insert('findings', 2, 'batch + 1 AS batch'), //                         in another batch
+    insert('interactions', 3, `sealer + 1 AS sealer`), //                   of another sealer
+    insert('turns', 4, 'index + 1000 AS index'), //                         behind the batch's end
+    insert('turns', 5, 'generateUUIDv4() AS id'), //                        another row in its place, beside it
+    gone('data_keys', of(6)), //                                            a key's row gone
+    gone('findings', `${of(7)}`), //                                        all findings of a batch
+    ...OWN.map((t) => gone(t, of(8))), //                                   a whole batch
+    ...OWN.map((t) => gone(t, of(9))), gone('leaves', of(9)), //            with its leaves
+    ...OWN.map((t) => `INSERT INTO ${t} SELECT * REPLACE (toUInt64(batch + 1000) AS batch) FROM (SELECT * FROM ${t} WHERE ${of(10)})`), // again under another number
+    `ALTER TABLE data_keys UPDATE wrapped = (SELECT wrapped FROM data_keys WHERE ${of(12)}) WHERE ${of(11)}`, // another's key
+    `INSERT INTO held_turns SELECT * FROM turns WHERE ${of(13, 'turns')}`, // kept, though no month went
+    `INSERT INTO held_interactions SELECT * FROM interactions WHERE ${of(14)}`, gone('interactions', of(14)), // moved there
+    `ALTER TABLE turns UPDATE envelope = reverse(envelope) WHERE ${of(15)}`); // all of a batch
+  const named = (batch, finding, table) => list.filter((f) => f.finding === finding && f.batch === String(batch) && (!table || f.table === table)).length;
+  assert.equal(named(1, 'row-replayed', 'data_keys'), 1);
+  assert.equal(named(3, 'row-added', 'findings') + named(3, 'row-replayed', 'findings'), 1);
+  assert.ok(list.some((f) => f.table === 'interactions' && f.sealer === String(BigInt(sealer) + 1n)));
+  assert.equal(named(4, 'row-replayed', 'turns') + named(4, 'row-added', 'turns'), 1);
+  assert.equal(named(5, 'row-added', 'turns'), 1);
+  assert.equal(named(6, 'row-missing', 'data_keys'), 1);
+  assert.equal(named(7, 'row-missing', 'findings'), EACH);
+  assert.equal(named(8, 'row-missing'), 1 + 3 * EACH);
+  assert.equal(named(9, 'batch-missing'), 1);
+  assert.equal(named(1010, 'row-added') + named(1010, 'row-replayed'), 1 + 3 * EACH);
+  assert.equal(named(11, 'row-changed', 'data_keys') + named(11, 'row-swapped', 'data_keys'), 1);
+  assert.equal(named(13, 'row-added', 'turns'), 1);
+  assert.equal(named(14, 'row-missing', 'interactions'), EACH);
+  assert.equal(named(14, 'row-added', 'interactions'), EACH);
+  assert.equal(named(15, 'row-changed', 'turns'), EACH);
+  assert.equal(named(12, 'row-changed') + named(16, 'row-changed'), 0, 'of the others nothing is said');
+});
