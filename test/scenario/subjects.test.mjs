@@ -8,7 +8,9 @@ import { chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Installation, BIN, until } from './lib/installation.mjs';
+import { callsOf, killedAt, sample, traced } from './lib/faults.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
+import { leafOf, split } from '../verify/forge.mjs';
 
 const run = promisify(execFile);
 const SCAN = process.env.SAFEHOUSE_SCAN ?? join(BIN, '..', 'test', 'tools', 'scan');
@@ -250,26 +252,48 @@ test('whoever comes back is somebody new', async () => {
   assert.equal((await house.show(id)).request.messages.length, 3);
 });
 
-test('a vault that is killed while it erases finishes it or has not begun', { timeout: 240000 }, async () => {
-  for (let i = 0; i < 4; i++) {
-    const name = `victim-${i}`;
-    const id = await ask(name, `a question of ${name}`);
-    const pid = await house.pid('vault');
-    const erased = subject('erase', name, '--json');
-    const at = performance.now() + i * 12;
-    await until(() => performance.now() >= at, 'a moment');
-    process.kill(pid, 'SIGKILL');
-    const r = await erased;
-    await until(async () => {
-      const vault = (await house.status()).vault;
-      return vault && vault.locked === false && (await house.pid('vault')) !== pid;
-    }, 'the vault again', 30000);
+// Entries of this kind in the ledger's file.
+async function entries(kind) {
+  const { frames } = split(await readFile(join(house.dir, 'vault', 'ledger.log')));
+  return frames.filter((f) => f.type === 1 && leafOf(f.body)[1] === kind).length;
+}
+
+// The system calls of one erasure, from the intention's write to the receipt, and the intention's end.
+async function erasing(name) {
+  const { result, lines } = await traced(house, 'vault', [], () => subject('erase', name, '--json'));
+  assert.equal(result.code, 0, result.stderr);
+  const calls = callsOf(lines), from = calls.findIndex((c) => c.name === 'pwrite64');
+  const receipt = calls.findIndex((c) => c.name === 'sendmsg' && /receip/.test(c.line));
+  const syncs = calls.slice(from, receipt).filter((c) => c.name === 'fdatasync').length;
+  assert.ok(from >= 0 && syncs >= 3, 'intention, ledger and keys are durable before the receipt');
+  return calls.slice(from, calls.findIndex((c, i) => i > receipt && c.name === 'fdatasync') + 1);
+}
+
+test('kill -9 at system calls of an erasure: all of it or nothing, and no receipt for nothing', { timeout: 1800000 }, async (t) => {
+  let victims = 0;
+  const victim = async () => {
+    const name = `victim-${victims++}`;
+    return { name, id: await ask(name, `a question of ${name}`) };
+  };
+  const calls = sample(await erasing((await victim()).name), 5);
+  const told = { receipts: 0, erased: 0, kept: 0, died: 0 };
+  for (const call of calls) {
+    const { name, id } = await victim(), before = await entries(5), what = `${call.name} ${call.when}`;
+    const { result, died } = await killedAt(house, 'vault', call, () => subject('erase', name, '--json'));
     const shown = await house.cliResult('show', id, '--dir', house.dir, '--reason', 'test');
     const still = await subject('find', name);
-    if (r.code === 0) assert.equal(still.code, 3, 'a receipt was given');
-    assert.equal(still.code === 0, shown.code === 0, 'all of it or nothing');
-    if (shown.code !== 0) assert.match(shown.stderr, /the key was destroyed/);
+    told.died += died;
+    told.receipts += result.code === 0;
+    told[still.code === 0 ? 'kept' : 'erased']++;
+    if (result.code === 0) assert.equal(still.code, 3, `${what}: a receipt was given`);
+    assert.equal(still.code === 0, shown.code === 0, `${what}: all of it or nothing`);
+    if (shown.code !== 0) assert.match(shown.stderr, /the key was destroyed/, what);
+    assert.equal(await entries(5) - before, still.code === 0 ? 0 : 1, `${what}: an entry for each erasure, and for nothing else`);
+    assert.equal((await house.status()).vault.ledger, 'ok', what);
+    assert.ok((await readFile(join(house.dir, 'vault', 'erasing'))).every((b) => b === 0), `${what}: no intention is left`);
   }
+  t.diagnostic(`${told.died} kills at ${calls.length} calls: ${told.erased} erased (${told.receipts} with a receipt), ${told.kept} kept`);
+  assert.ok(told.died > calls.length / 2 && told.erased > 0 && told.kept > 0);
 });
 
 test('yesterday\'s database brings nobody back, yesterday\'s keys stay shut', { timeout: 120000 }, async () => {

@@ -15,7 +15,7 @@ import { verify as second } from '../verify/verify.mjs';
 const run = promisify(execFile);
 const TOOLS = join(BIN, '..', 'test', 'tools');
 const OWN = TABLES.filter(Boolean), HELD = ['held_turns', 'held_interactions', 'held_findings'];
-const EACH = 24, BATCHES = 16;
+const EACH = 20, BATCHES = 22;
 let home, D, store, sealer, columns;
 
 const safehouse = (...args) => run(join(BIN, 'safehouse'), args, { maxBuffer: 1 << 28 })
@@ -138,7 +138,12 @@ test('rows and batches added, doubled, moved, exchanged, dropped', async () => {
     `ALTER TABLE data_keys UPDATE wrapped = (SELECT wrapped FROM data_keys WHERE ${of(12)}) WHERE ${of(11)}`, // another's key
     `INSERT INTO held_turns SELECT * FROM turns WHERE ${of(13, 'turns')}`, // kept, though no month went
     `INSERT INTO held_interactions SELECT * FROM interactions WHERE ${of(14)}`, gone('interactions', of(14)), // moved there
-    `ALTER TABLE turns UPDATE envelope = reverse(envelope) WHERE ${of(15)}`); // all of a batch
+    `ALTER TABLE turns UPDATE envelope = reverse(envelope) WHERE ${of(15)}`, // all of a batch
+    gone('leaves', of(16)), //                                              what tells the rows of a batch
+    `ALTER TABLE leaves UPDATE leaves = arrayReverse(leaves) WHERE ${of(17)}`, // another order of them
+    `INSERT INTO leaves SELECT * REPLACE (time + toIntervalMicrosecond(1) AS time) FROM leaves WHERE ${of(18)}`, // twice
+    `ALTER TABLE leaves UPDATE months = arrayMap(m -> m + 1, months) WHERE ${of(19)}`, // of other months
+    `INSERT INTO leaves SELECT * REPLACE (toUInt64(batch + 2000) AS batch) FROM (SELECT * FROM leaves WHERE ${of(20)})`); // of no batch
   const named = (batch, finding, table) => list.filter((f) => f.finding === finding && f.batch === String(batch) && (!table || f.table === table)).length;
   assert.equal(named(1, 'row-replayed', 'data_keys'), 1);
   assert.equal(named(3, 'row-added', 'findings') + named(3, 'row-replayed', 'findings'), 1);
@@ -155,5 +160,6 @@ test('rows and batches added, doubled, moved, exchanged, dropped', async () => {
   assert.equal(named(14, 'row-missing', 'interactions'), EACH);
   assert.equal(named(14, 'row-added', 'interactions'), EACH);
   assert.equal(named(15, 'row-changed', 'turns'), EACH);
-  assert.equal(named(12, 'row-changed') + named(16, 'row-changed'), 0, 'of the others nothing is said');
+  for (const batch of [16, 17, 18, 19, 2020]) assert.equal(named(batch, 'leaves-changed'), 1, `leaves of ${batch}`);
+  assert.equal(named(12, 'row-changed') + named(21, 'row-changed'), 0, 'of the others nothing is said');
 });

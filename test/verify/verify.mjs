@@ -25,6 +25,8 @@ class Check {
     for (const b of this.ledger.batches.values()) this.batch(b);
     for (const [key, list] of this.byBatch)
       if (!this.ledger.batches.has(key)) list.forEach((r) => this.row('row-added', r));
+    for (const [key, [{ sealer, batch }]] of this.leaves)
+      if (!this.ledger.batches.has(key)) this.find('leaves-changed', { sealer, batch });
     this.judgeMissing();
     this.judgeExchanges();
   }
@@ -69,7 +71,10 @@ class Check {
     const place = { sealer: b.sealer, batch: b.number };
     const sorted = [...rows].sort((x, y) => x.index - y.index);
     const whole = rows.length === b.rows && sorted.every((r, i) => r.index === i && !r.stray);
-    if (whole && treeRoot(sorted.map((r) => r.leaf)).equals(b.root)) return rows.forEach((r) => this.exchange(r));
+    if (whole && treeRoot(sorted.map((r) => r.leaf)).equals(b.root)) {
+      this.judgeLeaves(b, sorted, this.leaves.get(key) ?? []);
+      return rows.forEach((r) => this.exchange(r));
+    }
     const known = (this.leaves.get(key) ?? []).find((l) => l.hashes.length === b.rows &&
       l.tables.every((t) => t >= 1 && t <= 4) && treeRoot(l.hashes).equals(b.root));
     if (!known && rows.length === 0) return this.lost(`leaves ${monthOf(b.time)}`, 'batch-missing', place);
@@ -97,6 +102,14 @@ class Check {
       const table = TABLES[known.tables[i]];
       if (!there.has(i)) this.lost(`${table} ${known.months[i]}`, 'row-missing', { table, ...place, index: i });
     }
+  }
+
+  judgeLeaves(b, rows, found) {
+    const dropped = this.ledger.drops.some((d) => d.table === 'leaves' && d.month === monthOf(b.time));
+    if (found.length === 0 && dropped) return;
+    const right = found.length === 1 && found[0].hashes.length === rows.length &&
+      rows.every((r, i) => r.leaf.equals(found[0].hashes[i]) && TABLES[found[0].tables[i]] === r.table && found[0].months[i] === monthOf(r.time));
+    if (!right) this.find('leaves-changed', { sealer: b.sealer, batch: b.number });
   }
 
   lost(group, finding, more) {

@@ -27,6 +27,13 @@ bool drops_retained(const struct book *b, int table, const struct shape_row *r) 
     return false;
 }
 
+bool drops_leaves_retained(const struct book *b, uint32_t month) {
+    for (size_t i = 0; i < b->drop_count; i++)
+        if (b->drops[i].month == month && strcmp(b->drops[i].table, "leaves") == 0)
+            return true;
+    return false;
+}
+
 struct month_rows *drops_month(struct drops *d, int table, uint32_t month) {
     const size_t n = d->month_count[table];
     for (size_t i = 0; i < n; i++)

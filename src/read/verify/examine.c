@@ -34,6 +34,7 @@ struct batch {
     size_t count, room, bytes;
     int reading;
     bool leaves_right;
+    unsigned leaves_rows; /* of the table leaves */
     struct book_fields fields;
     uint8_t *tables;
     uint32_t *months;
@@ -88,6 +89,7 @@ static int on_row(void *arg, const struct shape_row *r) {
 static int on_leaves(void *arg, const struct leaves *l) {
     struct batch *b = arg;
     uint8_t root[SHA_BYTES];
+    b->leaves_rows++;
     if (b->leaves_right || l->count != b->fields.rows || !l->count)
         return 0;
     uint8_t (*copy)[SHA_BYTES] = reallocarray(b->leaves, l->count, SHA_BYTES);
@@ -298,6 +300,23 @@ static bool complete(const struct batch *b) {
     return yes;
 }
 
+/* What the table leaves has of a batch that is complete. It has been compared with the root. */
+static void judge_leaves(struct batch *b, uint64_t time_us) {
+    bool right = b->leaves_right && b->leaves_rows == 1;
+    for (size_t i = 0; right && i < b->count; i++) {
+        const struct held_row *h = &b->rows[i];
+        right = b->tables[h->place.index] == h->table &&
+                b->months[h->place.index] == drops_month_of(shape_time_us(&h->row));
+    }
+    if (right || spool_list_find(&b->v->spool, b->sealer, b->number) ||
+        (!b->leaves_rows && drops_leaves_retained(b->book, drops_month_of(time_us))))
+        return;
+    verify_say_at(b->v, VERIFY_LEAVES_CHANGED, NULL, b->sealer, b->number, VERIFY_NO_INDEX,
+                  b->leaves_rows == 0 ? "the table leaves has no row of it any more"
+                  : b->leaves_rows > 1 ? "the table leaves has more than one row of it"
+                                       : "its row in the table leaves is not what was written");
+}
+
 static int count_exchanges(struct batch *b, bool all) {
     for (size_t i = 0; i < b->count; i++) {
         uint64_t epoch, sequence;
@@ -318,6 +337,7 @@ int examine_batch(struct verify *v, const struct book *book, size_t i) {
     if (!rc)
         rc = fetch(&b, true);
     if (!rc && complete(&b)) {
+        judge_leaves(&b, x->time_us);
         v->totals->batches++;
         v->totals->rows += b.count;
         rc = count_exchanges(&b, true);
@@ -339,9 +359,12 @@ int examine_batch(struct verify *v, const struct book *book, size_t i) {
 
 int examine_strange(struct verify *v, const struct book *book, uint64_t sealer, uint64_t batch) {
     struct batch b = {.v = v, .book = book, .sealer = sealer, .number = batch};
-    int rc = fetch(&b, false);
+    int rc = fetch(&b, true);
     for (size_t i = 0; !rc && i < b.count; i++)
         rc = tell_extra(&b, &b.rows[i], "the ledger has no such batch");
+    if (!rc && b.leaves_rows)
+        verify_say_at(v, VERIFY_LEAVES_CHANGED, NULL, sealer, batch, VERIFY_NO_INDEX,
+                      "the table leaves has a row of it, and the ledger has no such batch");
     let_go(&b);
     return rc;
 }

@@ -18,6 +18,7 @@ enum verify_level { VERIFY_FOUND, VERIFY_PENDING, VERIFY_PART };
     X(VERIFY_ROW_CHANGED, "row-changed", VERIFY_FOUND)                                             \
     X(VERIFY_ROW_SWAPPED, "row-swapped", VERIFY_FOUND)                                             \
     X(VERIFY_ROW_REPLAYED, "row-replayed", VERIFY_FOUND)                                           \
+    X(VERIFY_LEAVES_CHANGED, "leaves-changed", VERIFY_FOUND)                                       \
     X(VERIFY_ROW_ADDED, "row-added", VERIFY_FOUND)                                                 \
     X(VERIFY_ROW_MISSING, "row-missing", VERIFY_FOUND)                                             \
     X(VERIFY_BATCH_CHANGED, "batch-changed", VERIFY_FOUND)                                         \

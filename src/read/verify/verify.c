@@ -191,8 +191,8 @@ static int examine_failing(struct verify *v, const struct book *b) {
             rc = examine_batch(v, b, i);
         else
             verify_say_at(v, VERIFY_BATCH_CHANGED, NULL, s->sealer, s->batch, VERIFY_NO_INDEX,
-                          "its rows do not give its root; mend the others first, then it is looked "
-                          "at row by row");
+                          "it is not as it was written; mend the others first, then it is looked at "
+                          "row by row");
     }
     return rc;
 }

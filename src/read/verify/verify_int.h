@@ -123,6 +123,7 @@ struct month_rows *drops_month(struct drops *d, int table, uint32_t month);
 uint32_t drops_month_of(uint64_t time_us);
 /* Does the ledger have a retention of the row's table and month? Only then may it stand in the held_ table. */
 bool drops_retained(const struct book *b, int table, const struct shape_row *r);
+bool drops_leaves_retained(const struct book *b, uint32_t month); /* or of the month of the table leaves? */
 /* Tells what is unlawfully missing; *ret_interactions gets how many interactions are missing at all, or
  * may be. */
 int drops_judge(struct verify *v, const struct book *b, uint64_t *ret_interactions);

@@ -23,7 +23,8 @@
 struct span { /* of a batch */
     size_t base;
     uint32_t rows, have;
-    bool bad, done;
+    unsigned leaves; /* rows of the table leaves */
+    bool bad, done, leaves_right;
 };
 
 struct window {
@@ -34,6 +35,7 @@ struct window {
     size_t span_room;
     uint8_t (*leaf)[SHA_BYTES];
     uint8_t *table; /* 0: no row yet */
+    uint32_t *month;
     uint64_t *epoch, *sequence;
     size_t room;
     int reading; /* table */
@@ -103,6 +105,7 @@ static int on_row(void *arg, const struct shape_row *r) {
     s->have++;
     w->table[at] = (uint8_t)(w->reading | (held ? COPIED : 0));
     memcpy(w->leaf[at], leaf, SHA_BYTES);
+    w->month[at] = drops_month_of(shape_time_us(r));
     if (w->reading == SHAPE_INTERACTIONS)
         shape_exchange(r, &w->epoch[at], &w->sequence[at]);
     return 0;
@@ -142,15 +145,31 @@ static bool gives_root(struct window *w, size_t i) {
     return memcmp(root, f.root, sizeof root) == 0;
 }
 
+/* Do they say of the rows that are there what these are? */
+static bool match(const struct window *w, const struct span *s, const struct leaves *l) {
+    for (size_t k = 0; k < s->rows; k++) {
+        const size_t at = s->base + k;
+        if (w->table[at] && (l->tables[k] != (w->table[at] & ~COPIED) ||
+                             get_u32(l->months + 4 * k) != w->month[at] ||
+                             memcmp(l->hashes + k * SHA_BYTES, w->leaf[at], SHA_BYTES) != 0))
+            return false;
+    }
+    return true;
+}
+
 /* The rows that are not there get the leaves that the store keeps; the root tells if they are right. */
 static int on_leaves(void *arg, const struct leaves *l) {
     struct window *w = arg;
     const struct shape_place p = {l->sealer, l->batch, 0};
     const size_t i = book_lower(w->b, l->sealer, l->batch);
     if (!is_batch(w, i, &p))
-        return 0;
+        return strange_add(&w->v->strange, &w->v->strange_count, &w->v->strange_room, l->sealer, l->batch);
     struct span *s = &w->spans[i - w->from];
-    if (s->done || s->bad || l->count != s->rows)
+    s->leaves++;
+    if (s->bad || l->count != s->rows || !match(w, s, l))
+        return 0;
+    s->leaves_right = true;
+    if (s->done)
         return 0;
     for (size_t k = 0; k < s->rows; k++)
         if (!w->table[s->base + k])
@@ -173,20 +192,20 @@ static int on_leaves(void *arg, const struct leaves *l) {
 }
 
 static int judge(struct window *w, const char *condition) {
-    bool missing = false;
     for (size_t i = w->from; i < w->to; i++) {
         struct span *s = &w->spans[i - w->from];
-        missing = missing || (!s->bad && s->have < s->rows);
         if (s->bad || s->have < s->rows || !gives_root(w, i))
             continue;
         int rc = passes(w, i);
         if (rc)
             return rc;
     }
-    int rc = missing ? leaves_ask(w->v, condition, on_leaves, w) : 0;
-    for (size_t i = w->from; !rc && i < w->to; i++)
-        if (!w->spans[i - w->from].done)
+    int rc = leaves_ask(w->v, condition, on_leaves, w);
+    for (size_t i = w->from; !rc && i < w->to; i++) {
+        const struct span *s = &w->spans[i - w->from];
+        if (!s->done || !s->leaves_right || s->leaves != 1)
             rc = fails(w, i);
+    }
     return rc;
 }
 
@@ -258,9 +277,10 @@ static int range(struct window *w, size_t from, size_t to) {
 static int make(struct window *w) {
     w->leaf = malloc(w->room * sizeof *w->leaf);
     w->table = malloc(w->room);
+    w->month = malloc(w->room * sizeof *w->month);
     w->epoch = malloc(w->room * sizeof *w->epoch);
     w->sequence = malloc(w->room * sizeof *w->sequence);
-    return w->leaf && w->table && w->epoch && w->sequence ? 0 : ERR_NOMEM;
+    return w->leaf && w->table && w->month && w->epoch && w->sequence ? 0 : ERR_NOMEM;
 }
 
 int window_run(struct verify *v, const struct book *b) {
@@ -278,6 +298,7 @@ int window_run(struct verify *v, const struct book *b) {
     free(w.spans);
     free(w.leaf);
     free(w.table);
+    free(w.month);
     free(w.epoch);
     free(w.sequence);
     return rc;
