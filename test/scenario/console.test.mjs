@@ -365,6 +365,29 @@ test('many idle connections and slow clients hold nothing up', async () => {
   slow.destroy();
 });
 
+test('what was opened, and what people signed in with, stays in no file, no output and no memory', async () => {
+  assert.match((await ask('rea', CELLS, opened)).text, /said/);
+  const patterns = [...['said "so"', 'said \\"so\\"', 'said \\\\"so'], ...Object.values(secrets),
+    ...Object.keys(secrets).map((name) => basic(name).slice('Basic '.length, -4))];
+  const list = join(house.home, 'patterns'), output = join(house.home, 'output');
+  await writeFile(list, patterns.join('\n') + '\n');
+  const end = Date.now() + 1100; // a request's memory is overwritten when it ends, or a moment later
+  await until(() => Date.now() > end, 'a second');
+  const cores = [];
+  const front = await house.pid('front');
+  const workers = (await readFile(`/proc/${front}/task/${front}/children`, 'utf8')).trim().split(' ');
+  for (const pid of [await house.pid('console'), front, ...workers]) {
+    const path = join(house.home, 'core');
+    await run('gcore', ['-o', path, String(pid)]);
+    cores.push(`${path}.${pid}`);
+  }
+  await writeFile(output, house.stdout + house.stderr);
+  const found = (...where) => run('grep', ['-rlaF', '-f', list, ...where]).then((r) => r.stdout, (e) => { if (e.code !== 1) throw e; return ''; });
+  assert.match(await found(list), /patterns/);
+  assert.equal(await found(output, house.dir), '');
+  assert.equal(await found(...cores), '');
+});
+
 test('console, its nginx and the store may die: the next request is answered again', async () => {
   for (const name of ['console', 'front', 'store', 'vault']) {
     process.kill(await house.pid(name), 'SIGKILL');
