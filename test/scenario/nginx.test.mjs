@@ -3,32 +3,23 @@
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, execFile } from 'node:child_process';
-import { readFile, writeFile, access } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import { BIN, Installation, until } from './lib/installation.mjs';
+import { NGINX, nginxConf, writeNginxConf } from './lib/nginx.mjs';
+import { freePort } from './lib/servers.mjs';
 import { Upstream, chunk, completion, event } from './lib/upstream.mjs';
 
 const run = promisify(execFile);
 const ASK = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] };
-const NGINX = await ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/nginx/sbin/nginx', '/usr/bin/nginx']
-  .reduce(async (found, path) => (await found) ?? access(path).then(() => path, () => null), null);
 
 let upstream, house, nginx, gatewayPort, minePort;
 
-// Free a moment ago; nginx cannot say which port it was given.
-const freePort = () => new Promise((done) => {
-  const s = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = s.address();
-    s.close(() => done(port));
-  });
-});
-
 const config = (provider, more = '') =>
   `gateway: {nginx: own, workers: 2${more}}\nproviders:\n  ${provider}: {url: '${upstream.url}'}\n`;
-const file = () => join(house.home, 'nginx.conf');
+const file = () => nginxConf(house);
 const workers = async () => (await house.status()).gateway.workers.map((w) => w.pid).sort();
 const client = () => new OpenAI({ apiKey: house.key, baseURL: `http://127.0.0.1:${gatewayPort}/v1`, maxRetries: 0 });
 const mine = () => fetch(`http://127.0.0.1:${minePort}/`).then((r) => r.text());
@@ -55,24 +46,10 @@ before(async () => {
   upstream = await Upstream.start();
   [gatewayPort, minePort] = [await freePort(), await freePort()];
   house = await Installation.start({ config: config('one') });
-  await writeFile(file(), `
-include ${house.dir}/run/nginx-main.conf;
-worker_processes 2;
-daemon off;
-pid ${house.home}/nginx.pid;
-events {}
-http {
-    access_log off;
-    include ${house.dir}/run/nginx-http.conf;
-    server {
-        listen 127.0.0.1:${gatewayPort};
-        include ${house.dir}/run/nginx-server.conf;
-    }
-    server {
+  await writeNginxConf(house, gatewayPort, 2, `    server {
         listen 127.0.0.1:${minePort};
         location / { return 200 "mine"; }
     }
-}
 `);
 });
 

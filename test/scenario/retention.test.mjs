@@ -3,17 +3,16 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, execFile } from 'node:child_process';
-import { access, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BIN, Installation, until } from './lib/installation.mjs';
+import { NGINX, nginxConf, writeNginxConf } from './lib/nginx.mjs';
+import { freePort } from './lib/servers.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 
 const run = promisify(execFile);
 const TOOLS = join(BIN, '..', 'test', 'tools');
-const NGINX = await ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/local/nginx/sbin/nginx', '/usr/bin/nginx']
-  .reduce(async (found, path) => (await found) ?? access(path).then(() => path, () => null), null);
 const DAY = 86400;
 const OLD = 150, MIDDLE = 45; // days ago: over for both, and for content alone
 const CONFIG = 'gateway: {nginx: own, workers: 1}\nretention: {content_days: 10, metadata_days: 60}\n';
@@ -25,16 +24,9 @@ const month = (days) => {
 let upstream, house, port;
 const ids = {}; // person-days -> interaction
 
-const freePort = () => new Promise((done) => {
-  const s = createServer().listen(0, '127.0.0.1', () => {
-    const { port: free } = s.address();
-    s.close(() => done(free));
-  });
-});
-
 // One exchange of each person with a gateway that is so many days behind.
 async function asked(days) {
-  const nginx = spawn(join(BIN, 'safehouse'), ['attach', '--dir', house.dir, '--', NGINX, '-c', join(house.home, 'nginx.conf'), '-e', 'stderr'], {
+  const nginx = spawn(join(BIN, 'safehouse'), ['attach', '--dir', house.dir, '--', NGINX, '-c', nginxConf(house), '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, LD_PRELOAD: join(TOOLS, 'past.so'), PAST_SECONDS: String(days * DAY) },
   });
@@ -79,21 +71,7 @@ test.before(async () => {
   upstream.answer = (x) => x.json(completion('noted'));
   port = await freePort();
   house = await Installation.start({ config: `${CONFIG}providers:\n  one: {url: '${upstream.url}'}\n` });
-  await writeFile(join(house.home, 'nginx.conf'), `
-include ${house.dir}/run/nginx-main.conf;
-worker_processes 1;
-daemon off;
-pid ${house.home}/nginx.pid;
-events {}
-http {
-    access_log off;
-    include ${house.dir}/run/nginx-http.conf;
-    server {
-        listen 127.0.0.1:${port};
-        include ${house.dir}/run/nginx-server.conf;
-    }
-}
-`);
+  await writeNginxConf(house, port, 1);
   for (const days of [OLD, MIDDLE, 0]) await asked(days);
   await subject('hold', 'ada', '--reason', 'a lawsuit');
 });

@@ -89,14 +89,10 @@ int cli_canary(int argc, char **argv) {
         {"--json", NULL, .flag = &c.json, .help = "one object a line"},
         {0}};
     int words = 0, verb = 0, code = cli_parse(&usage, options, argc, argv, 1, 2, &words);
+    if (code == CLI_GO)
+        code = cli_choose(argv[1], verbs, "command canary", "plant, list or remove", &verb);
     if (code != CLI_GO)
         return code;
-    while (verbs[verb] && strcmp(verbs[verb], argv[1]) != 0)
-        verb++;
-    const char *near = verbs[verb] ? NULL : cli_nearest(argv[1], verbs);
-    if (!verbs[verb])
-        return cli_fail(CLI_USAGE, near ? near : "plant, list or remove",
-                        "there is no command canary %.60s", argv[1]);
     if ((words == 2) != (verb != 1) || (verb != 1 && !c.project))
         return cli_fail(CLI_USAGE, "safehouse canary --help tells more", "canary %s needs %s",
                         verbs[verb], verb == 1 ? "no name" : "a name and --project");

@@ -57,6 +57,15 @@ const char *cli_nearest(const char *typed, const char *const *names) {
     return nearest_name(typed, names);
 }
 
+int cli_choose(const char *typed, const char *const *names, const char *kind, const char *otherwise,
+               int *ret) {
+    for (*ret = 0; names[*ret]; ++*ret)
+        if (strcmp(names[*ret], typed) == 0)
+            return CLI_GO;
+    const char *near = cli_nearest(typed, names);
+    return cli_fail(CLI_USAGE, near ? near : otherwise, "there is no %s %.60s", kind, typed);
+}
+
 static void print_help(const struct cli_usage *usage, const struct cli_option *options) {
     printf("usage: %s\n\n%s\n", usage->synopsis, usage->about);
     if (options[0].name)

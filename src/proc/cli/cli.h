@@ -86,6 +86,10 @@ int cli_parse(const struct cli_usage *usage, const struct cli_option *options, i
 
 /* The entry of `names` (NULL-ended) that is nearest to what was typed; NULL when none is near. */
 const char *cli_nearest(const char *typed, const char *const *names);
+/* *ret: which of `names` was typed; CLI_GO. Otherwise prints "there is no KIND TYPED", with the nearest
+ * name or `otherwise` as the fix, and gives the exit code. */
+int cli_choose(const char *typed, const char *const *names, const char *kind, const char *otherwise,
+               int *ret);
 
 /* ---- saying ---- */
 /* Prints "safehouse: <formatted>; <fix>" to standard error and returns `code`. fix may be NULL. */

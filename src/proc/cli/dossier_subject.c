@@ -10,20 +10,6 @@
 #include "base/err.h"
 #include "proc/cli/dossier.h"
 
-static json_t *ids_of(const struct subject_person *p) {
-    json_t *list = json_array();
-    for (size_t at = 0; at < p->ids.len; at += INQUIRY_ID_ROW) {
-        char id[UUID_TEXT + 1], made[READ_TIME] = "";
-        const uint64_t us = get_u64(p->ids.p + at + UUID_BYTES);
-        uuid_format(id, p->ids.p + at);
-        if (us)
-            subject_time(made, us);
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s?}", "pseudonym", id, "since", us ? made : NULL));
-    }
-    return list;
-}
-
 /* The rows of these ids; `sql` up to its WHERE, `rest` after the list. */
 static json_t *rows_of(struct dossier *r, const struct subject_person *p, const char *sql,
                        const char *rest) {
@@ -90,7 +76,7 @@ static json_t *describe(struct dossier *r, const struct subject_person *p) {
     subject_time(since, p->held_since_us);
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:o, s:o}", "name", p->name.name, "project", p->name.project, "kind",
-        p->name.kind == SUBJECT_KEY ? "API key" : "person", "pseudonyms", ids_of(p), "hold",
+        p->name.kind == SUBJECT_KEY ? "API key" : "person", "pseudonyms", subject_ids(p, "pseudonym", "since"), "hold",
         p->held_since_us ? json_pack("{s:s, s:s}", "since", since, "reason", p->reason)
                          : json_string("not held"));
     put_counts(r, p, o);

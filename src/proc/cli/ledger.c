@@ -85,16 +85,11 @@ int cli_ledger(int argc, char **argv) {
     struct ledger_source s;
     int words = 0, known = 0;
     int code = cli_parse(&usage, options, argc, argv, 1, 2, &words);
-    if (code != CLI_GO)
-        return code;
-    while (names[known] && strcmp(names[known], argv[1]))
-        known++;
-    if (!names[known]) {
-        const char *near = cli_nearest(argv[1], names);
-        return cli_fail(CLI_USAGE, near ? near : "safehouse ledger --help tells which there are",
-                        "there is no command ledger %.60s", argv[1]);
-    }
-    code = session_load(o.dir, &session);
+    if (code == CLI_GO)
+        code = cli_choose(argv[1], names, "command ledger",
+                          "safehouse ledger --help tells which there are", &known);
+    if (code == CLI_GO)
+        code = session_load(o.dir, &session);
     if (code != CLI_GO)
         return code;
     code = ledger_source_open(&s, o.dir, &session);

@@ -14,12 +14,13 @@
 #include "proc/cli/key_terms.h"
 #include "proc/cli/person.h"
 #include "proc/cli/read.h"
+#include "read/people/verbs.h"
 
 #define CELLS_PER_HOUR 10000 /* of a reader, if nothing is said */
 
 /* ---- a request ---- */
 
-static const char *const roles[] = {"analyst", "reader", "admin", "eraser", "auditor", NULL};
+static const char *const roles[] = {PEOPLE_ROLE_NAMES, NULL};
 
 static int put_s8(struct buf *b, const char *s, size_t n) {
     int rc = n < LIMIT_NAME ? buf_append_u8(b, (uint8_t)n) : ERR_LIMIT;

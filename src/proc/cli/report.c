@@ -234,14 +234,10 @@ int cli_report(int argc, char **argv) {
         {"--json", NULL, .flag = &o.json, .help = "one object"},
         {0}};
     int words = 0, which = 0, code = cli_parse(&usage, options, argc, argv, 1, 2, &words);
+    if (code == CLI_GO)
+        code = cli_choose(argv[1], names, "report", "records, breach or subject", &which);
     if (code != CLI_GO)
         return code;
-    while (names[which] && strcmp(names[which], argv[1]) != 0)
-        which++;
-    const char *near = names[which] ? NULL : cli_nearest(argv[1], names);
-    if (!names[which])
-        return cli_fail(CLI_USAGE, near ? near : "records, breach or subject",
-                        "there is no report %.60s", argv[1]);
     which++;
     code = cli_need_installation(r.dir);
     if (code == CLI_GO)

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "read/query/visible.h"
 
 #define ANSWER_MS 60000 /* a hash among others on a slow machine */
 
@@ -238,50 +239,35 @@ int session_needs(const char *dir, const struct cli_session *s, const char *cons
 
 /* ---- clear columns ---- */
 
-static bool sees(const json_t *grant) {
-    const char *role = json_string_value(json_object_get(grant, "role")),
-               *state = json_string_value(json_object_get(grant, "state"));
-    return role && state && strcmp(state, "in force") == 0 &&
-           (strcmp(role, "analyst") == 0 || strcmp(role, "reader") == 0);
-}
+struct seen {
+    struct buf list;
+    bool all;
+};
 
 /* Names of projects have no quote in them: the vault takes no others. */
-static int add_projects(const json_t *grant, struct buf *out, bool *ret_all) {
-    const json_t *p;
-    size_t i;
-    int rc = 0;
-    json_array_foreach(json_object_get(grant, "projects"), i, p) {
-        const char *name = json_string_value(p);
-        if (rc || !name || strchr(name, '\''))
-            return rc ? rc : ERR_CORRUPT;
-        *ret_all = *ret_all || strcmp(name, "*") == 0;
-        rc = buf_printf(out, "%s'%s'", out->len ? "," : "", name);
-    }
-    return rc;
+static int add_project(void *arg, const char *name) {
+    struct seen *seen = arg;
+    if (strchr(name, '\''))
+        return ERR_CORRUPT;
+    seen->all = seen->all || strcmp(name, "*") == 0;
+    return buf_printf(&seen->list, "%s'%s'", seen->list.len ? "," : "", name);
 }
 
 int session_reads(const char *dir, const struct cli_session *s, struct buf *projects) {
-    const json_t *g;
-    struct buf list;
-    size_t i;
-    bool all = false, any = false;
-    int rc = 0, code;
+    struct seen seen = {.all = false};
+    bool any;
+    int code;
     json_t *o = session_who(dir, s, &code);
     if (!o)
         return code;
-    buf_init(&list, LIMIT_SQL / 2);
-    json_array_foreach(json_object_get(o, "grants"), i, g) {
-        if (!rc && sees(g)) {
-            any = true;
-            rc = add_projects(g, &list, &all);
-        }
-    }
+    buf_init(&seen.list, LIMIT_SQL / 2);
+    int rc = visible_projects(o, add_project, &seen, &any);
     json_decref(o);
-    if (!rc && projects && !all && any)
-        rc = buf_append(projects, list.p, list.len);
-    if (!rc && projects && !all && any)
+    if (!rc && projects && !seen.all && any)
+        rc = buf_append(projects, seen.list.p, seen.list.len);
+    if (!rc && projects && !seen.all && any)
         rc = buf_append_u8(projects, 0);
-    buf_wipe(&list);
+    buf_wipe(&seen.list);
     if (rc)
         return cli_fail_err(rc, NULL, "reading the session's projects");
     return any ? CLI_GO

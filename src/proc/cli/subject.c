@@ -57,19 +57,6 @@ static int count_rows(struct subject_ask *s, const struct subject_person *p, str
     return rc;
 }
 
-static json_t *ids_of(const struct subject_person *p) {
-    json_t *ids = json_array();
-    for (size_t at = 0; at < p->ids.len; at += INQUIRY_ID_ROW) {
-        char id[UUID_TEXT + 1], made[READ_TIME] = "";
-        const uint64_t us = get_u64(p->ids.p + at + UUID_BYTES);
-        uuid_format(id, p->ids.p + at);
-        if (us)
-            subject_time(made, us);
-        json_array_append_new(ids, json_pack("{s:s, s:s?}", "id", id, "created", us ? made : NULL));
-    }
-    return ids;
-}
-
 static json_t *describe(const struct subject_person *p, char *row) {
     char since[READ_TIME], first[READ_TIME], last[READ_TIME];
     const char *count = strsep(&row, "\t"), *from = row ? strsep(&row, "\t") : "";
@@ -81,7 +68,7 @@ static json_t *describe(const struct subject_person *p, char *row) {
                                     : json_null();
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:s?, s:s?, s:o}", "name", p->name.name, "project",
                      p->name.project, "kind", p->name.kind == SUBJECT_KEY ? "key" : "person", "ids",
-                     ids_of(p), "interactions", (json_int_t)strtoull(count, NULL, 10), "first",
+                     subject_ids(p, "id", "created"), "interactions", (json_int_t)strtoull(count, NULL, 10), "first",
                      *from ? first : NULL, "last", *to ? last : NULL, "hold", hold);
 }
 
@@ -278,14 +265,11 @@ int cli_subject(int argc, char **argv) {
         {"--json", NULL, .flag = &s.json, .help = "one object a line"},
         {0}};
     int verb = 0, code = cli_parse(&usage, options, argc, argv, 2, 2, NULL);
+    if (code == CLI_GO)
+        code = cli_choose(argv[1], verbs, "command subject", "find, export, erase, hold or release",
+                          &verb);
     if (code != CLI_GO)
         return code;
-    while (verbs[verb] && strcmp(verbs[verb], argv[1]) != 0)
-        verb++;
-    const char *near = verbs[verb] ? NULL : cli_nearest(argv[1], verbs);
-    if (!verbs[verb])
-        return cli_fail(CLI_USAGE, near ? near : "find, export, erase, hold or release",
-                        "there is no command subject %.60s", argv[1]);
     s.name = argv[2];
     if (verb)
         code = read_check_reason(s.reason);

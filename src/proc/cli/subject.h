@@ -35,6 +35,8 @@ void subject_answer_free(struct subject_answer *a);
 /* Asks the vault: the name in every project (or the one), as a person's and as a key's. ERR_NOTFOUND:
  * nobody. */
 int subject_ask(struct subject_ask *s, enum inquiry_verb verb, struct subject_answer *a);
+/* A list of objects: each id, and when it was made (null: not known), under these names. */
+json_t *subject_ids(const struct subject_person *p, const char *id_name, const char *made_name);
 /* "'id','id'" for a statement. */
 int subject_id_list(const struct subject_person *p, struct buf *out);
 /* µs since 1970 as RFC 3339. */

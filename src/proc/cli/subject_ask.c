@@ -98,6 +98,20 @@ void subject_answer_free(struct subject_answer *a) {
     free(a);
 }
 
+json_t *subject_ids(const struct subject_person *p, const char *id_name, const char *made_name) {
+    json_t *list = json_array();
+    for (size_t at = 0; at < p->ids.len; at += INQUIRY_ID_ROW) {
+        char id[UUID_TEXT + 1], made[READ_TIME] = "";
+        const uint64_t us = get_u64(p->ids.p + at + UUID_BYTES);
+        uuid_format(id, p->ids.p + at);
+        if (us)
+            subject_time(made, us);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s?}", id_name, id, made_name, us ? made : NULL));
+    }
+    return list;
+}
+
 int subject_id_list(const struct subject_person *p, struct buf *out) {
     char id[UUID_TEXT + 1];
     int rc = 0;

@@ -55,7 +55,7 @@ int api_person_remove(struct api *a) {
 #define CELLS_MAX 1000000000
 
 static int role(struct api *a, uint8_t *ret) {
-    static const char *const names[] = {"analyst", "reader", "admin", "eraser", "auditor"};
+    static const char *const names[] = {PEOPLE_ROLE_NAMES};
     const char *text;
     int rc = api_string(a, "role", LIMIT_NAME - 1, false, &text);
     for (uint8_t i = 0; !rc && i < sizeof names / sizeof names[0]; i++)

@@ -10,15 +10,9 @@
 
 #include "base/err.h"
 #include "proc/console/console.h"
+#include "read/query/visible.h"
 
 /* ---- what the vault says ---- */
-
-static bool sees(const json_t *grant) {
-    const char *role = json_string_value(json_object_get(grant, "role")),
-               *state = json_string_value(json_object_get(grant, "state"));
-    return role && state && strcmp(state, "in force") == 0 &&
-           (strcmp(role, "analyst") == 0 || strcmp(role, "reader") == 0);
-}
 
 static bool has_project(const struct caller *c, const char *name) {
     for (unsigned i = 0; i < c->projects; i++)
@@ -27,36 +21,27 @@ static bool has_project(const struct caller *c, const char *name) {
     return false;
 }
 
-static int add_projects(struct caller *c, const json_t *grant) {
-    const json_t *p;
-    size_t i;
-    json_array_foreach(json_object_get(grant, "projects"), i, p) {
-        const char *name = json_string_value(p);
-        if (!name || strlen(name) >= LIMIT_NAME)
-            return ERR_SYNTAX;
-        c->all = c->all || !strcmp(name, "*");
-        if (has_project(c, name))
-            continue;
-        if (c->projects == CONSOLE_PROJECTS)
-            return ERR_LIMIT;
-        memcpy(c->project[c->projects++], name, strlen(name) + 1);
-    }
+static int add_project(void *arg, const char *name) {
+    struct caller *c = arg;
+    if (strlen(name) >= LIMIT_NAME)
+        return ERR_SYNTAX;
+    c->all = c->all || !strcmp(name, "*");
+    if (has_project(c, name))
+        return 0;
+    if (c->projects == CONSOLE_PROJECTS)
+        return ERR_LIMIT;
+    memcpy(c->project[c->projects++], name, strlen(name) + 1);
     return 0;
 }
 
 static int take_who(void *arg, const struct frame *f) {
     struct caller *c = arg;
-    json_t *o = f->msg == MSG_STATUS_IS ? json_loadb((const char *)f->p, f->len, 0, NULL) : NULL, *g;
+    json_t *o = f->msg == MSG_STATUS_IS ? json_loadb((const char *)f->p, f->len, 0, NULL) : NULL;
     const char *name = json_string_value(json_object_get(o, "name"));
-    size_t i;
     int rc = name && strlen(name) < LIMIT_NAME ? 0 : ERR_SYNTAX;
-    if (!rc)
+    if (!rc) {
         memcpy(c->name, name, strlen(name) + 1);
-    json_array_foreach(json_object_get(o, "grants"), i, g) {
-        if (rc || !sees(g))
-            continue;
-        c->reads = true;
-        rc = add_projects(c, g);
+        rc = visible_projects(o, add_project, c, &c->reads);
     }
     json_decref(o);
     return rc;

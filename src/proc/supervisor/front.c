@@ -16,21 +16,12 @@ bool front_wanted(const struct supervisor *s) {
     return s->spec->console != NULL;
 }
 
-/* Where nginx reads what it is given next; "" when there is nothing. */
-static void give_file(struct spawn_gifts *g, int fd, char out[32]) {
-    out[0] = 0;
-    if (fd < 0)
-        return;
-    spawn_give_fd(g, fd, NULL);
-    snprintf(out, 32, "/proc/self/fd/%d", g->fds[g->fd_count - 1].to);
-}
-
 static int run(struct supervisor *s, struct program *p, const struct tls_files *tls,
                struct spawn_gifts *g) {
     const struct install *in = s->spec->install;
     const char *nginx = gateway_nginx();
     char dir[INSTALL_PATH], prefix[INSTALL_PATH + 2], file[INSTALL_PATH + 16], listen[ADDRESS_TEXT];
-    char certificate[32], key[32];
+    char certificate[SPAWN_FILE], key[SPAWN_FILE];
     struct buf text;
     if (!nginx)
         return why_say(s->why, ERR_NOTFOUND, "there is no nginx here; install it: apt-get install nginx");
@@ -41,8 +32,8 @@ static int run(struct supervisor *s, struct program *p, const struct tls_files *
     spawn_give_env(g, "NGINX=%d;", g->fds[0].to);
     spawn_give_fd(g, s->run_fd, NULL);
     const int run_fd = g->fds[1].to;
-    give_file(g, tls->certificate_fd, certificate);
-    give_file(g, tls->key_fd, key);
+    spawn_give_file(g, tls->certificate_fd, certificate);
+    spawn_give_file(g, tls->key_fd, key);
     /* What passes through it may be opened content: freed memory is overwritten. */
     spawn_give_env(g, "GLIBC_TUNABLES=glibc.malloc.perturb=165");
     const struct front_conf conf = {.dir = dir,

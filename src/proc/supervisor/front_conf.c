@@ -3,18 +3,12 @@
 
 #include "base/err.h"
 
+#define CONNECTIONS 8000 /* of a worker */
+
 static int put_main(struct buf *out, const struct front_conf *c) {
-    return buf_printf(out,
-                      "worker_processes 2;\n"
-                      "worker_rlimit_nofile 20000;\n"
-                      "daemon off;\n"
-                      "master_process on;\n"
-                      "pid \"%s/nginx.pid\";\n"
-                      "error_log /dev/null emerg;\n"
-                      "events {\n"
-                      "    worker_connections 8000;\n"
-                      "}\n",
-                      c->dir);
+    int rc = buf_append_str(out, "worker_processes 2;\n"
+                                 "worker_rlimit_nofile 20000;\n");
+    return rc ? rc : nginx_put_process(out, c->dir, CONNECTIONS);
 }
 
 /* No request or answer ever touches a file or a log: both are content. */

@@ -61,19 +61,10 @@ int gateway_write_file(const struct supervisor *s, const char *dir, const char *
     return rc ? why_say(s->why, rc, "cannot write %s/%s: %s", dir, name, err_text(rc)) : 0;
 }
 
-/* Where nginx reads a memory file that it was given as its next descriptor; "" for none. */
-static void give_file(struct spawn_gifts *g, int fd, char out[32]) {
-    out[0] = 0;
-    if (fd < 0)
-        return;
-    spawn_give_fd(g, fd, NULL);
-    snprintf(out, 32, "/proc/self/fd/%d", g->fds[g->fd_count - 1].to);
-}
-
 /* What a master is given, and so what its configuration says: texts that the struct points to. */
 struct making {
     char dir[INSTALL_PATH], module[INSTALL_PATH + 64], listen[ADDRESS_TEXT];
-    char certificate[32], key[32];
+    char certificate[SPAWN_FILE], key[SPAWN_FILE];
     char hosts[LIMIT_PROVIDERS][SNAPSHOT_HOST], paths[LIMIT_PROVIDERS][SNAPSHOT_PATH];
     struct gateway_provider providers[LIMIT_PROVIDERS];
     struct spawn_gifts gifts;
@@ -143,8 +134,8 @@ static int make(struct supervisor *s, const struct settings *settings, const str
         spawn_give_fd(g, shared[i].fd, shared[i].variable);
     spawn_give_fd(g, report, "SH_READY_FD");
     spawn_give_fd(g, policy, "SH_DETECT_FD");
-    give_file(g, tls->certificate_fd, m->certificate);
-    give_file(g, tls->key_fd, m->key);
+    spawn_give_file(g, tls->certificate_fd, m->certificate);
+    spawn_give_file(g, tls->key_fd, m->key);
     int rc = list_providers(m, settings->config);
     if (rc)
         return why_say(s->why, rc, "the providers do not fit into nginx's configuration");

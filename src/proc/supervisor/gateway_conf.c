@@ -127,18 +127,10 @@ static int put_main(struct buf *out, const struct gateway_conf *c) {
     if (!rc)
         rc = c->workers ? buf_printf(out, "worker_processes %u;\n", c->workers)
                         : buf_append_str(out, "worker_processes auto;\n");
-    return rc ? rc
-              : buf_printf(out,
-                           "daemon off;\n"
-                           "master_process on;\n"
-                           "pid \"%s/nginx.pid\";\n"
-                           "error_log /dev/null emerg;\n"
-                           "env SH_READY_FD;\n"
-                           "env SH_SANDBOX;\n"
-                           "events {\n"
-                           "    worker_connections %u;\n"
-                           "}\n",
-                           c->dir, CONNECTIONS);
+    if (!rc)
+        rc = buf_append_str(out, "env SH_READY_FD;\n"
+                                 "env SH_SANDBOX;\n");
+    return rc ? rc : nginx_put_process(out, c->dir, CONNECTIONS);
 }
 
 /* No body and no answer ever touches a file: the module sets aside what does not fit the buffer of

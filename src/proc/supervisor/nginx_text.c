@@ -23,6 +23,18 @@ bool nginx_address_ok(const char *address) {
                strlen(address);
 }
 
+int nginx_put_process(struct buf *out, const char *dir, unsigned connections) {
+    return buf_printf(out,
+                      "daemon off;\n"
+                      "master_process on;\n"
+                      "pid \"%s/nginx.pid\";\n"
+                      "error_log /dev/null emerg;\n"
+                      "events {\n"
+                      "    worker_connections %u;\n"
+                      "}\n",
+                      dir, connections);
+}
+
 int nginx_put_folders(struct buf *out, const char *dir) {
     return buf_printf(out,
                       "    client_body_temp_path \"%s/body\";\n"

@@ -15,6 +15,8 @@ bool nginx_path_ok(const char *path);
 /* "127.0.0.1:8080", "[::1]:8080" */
 bool nginx_address_ok(const char *address);
 
+/* How the master runs, in the foreground and without a log, and how many connections a worker has. */
+int nginx_put_process(struct buf *out, const char *dir, unsigned connections);
 /* nginx makes these folders in `dir` whether or not they are used. */
 int nginx_put_folders(struct buf *out, const char *dir);
 /* `listen`, with TLS if there is a certificate. */

@@ -50,6 +50,14 @@ void spawn_give_fd(struct spawn_gifts *g, int fd, const char *variable) {
         spawn_give_env(g, "%s=%d", variable, number);
 }
 
+void spawn_give_file(struct spawn_gifts *g, int fd, char ret_path[SPAWN_FILE]) {
+    ret_path[0] = 0;
+    if (fd < 0)
+        return;
+    spawn_give_fd(g, fd, NULL);
+    snprintf(ret_path, SPAWN_FILE, "/proc/self/fd/%d", g->fds[g->fd_count - 1].to);
+}
+
 int spawn_become(unsigned uid) {
     if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
         return errno;

@@ -43,6 +43,9 @@ struct spawn_gifts {
     size_t env_count;
 };
 void spawn_give_fd(struct spawn_gifts *g, int fd, const char *variable);
+/* The same, and the path by which the program reads it as a file; "" when fd is negative. */
+#define SPAWN_FILE 32
+void spawn_give_file(struct spawn_gifts *g, int fd, char ret_path[SPAWN_FILE]);
 void spawn_give_env(struct spawn_gifts *g, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

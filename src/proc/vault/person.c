@@ -22,6 +22,11 @@ int answer_add(struct answer *a, enum ipc_msg msg, const void *p, size_t len) {
     return rc ? rc : buf_append(&a->frames, p, len);
 }
 
+int answer_receipt(struct vault *v, struct buf *note, struct answer *a) {
+    int rc = ledger_sign(v->ledger, note);
+    return rc ? rc : answer_add(a, MSG_RECEIPT, note->p, note->len);
+}
+
 int answer_fail(struct answer *a, int rc, const char *why) {
     snprintf(a->why, sizeof a->why, "%s", why);
     return rc;
@@ -231,9 +236,7 @@ int export_done(struct vault *v, const uint8_t *p, size_t len, const struct ledg
                         ledger_key(v->ledger)->name, request, hash, get_u32(rest + 16),
                         (unsigned long long)receipt.index, (unsigned long long)clock_wall_us());
     if (!rc)
-        rc = ledger_sign(v->ledger, &note);
-    if (!rc)
-        rc = answer_add(a, MSG_RECEIPT, note.p, note.len);
+        rc = answer_receipt(v, &note, a);
     buf_wipe(&note);
     return rc;
 }

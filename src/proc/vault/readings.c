@@ -214,9 +214,7 @@ int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *
                         ledger_key(v->ledger)->name, names[p[0]], hash,
                         (unsigned long long)totals.entries, (unsigned long long)clock_wall_us());
     if (!rc)
-        rc = ledger_sign(v->ledger, &note);
-    if (!rc)
-        rc = answer_add(a, MSG_RECEIPT, note.p, note.len);
+        rc = answer_receipt(v, &note, a);
     buf_wipe(&note);
     return rc;
 }

@@ -178,6 +178,8 @@ struct ledger_who who_of(const struct client_who *w, const char *reason, size_t 
 
 /* ---- person.c ---- */
 int answer_add(struct answer *a, enum ipc_msg msg, const void *p, size_t len);
+/* The note is signed with the ledger's key, and is a frame of the answer then. */
+int answer_receipt(struct vault *v, struct buf *note, struct answer *a);
 int answer_fail(struct answer *a, int rc, const char *why); /* gives rc */
 /* find, export, hold, release. */
 int person_answer(struct vault *v, const struct inquiry *q, const struct ledger_who *who,

@@ -13,8 +13,9 @@
 
 #include "base/err.h"
 #include "read/people/people_int.h"
+#include "read/people/verbs.h"
 
-static const char *const role_names[] = {NULL, "analyst", "reader", "admin", "eraser", "auditor"};
+static const char *const role_names[] = {NULL, PEOPLE_ROLE_NAMES};
 
 const char *people_role_name(enum people_role r) {
     return r >= PEOPLE_ANALYST && r <= PEOPLE_ROLE_LAST ? role_names[r] : NULL;

@@ -16,4 +16,7 @@ enum people_verb {
     PEOPLE_VERB_LIST = 9,     /* nothing */
 };
 
+/* The roles' names in the order of enum people_role, from 1 on. */
+#define PEOPLE_ROLE_NAMES "analyst", "reader", "admin", "eraser", "auditor"
+
 #endif

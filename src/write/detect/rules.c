@@ -73,43 +73,69 @@ static int read_number(struct reader *r, const yaml_node_t *n, unsigned long max
     return end && *end == 0 && *ret <= max ? 0 : wrong(r, n, "a number is needed");
 }
 
-static int read_texts(struct reader *r, const yaml_node_t *n, char ***list, size_t *count) {
+typedef int take_text(void *to, const char *s, size_t line);
+
+/* A list of texts that are not empty, one by one. */
+static int each_text(struct reader *r, const yaml_node_t *n, take_text *take, void *to) {
     if (!n || n->type != YAML_SEQUENCE_NODE)
         return wrong(r, n, "a list of texts is needed");
     for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
         size_t len;
         const yaml_node_t *item = yaml_document_get_node(&r->doc, *i);
         const char *s = scalar(item, &len);
-        char **more = realloc(*list, (*count + 1) * sizeof **list);
-        if (!more)
-            return ERR_NOMEM;
-        *list = more;
-        if (!s || !len || !(more[*count] = strdup(s)))
+        if (!s || !len)
             return wrong(r, item, "a text is needed");
-        (*count)++;
+        int rc = take(to, s, item->start_mark.line + 1);
+        if (rc)
+            return rc;
     }
-    return *count < UINT16_MAX ? 0 : ERR_LIMIT;
+    return 0;
+}
+
+struct texts {
+    char ***list;
+    size_t *count;
+};
+
+static int take_item(void *to, const char *s, size_t line) {
+    const struct texts *t = to;
+    (void)line;
+    char **more = realloc(*t->list, (*t->count + 1) * sizeof **t->list);
+    if (!more)
+        return ERR_NOMEM;
+    *t->list = more;
+    if (!(more[*t->count] = strdup(s)))
+        return ERR_NOMEM;
+    ++*t->count;
+    return 0;
+}
+
+static int read_texts(struct reader *r, const yaml_node_t *n, char ***list, size_t *count) {
+    int rc = each_text(r, n, take_item, &(struct texts){list, count});
+    return rc ? rc : *count < UINT16_MAX ? 0 : ERR_LIMIT;
+}
+
+struct examples {
+    struct rule *rule;
+    bool match;
+};
+
+static int take_example(void *to, const char *s, size_t line) {
+    const struct examples *e = to;
+    struct rule *rule = e->rule;
+    struct rule_example *more = realloc(rule->examples, (rule->examples_count + 1) * sizeof *more);
+    if (!more)
+        return ERR_NOMEM;
+    rule->examples = more;
+    struct rule_example example = {strdup(s), line, e->match};
+    if (!example.text)
+        return ERR_NOMEM;
+    more[rule->examples_count++] = example;
+    return 0;
 }
 
 static int read_examples(struct reader *r, const yaml_node_t *n, struct rule *rule, bool match) {
-    if (!n || n->type != YAML_SEQUENCE_NODE)
-        return wrong(r, n, "a list of texts is needed");
-    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
-        size_t len;
-        const yaml_node_t *item = yaml_document_get_node(&r->doc, *i);
-        const char *s = scalar(item, &len);
-        struct rule_example *more = realloc(rule->examples, (rule->examples_count + 1) * sizeof *more);
-        if (!more)
-            return ERR_NOMEM;
-        rule->examples = more;
-        if (!s || !len)
-            return wrong(r, item, "a text is needed");
-        struct rule_example example = {strdup(s), item->start_mark.line + 1, match};
-        if (!example.text)
-            return ERR_NOMEM;
-        more[rule->examples_count++] = example;
-    }
-    return 0;
+    return each_text(r, n, take_example, &(struct examples){rule, match});
 }
 
 static int read_pattern(struct reader *r, const yaml_node_t *n, char **ret) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit/config/judge.h"
+#include "../audit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -34,29 +35,6 @@ bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_re
               unsigned wait_ms, struct http_answer *ret) {
     (void)c, (void)pair, (void)q, (void)wait_ms, (void)ret;
     abort();
-}
-int detect_new(struct detect **ret, const struct detect_options *o, char *why, size_t n) {
-    (void)ret, (void)o, (void)why, (void)n;
-    return -1;
-}
-void detect_free(struct detect *d) {
-    (void)d;
-}
-int detect_work_new(struct detect_work **ret, const struct detect *d) {
-    (void)ret, (void)d;
-    return -1;
-}
-void detect_work_free(struct detect_work *w) {
-    (void)w;
-}
-
-static void printable(const char *s, size_t size) {
-    size_t n = strnlen(s, size);
-    if (n == size)
-        abort();
-    for (size_t i = 0; i < n; i++)
-        if (s[i] < 0x20 || s[i] == 0x7f)
-            abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

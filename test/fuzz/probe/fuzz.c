@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/probe/probe.h"
+#include "../audit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -57,20 +58,6 @@ void conn_close(struct conn *c) {
     free(c);
 }
 
-int detect_new(struct detect **ret, const struct detect_options *o, char *why, size_t n) {
-    (void)ret, (void)o, (void)why, (void)n;
-    return -1;
-}
-void detect_free(struct detect *d) {
-    (void)d;
-}
-int detect_work_new(struct detect_work **ret, const struct detect *d) {
-    (void)ret, (void)d;
-    return -1;
-}
-void detect_work_free(struct detect_work *w) {
-    (void)w;
-}
 int detect_scan(const struct detect *d, struct detect_work *w, const void *p, size_t len,
                 enum detect_form form, struct detect_findings *list) {
     (void)d, (void)w, (void)p, (void)len, (void)form, (void)list;
@@ -82,15 +69,6 @@ void detect_findings_done(struct detect_findings *list) {
 struct detect_rule_info detect_rule(const struct detect *d, size_t rule) {
     (void)d, (void)rule;
     return (struct detect_rule_info){0};
-}
-
-static void printable(const char *s, size_t size) {
-    size_t n = strnlen(s, size);
-    if (n == size)
-        abort();
-    for (size_t i = 0; i < n; i++)
-        if (s[i] < 0x20 || s[i] == 0x7f)
-            abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
