@@ -1,3 +1,4 @@
+/* What a session sees, of the vault's answer (visible.h). */
 #include "read/query/visible.h"
 
 #include <string.h>
