@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/err_sqlite.h"
 
 #define SCHEMA_VERSION 2
 #define BUSY_MS 5000
@@ -50,38 +51,8 @@ static const char schema_1[] =
     "PRAGMA application_id = 1399350119;"; /* "Shcg", so that file(1) and we know it */
 static const char schema_2[] = ADD_TERMS("projects") ADD_TERMS("keys") "PRAGMA user_version = 2;";
 
-static int translate(int code) {
-    switch (code & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-        return 0;
-    case SQLITE_NOMEM:
-        return ERR_NOMEM;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return ERR_AGAIN;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_CORRUPT;
-    case SQLITE_FULL:
-        return ERR_FULL;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return ERR_DENIED;
-    case SQLITE_CANTOPEN:
-    case SQLITE_IOERR:
-        return ERR_IO;
-    case SQLITE_CONSTRAINT:
-        return ERR_EXISTS;
-    default:
-        return ERR_INTERNAL;
-    }
-}
-
 static int run(struct control_db *db, const char *sql) {
-    return translate(sqlite3_exec(db->sql, sql, NULL, NULL, NULL));
+    return err_from_sqlite(sqlite3_exec(db->sql, sql, NULL, NULL, NULL));
 }
 
 /* The first column of the first row, as a number. */
@@ -92,7 +63,7 @@ static int ask_number(struct control_db *db, const char *sql, int64_t *ret) {
         code = sqlite3_step(s);
     if (code == SQLITE_ROW)
         *ret = sqlite3_column_int64(s, 0);
-    int rc = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? ERR_NOTFOUND : translate(code);
+    int rc = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? ERR_NOTFOUND : err_from_sqlite(code);
     sqlite3_finalize(s);
     return rc;
 }
@@ -101,7 +72,7 @@ static int open_file(const char *path, int flags, struct control_db **ret) {
     struct control_db *db = calloc(1, sizeof *db);
     if (!db)
         return ERR_NOMEM;
-    int rc = translate(sqlite3_open_v2(path, &db->sql, flags | SQLITE_OPEN_NOFOLLOW, NULL));
+    int rc = err_from_sqlite(sqlite3_open_v2(path, &db->sql, flags | SQLITE_OPEN_NOFOLLOW, NULL));
     if (!rc) {
         sqlite3_busy_timeout(db->sql, BUSY_MS);
         sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -225,7 +196,7 @@ static int change(struct control_db *db, const char *sql, const char *kinds, ...
     if (code == SQLITE_OK)
         code = sqlite3_step(s);
     sqlite3_finalize(s);
-    return translate(code);
+    return err_from_sqlite(code);
 }
 
 /* In a transaction: the project exists afterwards. */
@@ -382,7 +353,7 @@ static int each_key(sqlite3_stmt *s, int code, control_key_fn *fn, void *arg) {
             rc = fn(arg, &k);
     }
     sqlite3_finalize(s);
-    return rc ? rc : translate(code);
+    return rc ? rc : err_from_sqlite(code);
 }
 
 int control_db_keys(struct control_db *db, const char *project, control_key_fn *fn, void *arg) {
@@ -448,46 +419,5 @@ int control_db_projects(struct control_db *db, control_project_fn *fn, void *arg
             rc = fn(arg, &p);
     }
     sqlite3_finalize(s);
-    return rc ? rc : translate(code);
-}
-
-/* ---- as the snapshot takes them ---- */
-
-struct live_keys {
-    struct snapshot_key *keys;
-    uint32_t count, room;
-};
-
-static int add_live_key(void *arg, const struct control_key *key) {
-    struct live_keys *l = arg;
-    if (l->count == l->room) {
-        uint32_t more_room = l->room ? l->room * 2 : 64;
-        struct snapshot_key *more =
-            more_room <= 2 * LIMIT_KEYS ? reallocarray(l->keys, more_room, sizeof *more) : NULL;
-        if (!more)
-            return ERR_NOMEM;
-        l->keys = more;
-        l->room = more_room;
-    }
-    struct snapshot_key *k = &l->keys[l->count++];
-    memset(k, 0, sizeof *k);
-    memcpy(k->id, key->id, sizeof k->id);
-    memcpy(k->hash, key->hash, sizeof k->hash);
-    memcpy(k->tenant, key->tenant, sizeof k->tenant);
-    memcpy(k->project, key->project, sizeof k->project);
-    k->expires_us = key->expires_us;
-    return 0;
-}
-
-int control_db_live_keys(struct control_db *db, uint64_t now_us, struct snapshot_key **ret,
-                         uint32_t *ret_count) {
-    struct live_keys l = {0};
-    int rc = control_db_each_live_key(db, now_us, add_live_key, &l);
-    if (rc) {
-        free(l.keys);
-        return rc;
-    }
-    *ret = l.keys;
-    *ret_count = l.count;
-    return 0;
+    return rc ? rc : err_from_sqlite(code);
 }

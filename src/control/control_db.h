@@ -87,9 +87,4 @@ int control_db_each_live_key(struct control_db *db, uint64_t now_us, control_key
 typedef int control_project_fn(void *arg, const struct control_project *project);
 int control_db_projects(struct control_db *db, control_project_fn *fn, void *arg);
 
-/* Keys neither revoked nor expired at now_us, sorted by id, as they are admitted without limits:
- * entries and limits are zero. Returns-owned (free); NULL when there are none. */
-int control_db_live_keys(struct control_db *db, uint64_t now_us, struct snapshot_key **ret,
-                         uint32_t *ret_count);
-
 #endif

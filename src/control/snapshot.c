@@ -570,30 +570,3 @@ static int look_log(const uint8_t *area, const void *ask, void *out) {
 int snapshot_log(const struct snapshot *s, struct snapshot_log *ret) {
     return look(s, look_log, NULL, ret);
 }
-
-static int look_provider(const uint8_t *area, const void *ask, void *out) {
-    struct snapshot_provider *ret = out;
-    struct snapshot_upstream_record u;
-    uint32_t first;
-    char credential[SNAPSHOT_CREDENTIAL] = "";
-    (void)ask;
-    GET_HEAD(area, provider, ret);
-    ret->name[LIMIT_NAME - 1] = ret->credential[SNAPSHOT_CREDENTIAL - 1] = 0;
-    if (ret->name[0] || !GET_HEAD(area, first_upstream, &first) || !first ||
-        !get(area, first, &u, sizeof u) || !text_out(area, u.name, ret->name, LIMIT_NAME))
-        return 0;
-    if (u.health.key_count && text_out(area, u.credentials[0], credential, sizeof credential))
-        snprintf(ret->credential, sizeof ret->credential, "Bearer %.*s",
-                 SNAPSHOT_CREDENTIAL - (int)sizeof "Bearer ", credential);
-    sodium_memzero(credential, sizeof credential);
-    return 0;
-}
-
-int snapshot_provider(const struct snapshot *s, struct snapshot_provider *ret) {
-    struct snapshot_provider copy;
-    int rc = look(s, look_provider, NULL, &copy);
-    if (!rc)
-        *ret = copy;
-    sodium_memzero(&copy, sizeof copy);
-    return rc;
-}

@@ -56,11 +56,6 @@ struct snapshot_key {
     bool inspect;            /* read only: its project's requests are inspected before they go on */
 };
 
-struct snapshot_provider {
-    char name[LIMIT_NAME];                /* as in the clear columns */
-    char credential[SNAPSHOT_CREDENTIAL]; /* the value of Authorization, "" = send none */
-};
-
 /* A name and a text: a tag, an alias. */
 struct snapshot_pair {
     const char *name, *text;
@@ -120,8 +115,7 @@ struct snapshot_price_data {
 struct snapshot_data {
     const struct snapshot_key *keys; /* sorted by id (strcmp) */
     uint32_t key_count;
-    struct snapshot_provider provider; /* for snapshot_provider; may be left empty with upstreams */
-    const char *const *key_models;     /* NULL, or as snapshot_project.models for each key */
+    const char *const *key_models; /* NULL, or as snapshot_project.models for each key */
     const struct snapshot_project *projects;
     uint32_t project_count;
     const struct snapshot_upstream *upstreams;
@@ -215,7 +209,5 @@ int snapshot_log(const struct snapshot *s, struct snapshot_log *ret);
 /* The key of the placeholders that providers see; the caller wipes it. ERR_NOTFOUND: none. */
 int snapshot_mask_key(const struct snapshot *s, uint8_t ret[SNAPSHOT_MASK_KEY]);
 
-/* The first provider, with its first key as the value of Authorization (the caller wipes it). */
-int snapshot_provider(const struct snapshot *s, struct snapshot_provider *ret);
 
 #endif

@@ -84,7 +84,6 @@ struct snapshot_area {
     struct snapshot_prefixes route_prefixes, price_prefixes;
     struct snapshot_log log;
     char currency[SNAPSHOT_CURRENCY];
-    struct snapshot_provider provider;
     uint32_t has_mask_key;
     uint8_t mask_key[SNAPSHOT_MASK_KEY];
 };

@@ -356,7 +356,6 @@ static int fill(uint8_t *area, const struct snapshot_data *d) {
     put_routes(&b, head, d);
     put_prices(&b, head, d);
     put_names(&b, head, d);
-    head->provider = d->provider;
     if (d->log)
         head->log = *d->log;
     if (d->currency)

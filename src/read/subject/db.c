@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/err_sqlite.h"
 #include "read/subject/keys_int.h"
 
 #define SCHEMA_VERSION 3
@@ -122,36 +123,8 @@ static const char *const statements[KEYS_STATEMENTS] = {
                          " ORDER BY n LIMIT 1",
 };
 
-int keys_translate(int code) {
-    switch (code & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-        return 0;
-    case SQLITE_NOMEM:
-        return ERR_NOMEM;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return ERR_AGAIN;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_CORRUPT;
-    case SQLITE_FULL:
-        return ERR_FULL;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-    case SQLITE_IOERR:
-        return ERR_IO;
-    case SQLITE_CONSTRAINT:
-        return ERR_EXISTS;
-    default:
-        return ERR_INTERNAL;
-    }
-}
-
 int keys_exec(struct keys *k, const char *sql) {
-    return keys_translate(sqlite3_exec(k->sql, sql, NULL, NULL, NULL));
+    return err_from_sqlite(sqlite3_exec(k->sql, sql, NULL, NULL, NULL));
 }
 
 int keys_schema(struct keys *k, const char *name) {
@@ -209,7 +182,7 @@ int keys_run(struct keys *k, enum keys_statement which, sqlite3_stmt **ret, cons
         return 0;
     }
     keys_done(*s);
-    return code == SQLITE_DONE && ret ? ERR_NOTFOUND : keys_translate(code);
+    return code == SQLITE_DONE && ret ? ERR_NOTFOUND : err_from_sqlite(code);
 }
 
 void keys_done(sqlite3_stmt *s) {
@@ -232,7 +205,7 @@ int keys_number(struct keys *k, const char *sql, uint64_t *ret) {
         code = sqlite3_step(s);
     if (code == SQLITE_ROW)
         *ret = (uint64_t)sqlite3_column_int64(s, 0);
-    int rc = code == SQLITE_DONE ? ERR_NOTFOUND : keys_translate(code);
+    int rc = code == SQLITE_DONE ? ERR_NOTFOUND : err_from_sqlite(code);
     sqlite3_finalize(s);
     return rc;
 }
@@ -291,7 +264,7 @@ static int check_version(struct keys *k) {
 int keys_connect(struct keys *k) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/" KEYS_FILE, k->dir);
-    int rc = keys_translate(
+    int rc = err_from_sqlite(
         sqlite3_open_v2(path, &k->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
     return rc ? rc : configure(k);
 }

@@ -120,7 +120,6 @@ struct keys {
 };
 
 /* ---- db.c ---- */
-int keys_translate(int sqlite_code);
 int keys_exec(struct keys *k, const char *sql);
 /* Creates the tables in the database `name` ("main", "r0", ...), or those that it lacks. */
 int keys_schema(struct keys *k, const char *name);

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/err_sqlite.h"
 #include "read/subject/keys_int.h"
 
 #define OPS 3
@@ -113,7 +114,7 @@ static int insert(struct keys *k, const char *sql, const uint8_t *const *blobs, 
     if (code == SQLITE_OK)
         code = sqlite3_step(s);
     sqlite3_finalize(s);
-    return keys_translate(code);
+    return err_from_sqlite(code);
 }
 
 /* Opening key, first generation, lasting pepper; `m` is guarded memory to work in. */
@@ -164,10 +165,10 @@ static int read_opening(struct keys *k, struct opening_row *r) {
     sqlite3_stmt *s = NULL;
     int code = sqlite3_prepare_v2(
         k->sql, "SELECT public, salt, nonce, wrapped, ops, mem FROM opening", -1, &s, NULL);
-    int rc = keys_translate(code);
+    int rc = err_from_sqlite(code);
     if (!rc) {
         code = sqlite3_step(s);
-        rc = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? ERR_CORRUPT : keys_translate(code);
+        rc = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? ERR_CORRUPT : err_from_sqlite(code);
     }
     if (!rc)
         rc = keys_column(s, 0, r->public_key, sizeof r->public_key);
@@ -189,7 +190,7 @@ static int read_opening(struct keys *k, struct opening_row *r) {
 static int read_generations(struct keys *k, struct keys_open *open) {
     sqlite3_stmt *s = NULL;
     uint8_t sealed[KEYS_BOX_SEALED_BYTES], right[KEYS_PUBLIC_BYTES];
-    int rc = keys_translate(sqlite3_prepare_v2(
+    int rc = err_from_sqlite(sqlite3_prepare_v2(
         k->sql, "SELECT n, public, secret FROM generations ORDER BY n", -1, &s, NULL));
     int code = SQLITE_DONE;
     k->generation = 0;
@@ -216,7 +217,7 @@ static int read_generations(struct keys *k, struct keys_open *open) {
     }
     sqlite3_finalize(s);
     if (!rc && code != SQLITE_DONE)
-        rc = keys_translate(code);
+        rc = err_from_sqlite(code);
     return rc ? rc : k->generation ? 0 : ERR_CORRUPT;
 }
 
@@ -224,7 +225,7 @@ static int read_generations(struct keys *k, struct keys_open *open) {
 static int read_pepper(struct keys *k, struct keys_open *open) {
     sqlite3_stmt *s = NULL;
     uint8_t sealed[KEYS_BOX_SEALED_BYTES];
-    int rc = keys_translate(sqlite3_prepare_v2(
+    int rc = err_from_sqlite(sqlite3_prepare_v2(
         k->sql, "SELECT n, pepper FROM peppers WHERE pepper IS NOT NULL ORDER BY n DESC LIMIT 1",
         -1, &s, NULL));
     if (!rc)

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/err_sqlite.h"
 #include "read/subject/keys_int.h"
 
 /* ---- finding ---- */
@@ -30,7 +31,7 @@ static int read_ids(struct keys *k, struct keys_person *p) {
             rc = buf_append(&p->ids, row, sizeof row);
     }
     keys_done(s);
-    return rc || code == SQLITE_DONE || code == SQLITE_ROW ? rc : keys_translate(code);
+    return rc || code == SQLITE_DONE || code == SQLITE_ROW ? rc : err_from_sqlite(code);
 }
 
 static int read_hold(struct keys *k, struct keys_person *p) {
@@ -99,7 +100,7 @@ static int append_ids(sqlite3_stmt *s, struct buf *out) {
             rc = buf_append(out, id, sizeof id);
     }
     keys_done(s);
-    return rc || code == SQLITE_DONE ? rc : keys_translate(code);
+    return rc || code == SQLITE_DONE ? rc : err_from_sqlite(code);
 }
 
 int keys_held(struct keys *k, struct buf *out) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/err_sqlite.h"
 #include "read/subject/keys_int.h"
 
 #define SLICE 64 /* subjects in one piece: their secrets are opened and sealed, about 10 ms */
@@ -80,7 +81,7 @@ static int seal_anew(struct keys *k, sqlite3_stmt *row, sqlite3_stmt *put) {
     sqlite3_bind_blob64(put, 1, sealed, sizeof sealed, SQLITE_TRANSIENT);
     sqlite3_bind_int64(put, 2, (int64_t)k->open->next.number);
     sqlite3_bind_value(put, 3, sqlite3_column_value(row, ID));
-    rc = keys_translate(sqlite3_step(put));
+    rc = err_from_sqlite(sqlite3_step(put));
     sqlite3_reset(put);
     sqlite3_clear_bindings(put);
     return rc;
@@ -93,14 +94,14 @@ static int one(struct keys *k, sqlite3_stmt *row, sqlite3_stmt *put, sqlite3_stm
     if (sqlite3_column_type(row, SECRET) != SQLITE_NULL)
         return seal_anew(k, row, put);
     sqlite3_bind_value(drop, 1, sqlite3_column_value(row, ID));
-    int rc = keys_translate(sqlite3_step(drop));
+    int rc = err_from_sqlite(sqlite3_step(drop));
     sqlite3_reset(drop);
     sqlite3_clear_bindings(drop);
     return rc;
 }
 
 static int prepare(struct keys *k, const char *sql, sqlite3_stmt **ret) {
-    return keys_translate(sqlite3_prepare_v2(k->sql, sql, -1, ret, NULL));
+    return err_from_sqlite(sqlite3_prepare_v2(k->sql, sql, -1, ret, NULL));
 }
 
 /* *ret_n: how many subjects there were. */
@@ -126,7 +127,7 @@ static int some_subjects(struct keys *k, unsigned *ret_n) {
     sqlite3_finalize(rows);
     sqlite3_finalize(put);
     sqlite3_finalize(drop);
-    return rc || code == SQLITE_DONE ? rc : keys_translate(code);
+    return rc || code == SQLITE_DONE ? rc : err_from_sqlite(code);
 }
 
 static int put_erased(struct keys *k) {
@@ -159,7 +160,7 @@ static int put_generation(struct keys *k) {
         sqlite3_bind_blob64(s, 2, g->public_key, sizeof g->public_key, SQLITE_STATIC);
         sqlite3_bind_blob64(s, 3, sealed, sizeof sealed, SQLITE_STATIC);
         sqlite3_bind_int64(s, 4, (int64_t)++k->version);
-        rc = keys_translate(sqlite3_step(s));
+        rc = err_from_sqlite(sqlite3_step(s));
     }
     sqlite3_finalize(s);
     return rc;

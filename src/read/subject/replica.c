@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/err_sqlite.h"
 #include "read/subject/keys_int.h"
 
 #define SLICE 512    /* rows of a table in one transaction */
@@ -103,10 +104,10 @@ int keys_checkpoint_of(struct keys *k, const char *name, char ret_note[KEYS_NOTE
     char sql[96];
     sqlite3_stmt *s = NULL;
     snprintf(sql, sizeof sql, "SELECT note FROM %s.checkpoints", name);
-    int rc = keys_translate(sqlite3_prepare_v2(k->sql, sql, -1, &s, NULL));
+    int rc = err_from_sqlite(sqlite3_prepare_v2(k->sql, sql, -1, &s, NULL));
     int code = rc ? SQLITE_DONE : sqlite3_step(s);
     if (!rc && code != SQLITE_ROW)
-        rc = code == SQLITE_DONE ? ERR_AGAIN : keys_translate(code);
+        rc = code == SQLITE_DONE ? ERR_AGAIN : err_from_sqlite(code);
     const void *note = rc ? NULL : sqlite3_column_blob(s, 0);
     const int len = note ? sqlite3_column_bytes(s, 0) : 0;
     if (!rc && (len <= 0 || len > KEYS_NOTE_MAX))

@@ -31,7 +31,6 @@ static void publishes_and_finds(void **state) {
     int fd, reader;
     const struct snapshot *s;
     struct snapshot_key keys[100], found;
-    struct snapshot_provider provider;
     assert_int_equal(snapshot_create(&fd), 0);
     assert_int_equal(snapshot_reader_fd(fd, &reader), 0);
     assert_int_equal(snapshot_map(reader, &s), 0);
@@ -40,8 +39,6 @@ static void publishes_and_finds(void **state) {
     for (unsigned i = 0; i < 100; i++)
         key_named(&keys[i], i);
     struct snapshot_data data = {.keys = keys, .key_count = 100};
-    strcpy(data.provider.name, "demo");
-    strcpy(data.provider.credential, "Bearer abc");
     assert_int_equal(snapshot_publish(fd, &data), 0);
     assert_int_equal(snapshot_version(s), 1);
     for (unsigned i = 0; i < 100; i++) {
@@ -54,8 +51,6 @@ static void publishes_and_finds(void **state) {
     char long_id[200];
     memset(long_id, 'k', sizeof long_id);
     assert_int_equal(snapshot_find_key(s, long_id, sizeof long_id, &found), ERR_NOTFOUND);
-    assert_int_equal(snapshot_provider(s, &provider), 0);
-    assert_string_equal(provider.credential, "Bearer abc");
 
     /* Revoked: gone with the next version, which the grace delays. */
     uint64_t before = clock_mono_ns();
@@ -175,9 +170,8 @@ static int publish_full(int fd, unsigned turn) {
                                      .tags = {{"feature", "f", SNAPSHOT_METADATA}},
                                      .tag_count = 1};
     static const uint8_t mask_key[SNAPSHOT_MASK_KEY] = {1, 2, 3};
-    const struct snapshot_data d = {keys,      2, {"", ""}, models, projects, 2,
-                                    upstreams, 2, routes,   4,      aliases,  1,
-                                    prices,    3, known,    1,      "USD",    &log, mask_key};
+    const struct snapshot_data d = {keys,   2, models, projects, 2, upstreams, 2,     routes, 4,
+                                    aliases, 1, prices, 3,        known, 1,     "USD", &log,   mask_key};
     return snapshot_publish(fd, &d);
 }
 
@@ -190,7 +184,6 @@ static void routes_and_prices(void **state) {
     struct cost_price price;
     struct snapshot_log log;
     struct snapshot_source tags[LIMIT_TAGS];
-    struct snapshot_provider provider;
     char credential[SNAPSHOT_CREDENTIAL], currency[SNAPSHOT_CURRENCY];
     uint32_t n;
     assert_int_equal(snapshot_create(&fd), 0);
@@ -246,9 +239,6 @@ static void routes_and_prices(void **state) {
     assert_string_equal(credential, "second");
     assert_int_equal(snapshot_credential(s, "a", 9, credential), ERR_NOTFOUND);
     assert_int_equal(snapshot_credential(s, "c", 7, credential), ERR_NOTFOUND);
-    assert_int_equal(snapshot_provider(s, &provider), 0);
-    assert_string_equal(provider.name, "a");
-    assert_string_equal(provider.credential, "Bearer secret1");
 
     static const struct {
         const char *model;
