@@ -201,6 +201,15 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     /* store -> console: i32 0 or ERR_* | u32 ClickHouse's code of it (0: none) | u64 rows read |    \
        u64 bytes read | u64 rows of the result | u64 its bytes | u64 ns | s16 text for a person */ \
     X(MSG_RESULT,      111, IPC_STORE,      IPC_CONSOLE,    4096)                                  \
+    /* console -> clerk (proc/cli/clerk.c), on a connection that it handed to the supervisor: a command of  \
+       a person. 32 session | u8 enum ipc_command | u8 n, n x (u8 n | n option | u16 n | n value); answered \
+       with OUTPUT..., END */                                                                      \
+    X(MSG_COMMAND,     112, IPC_CONSOLE,    IPC_SUPERVISOR, LIMIT_COMMAND)                         \
+    /* clerk -> console: bytes of the command's output; none: it goes on */                        \
+    X(MSG_OUTPUT,      113, IPC_SUPERVISOR, IPC_CONSOLE,    65536)                                 \
+    /* client -> vault: an admin's wish about API keys. u8 0 may it be asked?, 1 a key is made, 2 changed, \
+       3 revoked, 4 a project is changed | s8 key | s8 project: the ledger has it before END says 0 */ \
+    X(MSG_KEY_CHANGE,  114, IPC_CLIENT,     IPC_VAULT,      256)                                   \
     /* Canaries (doc/canary.md). client -> vault: u8 1 plant, 2 list, 3 remove | the encoded name, none of \
        list; answered with CANARY_IS for each, and END */                                          \
     X(MSG_CANARY,       60, IPC_CLIENT,     IPC_VAULT,      1024)                                  \
@@ -223,6 +232,24 @@ enum ipc_msg {
 #define IPC_ENUM_(name, nr, from, to, max) name = (nr),
     IPC_MESSAGES(IPC_ENUM_)
 #undef IPC_ENUM_
+};
+
+/* What MSG_COMMAND may ask for: subcommands of the command line. */
+enum ipc_command {
+    COMMAND_KEYS = 1,
+    COMMAND_KEY_CREATE,
+    COMMAND_KEY_UPDATE,
+    COMMAND_KEY_REVOKE,
+    COMMAND_PROJECTS,
+    COMMAND_PROJECT_UPDATE,
+    COMMAND_SUBJECT_FIND,
+    COMMAND_SUBJECT_EXPORT,
+    COMMAND_SUBJECT_ERASE,
+    COMMAND_SUBJECT_HOLD,
+    COMMAND_SUBJECT_RELEASE,
+    COMMAND_REPORT_RECORDS,
+    COMMAND_REPORT_BREACH,
+    COMMAND_REPORT_SUBJECT,
 };
 
 /* May `from` send this message to `to`, with a payload of that size? 0 in the table = anyone. */

@@ -1,6 +1,6 @@
 /*
  * What the subcommands share (cli.h): options, messages, the way to a running installation. Holds no
- * state; everything is printed by the process that a person or a script started.
+ * state but why the last one failed; everything is printed by the process that a person or a script started.
  */
 #include "proc/cli/cli.h"
 
@@ -21,17 +21,37 @@
 
 /* ---- saying ---- */
 
-int cli_fail(enum cli_exit code, const char *fix, const char *fmt, ...) {
-    va_list ap;
+static int failure;
+
+static void say(const char *fix, const char *fmt, va_list ap) {
     fflush(stdout);
     fputs("safehouse: ", stderr);
-    va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
-    va_end(ap);
     if (fix)
         fprintf(stderr, "; %s", fix);
     fputc('\n', stderr);
+}
+
+int cli_fail(enum cli_exit code, const char *fix, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say(fix, fmt, ap);
+    va_end(ap);
+    failure = code == CLI_USAGE ? ERR_USAGE : code == CLI_INCOMPLETE ? ERR_AGAIN : ERR_INTERNAL;
     return (int)code;
+}
+
+int cli_fail_as(int err, enum cli_exit code, const char *fix, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say(fix, fmt, ap);
+    va_end(ap);
+    failure = err;
+    return (int)code;
+}
+
+int cli_failed(void) {
+    return failure;
 }
 
 int cli_fail_err(int err, const char *fix, const char *doing) {
@@ -41,7 +61,7 @@ int cli_fail_err(int err, const char *fix, const char *doing) {
         code = CLI_USAGE;
     else if (err_retryable(err))
         code = CLI_INCOMPLETE;
-    return cli_fail(code, fix, "%s: %s", doing, err_text(err));
+    return cli_fail_as(err, code, fix, "%s: %s", doing, err_text(err));
 }
 
 bool cli_print_json(json_t *take) {

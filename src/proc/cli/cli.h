@@ -53,6 +53,7 @@ int cli_retention(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_canary(int argc, char **argv);
 int cli_post_alarm(int argc, char **argv); /* the supervisor's */
+int cli_clerk(int argc, char **argv);      /* the supervisor's */
 int cli_person(int argc, char **argv);
 int cli_signin(int argc, char **argv);
 int cli_signout(int argc, char **argv);
@@ -95,6 +96,11 @@ int cli_choose(const char *typed, const char *const *names, const char *kind, co
 /* Prints "safehouse: <formatted>; <fix>" to standard error and returns `code`. fix may be NULL. */
 int cli_fail(enum cli_exit code, const char *fix, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, for who has to tell failures apart: because of this ERR_*. */
+int cli_fail_as(int err, enum cli_exit code, const char *fix, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Of the last failure that was said; 0: none was. */
+int cli_failed(void);
 /* The same for an ERR_* of something that was tried; picks the exit code. */
 int cli_fail_err(int err, const char *fix, const char *doing);
 /* One object on one line; takes the reference. False when it could not be written. */

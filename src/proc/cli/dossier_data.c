@@ -174,6 +174,8 @@ static void put_kind(json_t *o, const struct inquiry_event *e) {
                              *const steps[] = {"asked", "given", "refused"},
                              *const keys[] = {"generation", "pepper", "fingerprint key",
                                               "passphrase"},
+                             *const key_changes[] = {"key made", "key changed", "key revoked",
+                                                     "project changed"},
                              *const canary[] = {"planted", "opened", "removed"};
     const uint8_t *f = e->fields, *rest = e->rest;
     char hex[65];
@@ -200,6 +202,12 @@ static void put_kind(json_t *o, const struct inquiry_event *e) {
     } else if (e->kind == 13 && e->fields_len >= 32) {
         hex_encode(hex, f, 32);
         json_object_set_new(o, "sha256", json_string(hex));
+        if (e->rest_len >= 3) {
+            at = 1;
+            json_object_set_new(o, "change", json_string(WORD(key_changes, rest[0])));
+            json_object_set_new(o, "key", text_at(rest, e->rest_len, &at));
+            json_object_set_new(o, "project", text_at(rest, e->rest_len, &at));
+        }
     } else if (e->kind == 8) {
         json_object_set_new(o, "table", text_at(f, e->fields_len, &at));
         json_object_set_new(o, "month", text_at(f, e->fields_len, &at));

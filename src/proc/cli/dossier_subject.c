@@ -115,7 +115,7 @@ int dossier_subject(struct dossier *r, struct subject_ask *ask) {
     ask->remote = r->remote;
     int rc = a ? subject_ask(ask, INQUIRY_FIND, a) : ERR_NOMEM, code = CLI_GO;
     if (rc == ERR_NOTFOUND)
-        code = cli_fail(CLI_INCOMPLETE, NULL, "nobody has this name");
+        code = cli_fail_as(rc, CLI_INCOMPLETE, NULL, "nobody has this name");
     else if (rc)
         code = read_fail(r->remote, r->dir, rc);
     read_harden(); /* names */

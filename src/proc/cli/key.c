@@ -13,6 +13,7 @@
 #include "control/control_db.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/key_terms.h"
+#include "proc/cli/session.h"
 
 static int open_db(const char *dir, bool write, struct control_db **ret) {
     char path[CLI_PATH];
@@ -25,6 +26,31 @@ static int open_db(const char *dir, bool write, struct control_db **ret) {
     if (rc)
         return cli_fail_err(rc, NULL, "opening the control data");
     return CLI_GO;
+}
+
+/*
+ * Who acts in a person's session (through the console) has to be an admin, and the ledger has what changes
+ * before it does; `what` is enum ledger_key_change's number, 0: nothing changes. The owner's is what can be
+ * done to the file in any case.
+ */
+enum what { NOTHING, KEY_MADE, KEY_CHANGED, KEY_REVOKED, PROJECT_CHANGED };
+static int allowed(const char *dir, enum what what, const char *key, const char *project) {
+    struct cli_session s = {0};
+    uint8_t p[3 + 2 * LIMIT_NAME];
+    const size_t a = strlen(key), b = strlen(project);
+    if (!session_fixed())
+        return CLI_GO;
+    CHECK(a < LIMIT_NAME && b < LIMIT_NAME);
+    p[0] = (uint8_t)what;
+    p[1] = (uint8_t)a;
+    memcpy(p + 2, key, a);
+    p[2 + a] = (uint8_t)b;
+    memcpy(p + 3 + a, project, b);
+    int code = session_load(dir, &s);
+    if (code == CLI_GO)
+        code = session_ask(dir, &s, MSG_KEY_CHANGE, p, 3 + a + b, NULL, NULL, NULL);
+    session_wipe(&s);
+    return code;
 }
 
 /* Takes o, whose text members are there; adds the rest and prints it. */
@@ -94,8 +120,13 @@ static int create(int argc, char **argv) {
     char text[APIKEY_TEXT], id[LIMIT_NAME];
     uint8_t hash[APIKEY_HASH_BYTES];
     apikey_make(text, id, hash);
-    int rc = control_db_key_create(db, id, hash, project, now, &terms);
+    code = allowed(dir, KEY_MADE, id, project);
+    int rc = code == CLI_GO ? control_db_key_create(db, id, hash, project, now, &terms) : 0;
     control_db_close(db);
+    if (code != CLI_GO) {
+        sodium_memzero(text, sizeof text);
+        return code;
+    }
     if (rc)
         code = cli_fail_err(rc, rc == ERR_FULL ? "revoke keys that are not used" : NULL,
                             "writing the key");
@@ -170,6 +201,11 @@ static int list(int argc, char **argv) {
     code = open_db(dir, false, &db);
     if (code != CLI_GO)
         return code;
+    code = allowed(dir, NOTHING, "", "");
+    if (code != CLI_GO) {
+        control_db_close(db);
+        return code;
+    }
     if (!l.json && projects)
         printf("%-16s  %s\n", "PROJECT", "LIMITS");
     else if (!l.json)
@@ -201,20 +237,29 @@ static int find_project(void *arg, const struct control_project *p) {
     return 0;
 }
 
-static int update_key(struct control_db *db, const char *id, const struct key_terms *said) {
-    struct control_key key;
-    int rc = control_db_key(db, id, &key);
-    if (!rc && key.revoked_us)
-        return cli_fail(CLI_USAGE, "make a new one", "key %s is revoked", id);
+/* A key that can still be changed. CLI_GO, or the exit code after it said why not. */
+static int find_key(struct control_db *db, const char *id, struct control_key *ret) {
+    int rc = control_db_key(db, id, ret);
     if (rc == ERR_NOTFOUND)
-        return cli_fail(CLI_USAGE, "safehouse key list shows them", "there is no key %s", id);
-    int code = rc ? CLI_GO : key_terms_take(said, clock_wall_us(), &key.terms);
-    if (!rc && code == CLI_GO)
+        return cli_fail_as(rc, CLI_USAGE, "safehouse key list shows them", "there is no key %s", id);
+    return rc ? cli_fail_err(rc, NULL, "reading the key") : CLI_GO;
+}
+
+static int update_key(const char *dir, struct control_db *db, const char *id, const struct key_terms *said) {
+    struct control_key key;
+    int rc = 0, code = find_key(db, id, &key);
+    if (code == CLI_GO && key.revoked_us)
+        return cli_fail_as(ERR_EXISTS, CLI_USAGE, "make a new one", "key %s is revoked", id);
+    if (code == CLI_GO)
+        code = key_terms_take(said, clock_wall_us(), &key.terms);
+    if (code == CLI_GO)
+        code = allowed(dir, KEY_CHANGED, id, key.project);
+    if (code == CLI_GO)
         rc = control_db_key_update(db, id, &key.terms);
     return rc ? cli_fail_err(rc, NULL, "writing the key") : code;
 }
 
-static int update_project(struct control_db *db, const char *name, const struct key_terms *said) {
+static int update_project(const char *dir, struct control_db *db, const char *name, const struct key_terms *said) {
     struct control_project project = {0};
     uint64_t now = clock_wall_us();
     if (!control_name_valid(name))
@@ -224,6 +269,8 @@ static int update_project(struct control_db *db, const char *name, const struct 
     control_terms_init(&project.terms);
     int rc = control_db_projects(db, find_project, &project);
     int code = rc ? CLI_GO : key_terms_take(said, now, &project.terms);
+    if (!rc && code == CLI_GO)
+        code = allowed(dir, PROJECT_CHANGED, "", name);
     if (!rc && code == CLI_GO)
         rc = control_db_project_update(db, name, now, &project.terms);
     return rc ? cli_fail_err(rc, NULL, "writing the project") : code;
@@ -260,7 +307,7 @@ static int update(int argc, char **argv) {
         code = open_db(dir, true, &db);
     if (code != CLI_GO)
         return code;
-    code = project ? update_project(db, project, &said) : update_key(db, id, &said);
+    code = project ? update_project(dir, db, project, &said) : update_key(dir, db, id, &said);
     control_db_close(db);
     if (code == CLI_GO)
         code = cli_reload(dir, &running);
@@ -298,10 +345,16 @@ static int revoke(int argc, char **argv) {
     code = open_db(dir, true, &db);
     if (code != CLI_GO)
         return code;
-    int rc = control_db_key_revoke(db, text, clock_wall_us());
+    struct control_key key;
+    int rc = 0;
+    code = find_key(db, text, &key);
+    if (code == CLI_GO)
+        code = allowed(dir, KEY_REVOKED, text, key.project);
+    if (code == CLI_GO)
+        rc = control_db_key_revoke(db, text, clock_wall_us());
     control_db_close(db);
-    if (rc == ERR_NOTFOUND)
-        return cli_fail(CLI_USAGE, "safehouse key list shows them", "there is no key %s", text);
+    if (code != CLI_GO)
+        return code;
     if (rc)
         return cli_fail_err(rc, NULL, "revoking the key");
     code = cli_reload(dir, &running);

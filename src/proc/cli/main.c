@@ -46,6 +46,7 @@ static const struct command commands[] = {
     {"attach", cli_attach, "run an nginx of one's own as the gateway"},
     {"reload", cli_reload_config, "read the configuration again, while everything runs"},
     {"post-alarm", cli_post_alarm, NULL}, /* the supervisor's, not for people */
+    {"clerk", cli_clerk, NULL},           /* that too */
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -52,7 +52,7 @@ static int write_all(int fd, const uint8_t *p, size_t len) {
     return 0;
 }
 
-static int flush(struct out *o) {
+int out_flush(struct out *o) {
     int rc = write_all(o->fd, o->held.p, o->held.len);
     buf_clear(&o->held);
     return rc;
@@ -64,7 +64,7 @@ static int hold(struct out *o, const uint8_t *p, size_t len) {
         size_t room = HELD_BYTES - o->held.len, n = len < room ? len : room;
         rc = buf_append(&o->held, p, n);
         if (!rc && o->held.len == HELD_BYTES)
-            rc = flush(o);
+            rc = out_flush(o);
         p += n;
         len -= n;
     }
@@ -98,7 +98,7 @@ int out_write(void *out, const void *p, size_t len) {
 }
 
 int out_finish(struct out *o) {
-    int rc = flush(o);
+    int rc = out_flush(o);
     buf_wipe(&o->held);
     return rc;
 }
@@ -139,11 +139,11 @@ int read_fail(const struct remote *r, const char *dir, int rc) {
     const char *why = remote_why(r);
     if (rc == ERR_LOCKED) {
         snprintf(fix, sizeof fix, "open it with: safehouse unlock --dir %s", dir);
-        return cli_fail(CLI_INCOMPLETE, fix, "the vault is locked");
+        return cli_fail_as(rc, CLI_INCOMPLETE, fix, "the vault is locked");
     }
     if (rc == ERR_PEER) {
         snprintf(fix, sizeof fix, "safehouse status --dir %s tells more, safehouse up starts it", dir);
-        return cli_fail(CLI_INCOMPLETE, fix, "%s", *why ? why : err_text(rc));
+        return cli_fail_as(rc, CLI_INCOMPLETE, fix, "%s", *why ? why : err_text(rc));
     }
-    return cli_fail(exit_of(rc), NULL, "%s", *why ? why : err_text(rc));
+    return cli_fail_as(rc, exit_of(rc), NULL, "%s", *why ? why : err_text(rc));
 }

@@ -31,6 +31,8 @@ void out_init(struct out *o);
 void out_to(struct out *o, int fd);
 /* ERR_IO: nobody reads any more. */
 int out_write(void *out, const void *p, size_t len);
+/* Writes what is held. */
+int out_flush(struct out *o);
 /* Writes what is held and lets the memory go; after any result. */
 int out_finish(struct out *o);
 

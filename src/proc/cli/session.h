@@ -28,6 +28,9 @@ struct cli_session {
     {"--token-file", "F", .text = &(s).file,                                                       \
      .help = "the session's file (default: as signin wrote it)"}
 
+/* From here on every command of this process runs in that session, and in no other. */
+void session_fix(const uint8_t token[SESSION_BYTES]);
+bool session_fixed(void);
 /* Reads the token if there is one. CLI_GO, or the exit code after it said what is wrong. */
 int session_load(const char *dir, struct cli_session *s);
 /* Writes and removes it. CLI_GO, or the exit code. */

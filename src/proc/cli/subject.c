@@ -17,10 +17,10 @@
 
 static int fail(const struct subject_ask *s, int rc) {
     if (rc == ERR_NOTFOUND && !*remote_why(s->remote))
-        return cli_fail(CLI_INCOMPLETE, s->project ? "leave out --project to look in all of them" : NULL,
+        return cli_fail_as(rc, CLI_INCOMPLETE, s->project ? "leave out --project to look in all of them" : NULL,
                         "nobody has this name");
     if (rc == ERR_NOTFOUND)
-        return cli_fail(CLI_INCOMPLETE, NULL, "%s", remote_why(s->remote));
+        return cli_fail_as(rc, CLI_INCOMPLETE, NULL, "%s", remote_why(s->remote));
     return read_fail(s->remote, s->dir, rc);
 }
 
@@ -166,11 +166,24 @@ static int take_note(void *arg, uint16_t msg, const uint8_t *p, size_t len) {
     return msg == MSG_RECEIPT ? buf_append(arg, p, len) : ERR_DENIED;
 }
 
+/* All of it to `out`; then the vault signs what that was. */
+static int export_signed(struct subject_ask *s, const struct subject_person *p, struct out *out,
+                         uint32_t *ret_count, struct buf *note) {
+    uint8_t end[INQUIRY_REQUEST_BYTES + 32 + 4];
+    memcpy(end, p->request, INQUIRY_REQUEST_BYTES);
+    int rc = subject_export(s, p, out, end + INQUIRY_REQUEST_BYTES, ret_count);
+    const int flushed = out_flush(out);
+    rc = rc ? rc : flushed;
+    if (!rc && out->fd != STDOUT_FILENO && fsync(out->fd))
+        rc = ERR_IO;
+    put_u32(end + INQUIRY_REQUEST_BYTES + 32, *ret_count);
+    return rc ? rc : remote_vault(s->remote, MSG_EXPORTED, end, sizeof end, take_note, note);
+}
+
 /* The export goes to a file that nobody had before, readable by its owner. */
 static int export_to(struct subject_ask *s, const struct subject_person *p, const char *path) {
     struct out out;
     struct buf note;
-    uint8_t end[INQUIRY_REQUEST_BYTES + 32 + 4];
     uint32_t count = 0;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -178,16 +191,9 @@ static int export_to(struct subject_ask *s, const struct subject_person *p, cons
                         strerror(errno));
     buf_init(&note, 65536);
     out_to(&out, fd);
-    memcpy(end, p->request, INQUIRY_REQUEST_BYTES);
-    int rc = subject_export(s, p, &out, end + INQUIRY_REQUEST_BYTES, &count);
-    int wrote = out_finish(&out);
-    rc = rc ? rc : wrote;
-    if (!rc && fsync(fd))
-        rc = ERR_IO;
+    int rc = export_signed(s, p, &out, &count, &note);
+    out_finish(&out);
     close(fd);
-    put_u32(end + INQUIRY_REQUEST_BYTES + 32, count);
-    if (!rc)
-        rc = remote_vault(s->remote, MSG_EXPORTED, end, sizeof end, take_note, &note);
     if (!rc)
         rc = write_receipt(path, &note);
     buf_wipe(&note);
@@ -204,11 +210,28 @@ static int export_to(struct subject_ask *s, const struct subject_person *p, cons
     return CLI_DONE;
 }
 
+/* To standard output: the receipt is the last line, which it does not speak of. */
+static int export_out(struct subject_ask *s, const struct subject_person *p) {
+    struct out out;
+    struct buf note;
+    uint32_t count = 0;
+    buf_init(&note, 65536);
+    out_init(&out);
+    int rc = export_signed(s, p, &out, &count, &note);
+    out_finish(&out);
+    const bool printed = !rc && cli_print_json(json_pack("{s:s, s:I, s:s%}", "type", "receipt", "interactions",
+                                                         (json_int_t)count, "note", note.p, note.len));
+    buf_wipe(&note);
+    return rc ? fail(s, rc) : printed ? CLI_DONE : cli_fail(CLI_INCOMPLETE, NULL, "it could not be written");
+}
+
 static int export(struct subject_ask *s, const char *path, struct subject_answer *a) {
     if (!path)
         return cli_fail(CLI_USAGE, "say where: --output FILE", "an export goes to a file");
     int rc = subject_ask(s, INQUIRY_EXPORT, a);
-    return rc ? fail(s, rc) : export_to(s, &a->at[0], path);
+    return rc                    ? fail(s, rc)
+           : !strcmp(path, "-") ? export_out(s, &a->at[0])
+                                : export_to(s, &a->at[0], path);
 }
 
 /* ---- a new generation now ---- */
@@ -259,7 +282,7 @@ int cli_subject(int argc, char **argv) {
         {"--project", "P", .text = &s.project, .help = "only in this project"},
         {"--key", NULL, .flag = &s.key, .help = "NAME is an API key's id"},
         {"--reason", "TEXT", .text = &s.reason, .help = "why; it goes into the ledger"},
-        {"--output", "FILE", .text = &path, .help = "of export: the file that is made"},
+        {"--output", "FILE", .text = &path, .help = "of export: the file that is made; -: standard output"},
         CLI_SESSION_OPTION(s.session),
         {"--now", NULL, .flag = &now, .help = "of erase: make the new generation of keys at once"},
         {"--json", NULL, .flag = &s.json, .help = "one object a line"},

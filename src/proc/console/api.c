@@ -12,27 +12,45 @@
 
 #define JSON_TYPE "application/json; charset=UTF-8"
 
+#define DOES(fn, fields) fn, fields, (enum ipc_command)0, false
+#define RUNS(command, fields) NULL, fields, command, false
 /* A part in braces is variable. */
 static const struct route {
     const char *method, *path;
-    api_fn *fn;
-    bool alone; /* without a caller: it is where one signs in */
+    api_fn *fn;                /* NULL: it is a command */
+    const char *fields;        /* of the body, with a blank before and behind each; NULL: it has none */
+    enum ipc_command command;
+    bool alone;                /* without a caller: it is where one signs in */
 } routes[] = {
-    {"POST", "/api/v1/sessions", api_sign_in, true},
-    {"DELETE", "/api/v1/sessions", api_sign_out, false},
-    {"GET", "/api/v1/whoami", api_whoami, false},
-    {"GET", "/api/v1/people", api_people, false},
-    {"POST", "/api/v1/people", api_person_add, false},
-    {"DELETE", "/api/v1/people/{name}", api_person_remove, false},
-    {"POST", "/api/v1/people/{name}/grants", api_grant, false},
-    {"DELETE", "/api/v1/people/{name}/grants/{number}", api_ungrant, false},
-    {"POST", "/api/v1/people/{name}/password", api_password, false},
-    {"POST", "/api/v1/people/{name}/tokens", api_token, false},
-    {"DELETE", "/api/v1/people/{name}/tokens/{label}", api_untoken, false},
-    {"GET", "/api/v1/approvals", api_approvals, false},
-    {"POST", "/api/v1/approvals/{digest}", api_approve, false},
-    {"GET", "/api/v1/vault", api_status, false},
-    {"GET", "/api/v1/ledger/checkpoint", api_checkpoint, false},
+    {"POST", "/api/v1/sessions", api_sign_in, " name password code token ", (enum ipc_command)0, true},
+    {"DELETE", "/api/v1/sessions", DOES(api_sign_out, NULL)},
+    {"GET", "/api/v1/whoami", DOES(api_whoami, NULL)},
+    {"GET", "/api/v1/people", DOES(api_people, NULL)},
+    {"POST", "/api/v1/people", DOES(api_person_add, " name password ")},
+    {"DELETE", "/api/v1/people/{name}", DOES(api_person_remove, NULL)},
+    {"POST", "/api/v1/people/{name}/grants", DOES(api_grant, " role projects cells_per_hour expires_us ")},
+    {"DELETE", "/api/v1/people/{name}/grants/{number}", DOES(api_ungrant, NULL)},
+    {"POST", "/api/v1/people/{name}/password", DOES(api_password, " new old code ")},
+    {"POST", "/api/v1/people/{name}/tokens", DOES(api_token, " label expires_us ")},
+    {"DELETE", "/api/v1/people/{name}/tokens/{label}", DOES(api_untoken, NULL)},
+    {"GET", "/api/v1/approvals", DOES(api_approvals, NULL)},
+    {"POST", "/api/v1/approvals/{digest}", DOES(api_approve, " approve ")},
+    {"GET", "/api/v1/vault", DOES(api_status, NULL)},
+    {"GET", "/api/v1/ledger/checkpoint", DOES(api_checkpoint, NULL)},
+    {"GET", "/api/v1/keys", RUNS(COMMAND_KEYS, NULL)},
+    {"POST", "/api/v1/keys", RUNS(COMMAND_KEY_CREATE, " project expires models limits ")},
+    {"POST", "/api/v1/keys/{id}", RUNS(COMMAND_KEY_UPDATE, " expires models limits ")},
+    {"DELETE", "/api/v1/keys/{id}", RUNS(COMMAND_KEY_REVOKE, NULL)},
+    {"GET", "/api/v1/projects", RUNS(COMMAND_PROJECTS, NULL)},
+    {"POST", "/api/v1/projects", RUNS(COMMAND_PROJECT_UPDATE, " project models limits ")},
+    {"POST", "/api/v1/subjects/find", RUNS(COMMAND_SUBJECT_FIND, " name project key ")},
+    {"POST", "/api/v1/subjects/export", RUNS(COMMAND_SUBJECT_EXPORT, " name project key reason ")},
+    {"POST", "/api/v1/subjects/erase", RUNS(COMMAND_SUBJECT_ERASE, " name project key reason ")},
+    {"POST", "/api/v1/subjects/hold", RUNS(COMMAND_SUBJECT_HOLD, " name project key reason ")},
+    {"POST", "/api/v1/subjects/release", RUNS(COMMAND_SUBJECT_RELEASE, " name project key reason ")},
+    {"POST", "/api/v1/reports/records", RUNS(COMMAND_REPORT_RECORDS, "")},
+    {"POST", "/api/v1/reports/breach", RUNS(COMMAND_REPORT_BREACH, " since until quick ")},
+    {"POST", "/api/v1/reports/subject", RUNS(COMMAND_REPORT_SUBJECT, " name project key ")},
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
 
@@ -138,8 +156,10 @@ static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned st
 
 static enum MHD_Result answer(struct api *a, struct MHD_Connection *connection, int rc) {
     if (rc)
-        return send_error(connection, rc == ERR_AGAIN ? 429 : (unsigned)err_http_status(rc), rc,
+        return send_error(connection, a->status == 415 ? 415 : rc == ERR_AGAIN ? 429 : (unsigned)err_http_status(rc), rc,
                           a->why[0] ? a->why : err_text(rc));
+    if (a->response)
+        return MHD_queue_response(connection, a->status, a->response);
     if (a->text)
         return reply_text(connection, 200, "text/plain; charset=UTF-8", a->text->p, a->text->len);
     if (!a->out)
@@ -152,6 +172,7 @@ static enum MHD_Result answer(struct api *a, struct MHD_Connection *connection, 
 /* Does the path fit, and what stands in its variable parts? */
 static bool fits(const char *pattern, const char *path, struct api *a) {
     size_t n = 0;
+    memset(a->at, 0, sizeof a->at);
     while (*pattern && *path) {
         if (*pattern == '{') {
             const size_t len = strcspn(path, "/");
@@ -180,23 +201,64 @@ static const struct route *find(const struct api_request *q, struct api *a, bool
     return NULL;
 }
 
-static int read_body(struct api *a, const struct api_request *q) {
+static bool has_field(const char *fields, const char *name) {
+    const size_t n = strlen(name);
+    const char *at = fields;
+    while (n && (at = strstr(at, name)) != NULL) {
+        if (at > fields && at[-1] == ' ' && at[n] == ' ')
+            return true;
+        at++;
+    }
+    return false;
+}
+
+static int check_fields(struct api *a, const char *fields) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(a->body, name, value) {
+        if (has_field(fields, name))
+            continue;
+        snprintf(a->why, sizeof a->why, "there is no field %.60s here, but:%s", name, *fields ? fields : " none");
+        for (char *p = a->why; *p; p++)
+            if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                *p = '?';
+        return ERR_SYNTAX;
+    }
+    return 0;
+}
+
+static int read_body(struct api *a, const struct api_request *q, const struct route *r) {
     const struct buf *b = &q->request->body;
     if (!b->len)
         return 0;
+    if (!r->fields) {
+        snprintf(a->why, sizeof a->why, "this takes no body: leave it out");
+        return ERR_SYNTAX;
+    }
+    if (!q->request->json) {
+        snprintf(a->why, sizeof a->why, "the body has to have Content-Type: application/json");
+        a->status = 415;
+        return ERR_SYNTAX;
+    }
     a->body = json_loadb((const char *)b->p, b->len, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(a->body))
-        return 0;
+        return check_fields(a, r->fields);
     snprintf(a->why, sizeof a->why, "the body has to be a JSON object");
     return ERR_SYNTAX;
 }
 
 static int run(struct api *a, const struct api_request *q, const struct route *r) {
     struct http_why why = {0};
-    int rc = read_body(a, q);
+    int rc = 0;
+    if (http_request_foreign(q->request)) {
+        snprintf(a->why, sizeof a->why, "not for pages of other sites");
+        rc = ERR_DENIED;
+    }
     if (!rc && !r->alone && (rc = caller_find(a->console, &q->request->who, &a->caller, &why)) != 0)
         snprintf(a->why, sizeof a->why, "%.1000s", why.text);
-    return rc ? rc : r->fn(a);
+    if (!rc)
+        rc = read_body(a, q, r);
+    return rc ? rc : r->fn ? r->fn(a) : api_command(a, r->command);
 }
 
 enum MHD_Result api_answer(struct console *c, struct MHD_Connection *connection,
@@ -206,6 +268,7 @@ enum MHD_Result api_answer(struct console *c, struct MHD_Connection *connection,
     if (!a)
         return MHD_NO;
     a->console = c;
+    a->connection = connection;
     const struct route *r = find(q, a, &path);
     enum MHD_Result result;
     if (q->rc)
@@ -218,6 +281,8 @@ enum MHD_Result api_answer(struct console *c, struct MHD_Connection *connection,
     caller_done(&a->caller);
     json_decref(a->body);
     json_decref(a->out);
+    if (a->response)
+        MHD_destroy_response(a->response);
     if (a->text)
         buf_wipe(a->text);
     free(a->text);

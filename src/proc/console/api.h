@@ -7,6 +7,11 @@
  *   api.c          the table of routes, arguments, errors
  *   api_session.c  signing in and out, who one is, approvals, the vault's status, the ledger's checkpoint
  *   api_people.c   people, grants, passwords, machine tokens
+ *   api_command.c  what the command line does: keys, projects, subjects, reports
+ *
+ * It is for programs, and for pages of its own: credentials are in each request and no cookie is looked at,
+ * a body has to be application/json, which no form of another site's page can send, and what a browser says
+ * comes from another site is refused.
  */
 #include <jansson.h>
 
@@ -26,13 +31,15 @@ struct api_request {
 /* A request that found its route. */
 struct api {
     struct console *console;
+    struct MHD_Connection *connection;
     struct caller caller; /* but for signing in */
     json_t *body;         /* an object; NULL: there is none */
     char at[API_PARAMETERS][2 * LIMIT_NAME + 8]; /* the path's variable parts */
     /* the answer */
     unsigned status;
     json_t *out;      /* an object; or */
-    struct buf *text; /* text/plain */
+    struct buf *text; /* text/plain; or */
+    struct MHD_Response *response;
     char why[ASK_TEXT];
 };
 typedef int api_fn(struct api *a);
@@ -65,5 +72,9 @@ api_fn api_sign_in, api_sign_out, api_whoami, api_approvals, api_approve, api_st
 /* ---- api_people.c ---- */
 api_fn api_people, api_person_add, api_person_remove, api_grant, api_ungrant, api_password, api_token,
     api_untoken;
+
+/* ---- api_command.c ---- */
+/* Runs it, with the fields of the body; the answer is a->response. */
+int api_command(struct api *a, enum ipc_command command);
 
 #endif

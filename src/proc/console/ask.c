@@ -1,11 +1,13 @@
-/* One question to the vault and its answer (console.h), on a request's own thread. */
+/* Questions and their answers (console.h), on a request's own thread. */
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
 #include "proc/console/console.h"
 
-static int end_of(const struct frame *f, char text[ASK_TEXT]) {
+int ask_end(const struct frame *f, char text[ASK_TEXT]) {
     if (f->len < 4)
         return ERR_SYNTAX;
     const size_t n = f->len - 4 < ASK_TEXT - 1 ? f->len - 4 : ASK_TEXT - 1;
@@ -29,9 +31,24 @@ int ask(struct peer *vault, const uint8_t *session, enum ipc_msg msg, const void
     while (!rc) {
         rc = peer_recv_wait(vault, &f, CONSOLE_ANSWER_MS);
         if (!rc && f.msg == MSG_END)
-            return end_of(&f, text);
+            return ask_end(&f, text);
         if (!rc)
             rc = each ? each(arg, &f) : ERR_DENIED;
     }
     return rc;
+}
+
+int ask_frame(struct peer *p, int client_fd, struct frame *f, bool *left) {
+    for (;;) {
+        int rc = peer_recv(p, f);
+        if (rc != ERR_AGAIN)
+            return rc;
+        struct pollfd fds[2] = {{.fd = peer_fd(p), .events = POLLIN}, {.fd = client_fd, .events = POLLRDHUP}};
+        int n = poll(fds, 2, CONSOLE_ANSWER_MS);
+        if (n < 0 && errno == EINTR)
+            continue;
+        *left = n > 0 && (fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR));
+        if (n <= 0 || *left)
+            return ERR_PEER;
+    }
 }

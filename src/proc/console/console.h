@@ -6,8 +6,8 @@
  * (proc/supervisor/front.c) stands before it.
  *
  *   main.c      start, sandbox, supervisor, the end
- *   edges.c     connections of a request's own to store and vault, over the two edges
- *   ask.c       questions to the vault
+ *   edges.c     connections of a request's own to store, vault and clerk, over the edges
+ *   ask.c       questions and their answers
  *   signed.c    who is signed in already: credentials of this process's life to sessions
  *   caller.c    who a request is of, and what he may see
  *   serve.c     libmicrohttpd: requests in, routes
@@ -41,10 +41,12 @@ struct console {
 };
 
 /* ---- edges.c ---- */
-int edges_new(struct edges **ret);
+/* `supervisor`: borrowed; this sends on it, and reads nothing. */
+int edges_new(struct peer *supervisor, struct edges **ret);
 /* A new connection (taken) to the program of that role, instead of an earlier one. */
 void edges_take(struct edges *e, enum ipc_role role, int fd);
-/* A connection of the caller's own; closing it ends what runs on it. ERR_PEER: that program is not there. */
+/* A connection of the caller's own; closing it ends what runs on it. ERR_PEER: that program is not there.
+ * IPC_SUPERVISOR: to a clerk of its. */
 int edges_channel(struct edges *e, enum ipc_role role, struct peer **ret);
 
 /* ---- ask.c ---- */
@@ -57,6 +59,10 @@ typedef int ask_fn(void *arg, const struct frame *f);
  */
 int ask(struct peer *vault, const uint8_t *session, enum ipc_msg msg, const void *p, size_t len,
         ask_fn *each, void *arg, char text[ASK_TEXT]);
+/* END's code, and its text. */
+int ask_end(const struct frame *f, char text[ASK_TEXT]);
+/* The next frame; ERR_PEER: the other end is gone or silent, or (*left) the HTTP client is. */
+int ask_frame(struct peer *p, int client_fd, struct frame *f, bool *left);
 
 /* ---- signed.c ---- */
 int signed_in_new(struct signed_in **ret);

@@ -1,5 +1,5 @@
 /*
- * The console's two edges (console.h): on them it says nothing but "here is one more connection". Each
+ * The console's edges (console.h): on them it says nothing but "here is one more connection". Each
  * request that needs one makes a pair of connected sockets and hands one end over; so requests do not wait
  * for each other, and the other program sees when one is given up. No socket is made that could reach
  * anything else.
@@ -19,19 +19,21 @@
 struct edges {
     pthread_mutex_t lock;
     struct peer *store, *vault; /* NULL: not there */
+    struct peer *supervisor;    /* the main thread's, which reads from it; written to with the lock */
 };
 
-int edges_new(struct edges **ret) {
+int edges_new(struct peer *supervisor, struct edges **ret) {
     struct edges *e = calloc(1, sizeof *e);
     if (!e)
         return ERR_NOMEM;
     pthread_mutex_init(&e->lock, NULL);
+    e->supervisor = supervisor;
     *ret = e;
     return 0;
 }
 
 static struct peer **end_of(struct edges *e, enum ipc_role role) {
-    return role == IPC_STORE ? &e->store : &e->vault;
+    return role == IPC_STORE ? &e->store : role == IPC_VAULT ? &e->vault : &e->supervisor;
 }
 
 void edges_take(struct edges *e, enum ipc_role role, int fd) {
@@ -58,7 +60,7 @@ int edges_channel(struct edges *e, enum ipc_role role, struct peer **ret) {
     pthread_mutex_lock(&e->lock);
     struct peer **p = end_of(e, role);
     rc = *p ? hand_over(*p, ends[1]) : ERR_PEER;
-    if (rc && *p) { /* the supervisor sends another when that program is there again */
+    if (rc && *p && p != &e->supervisor) { /* the supervisor sends another when that program is there again */
         peer_free(*p);
         *p = NULL;
     }

@@ -72,7 +72,7 @@ int main(void) {
         rc = enter_sandbox(&c.child, &sandbox);
     }
     if (!rc)
-        rc = edges_new(&c.edges);
+        rc = edges_new(c.child.supervisor, &c.edges);
     if (!rc)
         rc = signed_in_new(&c.signed_in);
     if (!rc)

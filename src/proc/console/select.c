@@ -6,8 +6,6 @@
  * The first bytes wait: an answer that ends before PREFETCH bytes is sent as a whole, with its status and
  * what it cost; a longer one begins, and what fails later is said in its midst.
  */
-#include <errno.h>
-#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,23 +128,6 @@ int select_send(struct peer *store, const struct caller *c, const struct http_re
 
 /* ---- its frames ---- */
 
-/* A frame, or ERR_PEER: the store is gone, or (*left) the client is. */
-static int receive(struct answer *a, struct frame *f, bool *left) {
-    for (;;) {
-        int rc = peer_recv(a->store, f);
-        if (rc != ERR_AGAIN)
-            return rc;
-        struct pollfd p[2] = {{.fd = peer_fd(a->store), .events = POLLIN},
-                              {.fd = a->client_fd, .events = POLLRDHUP}};
-        int n = poll(p, 2, CONSOLE_ANSWER_MS);
-        if (n < 0 && errno == EINTR)
-            continue;
-        *left = n > 0 && (p[1].revents & (POLLRDHUP | POLLHUP | POLLERR));
-        if (n <= 0 || *left)
-            return ERR_PEER;
-    }
-}
-
 /* cells_write, and what everything that goes out goes through. */
 static int write_out(void *arg, const void *p, size_t len) {
     struct answer *a = arg;
@@ -200,7 +181,7 @@ static void step(struct answer *a) {
             fail(a, rc);
         return;
     }
-    rc = receive(a, &f, &left);
+    rc = ask_frame(a->store, a->client_fd, &f, &left);
     if (!rc && f.msg == MSG_DATA) {
         rc = a->opening ? opening_hold(a->opening, f.p, f.len, &a->why) : write_out(a, f.p, f.len);
     } else if (!rc && f.msg == MSG_RESULT) {

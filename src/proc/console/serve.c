@@ -76,7 +76,10 @@ static void begin(struct exchange *x, struct MHD_Connection *connection, const c
     x->get = !strcmp(method, MHD_HTTP_METHOD_GET) || !strcmp(method, MHD_HTTP_METHOD_HEAD);
     x->post = !strcmp(method, MHD_HTTP_METHOD_POST);
     x->del = !strcmp(method, MHD_HTTP_METHOD_DELETE);
-    if (query)
+    if (query && !strncmp(x->uri, "/api/", 5))
+        x->rc = http_say(&x->why, ERR_SYNTAX, HTTP_BAD_ARGUMENTS,
+                         "the JSON interface takes nothing behind a '?': put it into the body");
+    else if (query)
         x->rc = http_request_url(&x->request, query + 1, strlen(query + 1), &x->why);
     MHD_get_connection_values(connection, MHD_HEADER_KIND, header, x);
     if (!x->request.query_id[0]) {
@@ -111,6 +114,8 @@ static enum MHD_Result refuse(struct exchange *x, struct MHD_Connection *connect
 static enum MHD_Result statement(struct exchange *x, struct console *c, struct MHD_Connection *connection) {
     struct caller caller = {0};
     struct http_request *r = &x->request;
+    if (!x->rc && http_request_foreign(r))
+        x->rc = http_say(&x->why, ERR_DENIED, HTTP_ACCESS_DENIED, "not for pages of other sites");
     if (!x->rc)
         x->rc = http_request_finish(r, &x->why);
     if (!x->rc)

@@ -93,6 +93,10 @@ void program_running(struct program *p, uint8_t landlock, uint8_t seccomp) {
 }
 
 static int handle(struct program *p, const struct frame *f) {
+    if (f->msg == MSG_CHANNEL && f->fd >= 0) { /* of the console alone (ipc/msg.h) */
+        clerks_take(p->supervisor, f->fd);
+        return 0;
+    }
     if (f->fd >= 0)
         close(f->fd);
     if (f->msg == MSG_READY && f->len == 4 && p->state == STATE_STARTING) {
@@ -314,7 +318,7 @@ void programs_ended(struct supervisor *s, pid_t pid, int status) {
     for (int i = 0; i < PROGRAMS; i++)
         if (s->programs[i].pid == pid)
             p = &s->programs[i];
-    if (!p && alarms_ended(s, pid, status))
+    if (!p && (alarms_ended(s, pid, status) || clerks_ended(s, pid)))
         return;
     if (!p) { /* of another generation of nginx, or a dead one's worker */
         gateway_reaped(s, pid);

@@ -9,6 +9,7 @@
  *   programs.c    the table of programs and of allowed edges; start, messages, death, restart
  *   gateway.c     nginx: its generations, how they start and leave, how workers are seen
  *   front.c       the console's nginx
+ *   clerks.c      a process for each command that comes through the console
  *   own.c         in its place, an nginx that someone else starts and attaches
  *   reload.c      the configuration anew, with a new generation of nginx where that is needed
  *   vault.c       gives the vault its passphrase, and hears whether that opened it
@@ -47,6 +48,7 @@ struct alarms {
 };
 
 #define CLIENTS 32
+#define CLERKS 8 /* at once */
 #define MS 1000000ull /* in ns */
 
 enum state {
@@ -198,6 +200,7 @@ struct supervisor {
     struct peer *vault; /* the supervisor as a client of the vault, while it asks */
     uint64_t vault_end_ns;
     struct alarms alarms;
+    pid_t clerks[CLERKS]; /* 0: a free place */
     /* life */
     bool announced;
     bool stopping;
@@ -288,6 +291,12 @@ bool front_wanted(const struct supervisor *s);
 int front_start(struct supervisor *s, struct program *p);
 /* The TLS files are others: it begins anew. Requests under way are cut. */
 void front_renew(struct supervisor *s);
+
+/* ---- clerks.c ---- */
+/* A connection of the console's (taken): a command will come over it. */
+void clerks_take(struct supervisor *s, int fd);
+/* Was that a clerk? */
+bool clerks_ended(struct supervisor *s, pid_t pid);
 
 /* ---- own.c ---- */
 bool own_nginx(const struct supervisor *s);

@@ -359,6 +359,26 @@ static int canary(struct vault *v, struct client *c, const struct frame *f) {
     return rc;
 }
 
+/* u8 what | s8 key | s8 project. Whoever is let in changes control.db himself, after this. */
+static int key_change(struct vault *v, struct client *c, const struct frame *f) {
+    struct people_actor a;
+    struct ledger_who who;
+    const size_t key = f->len > 1 ? f->p[1] : f->len;
+    if (f->len < 3 || f->p[0] > LEDGER_KEY_LAST || key > f->len - 3 || f->p[2 + key] != f->len - 3 - key)
+        return ERR_SYNTAX;
+    int rc = client_needs(v, c, ROLE(ADMIN), &a);
+    if (rc)
+        return client_end(c, rc, client_refusal(rc));
+    client_who(v, c, &a, &who);
+    who.reason = "";
+    who.reason_len = 0;
+    who.rest = f->p;
+    who.rest_len = f->len;
+    if (f->p[0])
+        rc = note_key_change(v, &who);
+    return rc ? client_end(c, rc, "the ledger cannot be written, so nothing is done") : client_end_rc(c, 0);
+}
+
 static int renew(struct vault *v, struct client *c) {
     struct answer a = {0};
     int rc = owner_or(v, c, ROLE(ADMIN) | ROLE(ERASER));
@@ -590,6 +610,8 @@ static int handle(struct vault *v, struct client *c, const struct frame *f) {
         return mail(v, c, f);
     case MSG_CANARY:
         return canary(v, c, f);
+    case MSG_KEY_CHANGE:
+        return key_change(v, c, f);
     case MSG_RENEW:
         return renew(v, c);
     case MSG_SECRET_TAG:

@@ -154,3 +154,14 @@ void note_configuration(struct vault *v, const uint8_t digest[32], uint32_t uid)
     if (rc)
         log_event("configuration-not-noted", LOG_ERR(rc), LOG_END);
 }
+
+int note_key_change(struct vault *v, const struct ledger_who *who) {
+    if (!v->ledger)
+        return ERR_IO;
+    const struct ledger_draft d = {.kind = LEDGER_CONFIGURATION,
+                                   .fields = ledger_configuration(v->ledger),
+                                   .fields_len = 32,
+                                   .who = who};
+    int rc = ledger_append(v->ledger, &d, NULL);
+    return rc ? rc : ledger_sync(v->ledger);
+}

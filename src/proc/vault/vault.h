@@ -298,6 +298,8 @@ int note_question(struct vault *v, const struct ledger_who *who);
 /* The configuration that came into force, if the ledger does not have it as the last one. uid: of who asked, or
  * LEDGER_NO_UID. */
 void note_configuration(struct vault *v, const uint8_t digest[32], uint32_t uid);
+/* An API key or a project changes: an entry of the configuration's kind, durable. `who` with its rest. */
+int note_key_change(struct vault *v, const struct ledger_who *who);
 /* An entry without subject part, its kind's fields in who's rest; durable after note_sync. */
 int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who *who);
 int note_sync(struct vault *v);

@@ -243,8 +243,19 @@ int http_request_header(struct http_request *r, const char *name, const char *va
         r->accepts_zstd = has_token(value, "zstd");
     } else if (!strcasecmp(name, "Content-Type")) {
         r->multipart = !strncasecmp(value, "multipart/", 10);
+        r->json = !strncasecmp(value, "application/json", 16) && strchr("; \t", value[16]);
+    } else if (!strcasecmp(name, "Origin")) {
+        r->origin = true;
+    } else if (!strcasecmp(name, "Sec-Fetch-Site")) {
+        r->fetched = true;
+        r->foreign = strcmp(value, "same-origin") && strcmp(value, "none");
     }
     return 0;
+}
+
+/* https://www.w3.org/TR/fetch-metadata/; browsers without that say the Origin of what is not a plain GET. */
+bool http_request_foreign(const struct http_request *r) {
+    return r->fetched ? r->foreign : r->origin;
 }
 
 enum http_coding http_request_coding(const struct http_request *r) {

@@ -39,7 +39,6 @@ struct http_who {
 };
 
 
-
 struct http_request {
     struct http_params params;
     struct http_who who;
@@ -56,7 +55,9 @@ struct http_request {
     char query_id[HTTP_QUERY_ID_MAX + 1];
     enum http_coding body_coding;
     bool accepts_gzip, accepts_zstd;
-    bool multipart;
+    bool multipart, json; /* the body, by its Content-Type */
+    bool origin, fetched;  /* a browser's page asks: Origin, Sec-Fetch-Site; */
+    bool foreign;          /* the page is another site's */
 };
 
 void http_request_init(struct http_request *r);
@@ -65,6 +66,8 @@ int http_request_url(struct http_request *r, const char *query, size_t len, stru
 int http_request_header(struct http_request *r, const char *name, const char *value,
                         struct http_why *why);
 int http_request_finish(struct http_request *r, struct http_why *why);
+/* Is it asked by a page of another site, in a browser that may add credentials by itself? */
+bool http_request_foreign(const struct http_request *r);
 /* In which coding the answer is to be. */
 enum http_coding http_request_coding(const struct http_request *r);
 

@@ -43,6 +43,14 @@ enum ledger_kind {
     LEDGER_ANSWERED = 17,
     LEDGER_KIND_LAST = 17
 };
+/* What a configuration's who part says that was changed; numbers are part of the file. */
+enum ledger_key_change {
+    LEDGER_KEY_MADE = 1,
+    LEDGER_KEY_CHANGED = 2,
+    LEDGER_KEY_REVOKED = 3,
+    LEDGER_PROJECT_CHANGED = 4,
+    LEDGER_KEY_LAST = 4
+};
 /* "batch", "opened", ...; NULL: no such kind. */
 const char *ledger_kind_name(unsigned kind);
 
