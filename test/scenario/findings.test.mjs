@@ -16,8 +16,8 @@ const ALNUM = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const b64url = (v) => Buffer.from(JSON.stringify(v)).toString('base64url');
 const make = {
   'aws-access-key': () => 'AKIA' + pick('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', 16),
-  'github-token': () => 'github_pat_' + pick(ALNUM, 22) + '_' + pick(ALNUM, 59),
-  'openai-key': () => 'sk-proj-' + pick(ALNUM, 74) + 'T3BlbkFJ' + pick(ALNUM, 74),
+  'github-fine-grained-pat': () => 'github_pat_' + pick(ALNUM, 22) + '_' + pick(ALNUM, 59),
+  'openai-project-key': () => 'sk-proj-' + pick(ALNUM, 74) + 'T3BlbkFJ' + pick(ALNUM, 74),
   'deepseek-key': () => 'sk-' + pick('0123456789abcdef', 32),
   jwt: () => `${b64url({ alg: 'HS256', typ: 'JWT' })}.${b64url({ sub: pick('0123456789', 9), iat: 1700000000 })}.${randomBytes(32).toString('base64url')}`,
   'private-key': () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
@@ -117,7 +117,7 @@ test('a secret of each class in a prompt and an answer', async () => {
 });
 
 test('the same secret has the same placeholder, and a conversation goes on', async () => {
-  const value = seen['github-token'].value;
+  const value = seen['github-fine-grained-pat'].value;
   upstream.answer = (x) => x.json(completion('noted'));
   const first = await exchange({ messages: user(`remember ${value}`) });
   const history = [...user(`remember ${value}`), { role: 'assistant', content: 'noted' }];
@@ -126,7 +126,7 @@ test('the same secret has the same placeholder, and a conversation goes on', asy
   const shown = await house.show(next.row.id);
   const all = placeholders(JSON.stringify(shown.request));
   assert.equal(all.length, 3);
-  for (const p of all) assert.equal(p.tag, seen['github-token'].tag);
+  for (const p of all) assert.equal(p.tag, seen['github-fine-grained-pat'].tag);
   const [row] = await findings(next.row.id);
   assert.equal(row.count, 2, 'the turn holds what is new');
 });
@@ -175,12 +175,12 @@ test('tool arguments, results, and JSON in JSON', async () => {
 
 test('labels with a secret do not reach a clear column', async () => {
   upstream.answer = (x) => x.json(completion('ok'));
-  const session = plant('openai-key'), team = plant('github-token'), ticket = plant('deepseek-key');
+  const session = plant('openai-project-key'), team = plant('github-fine-grained-pat'), ticket = plant('deepseek-key');
   const { row } = await exchange({ messages: user('hi'), metadata: { ticket } },
     { 'x-session': session, 'x-trace': 'trace-1 password=Hunter2!horse', 'x-team': team });
-  assert.match(row.session_id, /^\[\[secret:openai-key:/);
+  assert.match(row.session_id, /^\[\[secret:openai-project-key:/);
   assert.ok(!row.trace_id.includes('Hunter2'));
-  assert.match(row.tags.team, /^\[\[secret:github-token:/);
+  assert.match(row.tags.team, /^\[\[secret:github-fine-grained-pat:/);
   assert.match(row.tags.ticket, /^\[\[secret:deepseek-key:/);
   const places = (await findings(row.id)).filter((r) => r.place === 'header');
   assert.equal(places.length >= 3, true);
@@ -210,7 +210,7 @@ test('a guessable secret has a placeholder and no fingerprint in the clear', asy
 test('which keys leaked, how often, through whom', async () => {
   const rows = await house.rows(`SELECT class, fingerprint, sum(count) AS times, uniqExact(interaction) AS interactions,
     groupUniqArray(key) AS keys FROM findings WHERE fingerprint != '' GROUP BY class, fingerprint ORDER BY times DESC, class LIMIT 1`);
-  assert.equal(rows[0].fingerprint, seen['github-token'].tag);
+  assert.equal(rows[0].fingerprint, seen['github-fine-grained-pat'].tag);
   assert.equal(Number(rows[0].times), 4);
   assert.deepEqual(rows[0].keys, [house.keyId]);
   const joined = await house.rows(`SELECT i.model AS model, f.class AS class FROM findings AS f
@@ -229,7 +229,7 @@ test('secret find', async () => {
   assert.equal(lines[0], 'time\tinteraction\tproject\tkey\tsubject\tclass\tplace\tcount');
   assert.equal(lines[1].split('\t').length, 8);
   assert.ok(!text.stdout.includes(seen.jwt.value));
-  const never = await secretFind(make['github-token']());
+  const never = await secretFind(make['github-fine-grained-pat']());
   assert.deepEqual([never.code, never.rows], [0, []]);
   assert.equal((await secretFind('')).code, 2);
 });
@@ -274,7 +274,7 @@ test('an exchange that killed sealers is withheld, and others go on', async () =
   const one = async (tries) => {
     const sealer = await house.pid('sealer');
     process.kill(sealer, 'SIGSTOP');
-    const value = plant('github-token');
+    const value = plant('github-fine-grained-pat');
     const r = await ask(house.gateway, house.key, '/v1/chat/completions',
       { model: 'gpt-4o-mini', messages: user(value) }, { headers: { 'x-session': `s-${tries}` } });
     assert.equal(r.status, 200);
@@ -322,7 +322,7 @@ test('a locked vault lends a key of its own, whose fingerprints are found after 
   process.kill(sealer, 'SIGKILL');
   await until(async () => (await house.pid('sealer')) !== sealer && (await house.pid('sealer')), 'a new sealer');
   upstream.answer = (x) => x.json(completion('ok'));
-  const value = plant('github-token');
+  const value = plant('github-fine-grained-pat');
   const { row } = await exchange({ messages: user(value) });
   const [found] = await findings(row.id);
   assert.notEqual(found.fingerprint_key, 1);
@@ -387,7 +387,7 @@ detect:
   await until(async () => ![sealer, 0, undefined].includes(await house.pid('sealer')), 'a new sealer');
   upstream.answer = (x) => x.json(completion('ok'));
   const badge = 'BADGE-' + randomBytes(16).toString('hex').toUpperCase();
-  const kept = [make['deepseek-key'](), make.jwt(), make['github-token']()];
+  const kept = [make['deepseek-key'](), make.jwt(), make['github-fine-grained-pat']()];
   const { row } = await exchange({ messages: user(`ada@example.org | ${kept.join(' | ')} | ${badge}`) });
   const words = (await house.show(row.id)).request.messages[0].content.split(' | ');
   assert.match(words[0], /^\[\[secret:email:/);

@@ -314,7 +314,7 @@ test('blocked, in every dialect, with class and place and no value', async () =>
     assertClean(r.text, 'the refusal');
     const error = JSON.parse(r.text).error;
     const at = Buffer.from(text).indexOf(value);
-    assert.ok(error.message.includes(`github-token in ${where}, at byte ${at} of the body`), error.message);
+    assert.ok(error.message.includes(`github-fine-grained-pat in ${where}, at byte ${at} of the body`), error.message);
     assert.ok(!error.message.includes(value.slice(11, 23)));
     if (family === 'openai') assert.deepEqual([error.code, error.param, error.type], ['content_blocked', where, 'invalid_request_error']);
     else assert.equal(error.type, 'invalid_request_error');
@@ -357,10 +357,10 @@ test('what cannot be inspected is not forwarded', async () => {
 test('projects that ask for nothing get and send the bytes as they are', async () => {
   const value = `github_pat_${pick(ALNUM, 22)}_${pick(ALNUM, 59)}`;
   const body = `{ "model":"gpt-4o-mini",\n "messages":[{"role":"user","content":"use ${value} \\u005b[secret:x:k0:A]]"}]}`;
-  upstream.answer = (x) => x.json(completion(`[[secret:github-token:k0:${'A'.repeat(26)}]] ${value}`));
+  upstream.answer = (x) => x.json(completion(`[[secret:github-fine-grained-pat:k0:${'A'.repeat(26)}]] ${value}`));
   const r = await ask(house.gateway, plain, CHAT, body);
   assert.equal(last().raw.toString(), body);
-  assert.equal(r.text, JSON.stringify(completion(`[[secret:github-token:k0:${'A'.repeat(26)}]] ${value}`)));
+  assert.equal(r.text, JSON.stringify(completion(`[[secret:github-fine-grained-pat:k0:${'A'.repeat(26)}]] ${value}`)));
   assert.ok(r.headers['content-length']);
 });
 
@@ -385,7 +385,7 @@ test('the log has what the client sent and got, with its own placeholders', asyn
     return found.length >= refused.length && found;
   }, 'their findings');
   for (const row of rows) {
-    assert.equal(row.class, 'github-token');
+    assert.equal(row.class, 'github-fine-grained-pat');
     assert.match(row.fingerprint, /^[A-Z2-7]{26}$/);
   }
 });

@@ -270,7 +270,8 @@ static int prepare(struct scan *s, const char *rules, const char *mute) {
 static int list_rules(const struct scan *s) {
     for (size_t i = 0; i < detect_rules(s->d); i++) {
         struct detect_rule_info rule = detect_rule(s->d, i);
-        printf("%-32s %-28s %s\n", rule.id, rule.class, rule.personal ? "personal" : "secret");
+        printf("%-32s %-30s %-20s %s\n", rule.id, rule.class, rule.family ? rule.family : "-",
+               rule.personal ? "personal" : "secret");
     }
     return CLI_DONE;
 }

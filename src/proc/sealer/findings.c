@@ -125,7 +125,7 @@ static void unguard(struct ring_slot *slot) {
 /* ---- counting ---- */
 
 static enum action action_of(const struct findings *f, struct detect_rule_info rule) {
-    enum action a = policy_action(f->policy, f->project, rule.class);
+    enum action a = policy_action(f->policy, f->project, rule.class, rule.family);
     return a == ACTION_FINGERPRINT || a == ACTION_SEAL || a == ACTION_ALLOW ? a
            : rule.personal                                                  ? ACTION_SEAL
                                                                             : ACTION_FINGERPRINT;
@@ -270,7 +270,7 @@ static void walk(struct walk *w, struct jv v, enum place place, unsigned depth) 
 /* Of what the gateway masked, only what is replaced here matters: the rest may stand in the turn. */
 static bool is_masked(struct detect_rule_info rule, void *arg) {
     const struct findings *f = arg;
-    return policy_action(f->policy, f->project, rule.class) == ACTION_MASK && is_replaced(rule, arg);
+    return policy_action(f->policy, f->project, rule.class, rule.family) == ACTION_MASK && is_replaced(rule, arg);
 }
 
 static int judge_turn(struct findings *f, const struct buf *request, const struct buf *turn) {

@@ -44,18 +44,11 @@ static int read_rules(const char *path, struct buf *out, struct why *why) {
 
 /* ---- trying it ---- */
 
-static bool has_class(const struct detect *d, const char *class) {
-    for (size_t i = 0; i < detect_rules(d); i++)
-        if (!strcmp(detect_rule(d, i).class, class))
-            return true;
-    return false;
-}
-
 static int check_classes(const struct detect *d, const struct config_pairs *pairs,
                          struct why *why) {
     for (size_t i = 0; i < pairs->count; i++)
-        if (!has_class(d, pairs->at[i].name))
-            return why_say(why, ERR_USAGE, "line %u: no rule is of the class %.60s",
+        if (!detect_has_class(d, pairs->at[i].name))
+            return why_say(why, ERR_USAGE, "line %u: no rule is of the class or family %.60s",
                            pairs->at[i].mark.line, pairs->at[i].name);
     return 0;
 }

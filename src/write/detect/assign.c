@@ -146,6 +146,15 @@ static struct value value_after(struct text t, size_t at) {
     return v;
 }
 
+/* What a name like "api_key" says is one, without a word of whose it is. */
+static bool is_key(const uint8_t *p, size_t len, bool quoted) {
+    if (len < 10 || memmem(p, len, "://", 3))
+        return false;
+    bool dense = quoted && len >= 32 && !memchr(p, ' ', len) && value_entropy(p, len) > 42 * 256 / 10;
+    return (dense || (value_is_random(p, len) && !value_is_placeholder(p, len))) && !value_is_file(p, len) &&
+           !value_is_sequence(p, len);
+}
+
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
                     size_t word) {
     size_t end = word < w->done[rule] ? 0 : sign_after(t, word);
@@ -169,9 +178,8 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
     bool found = d->rules.list[rule].kind == RULE_PASSWORD
                      ? value_is_password(p, len, v.quoted) ||
                            (is_setting(name) && t.p[v.start - 1] == '=' && value_is_weak(p, len))
-                     : (v.quoted && len >= 32 && !memchr(p, ' ', len) && !memmem(p, len, "://", 3) && value_entropy(p, len) > 42 * 256 / 10) ||
-                           (len >= 10 && !memmem(p, len, "://", 3) && value_is_random(p, len) && !value_is_placeholder(p, len));
-    if (!found || (d->rules.list[rule].kind != RULE_PASSWORD && value_is_file(p, len)))
+                     : is_key(p, len, v.quoted);
+    if (!found)
         return;
     w->done[rule] = (uint32_t)v.end;
     work_found(w, rule, v.start, v.end, DETECT_UNCHECKED);

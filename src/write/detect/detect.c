@@ -24,7 +24,8 @@
 static bool listed(const char *const *names, const struct rule *rule, bool *used) {
     bool found = false;
     for (size_t i = 0; names && names[i]; i++) {
-        if (strcmp(names[i], rule->id) == 0 || strcmp(names[i], rule->class) == 0)
+        if (strcmp(names[i], rule->id) == 0 || strcmp(names[i], rule->class) == 0 ||
+            strcmp(names[i], rule->family) == 0)
             found = used[i] = true;
     }
     return found;
@@ -43,7 +44,7 @@ static int mute(struct detect *d, const char *const *names, char *why, size_t wh
     int rc = 0;
     for (size_t i = 0; !rc && i < n; i++) {
         if (!used[i]) {
-            snprintf(why, why_size, "there is no rule or class %.60s", names[i]);
+            snprintf(why, why_size, "there is no rule, class or family %.60s", names[i]);
             rc = ERR_NOTFOUND;
         }
     }
@@ -338,7 +339,14 @@ size_t detect_rules(const struct detect *d) {
 
 struct detect_rule_info detect_rule(const struct detect *d, size_t rule) {
     const struct rule *r = &d->rules.list[rule];
-    return (struct detect_rule_info){r->id, r->class, r->personal, r->bits};
+    return (struct detect_rule_info){r->id, r->class, r->family[0] ? r->family : NULL, r->personal, r->bits};
+}
+
+bool detect_has_class(const struct detect *d, const char *name) {
+    for (size_t i = 0; i < d->rules.count; i++)
+        if (strcmp(d->rules.list[i].class, name) == 0 || strcmp(d->rules.list[i].family, name) == 0)
+            return true;
+    return false;
 }
 
 const char *detect_example(const struct detect *d, size_t rule, size_t index, bool *ret_match) {

@@ -51,6 +51,7 @@ struct detect_findings {
 
 struct detect_rule_info {
     const char *id, *class;
+    const char *family; /* a name for its class and others, as policies may say it; NULL: none */
     bool personal; /* a person's data, not a secret of a machine */
     unsigned bits; /* random bits that a value has at least; 0: guessable */
 };
@@ -58,7 +59,7 @@ struct detect_rule_info {
 struct detect_options {
     const char *rules; /* YAML of the user's own, beside the built-in ones; may be NULL */
     size_t rules_len;
-    const char *const *mute; /* ids of rules and names of classes that are left out; NULL-ended */
+    const char *const *mute; /* ids of rules, classes and families that are left out; NULL-ended */
 };
 
 /* `why` gets a sentence when it fails: ERR_SYNTAX and the line of a wrong rule, ERR_NOTFOUND for a
@@ -85,6 +86,8 @@ void detect_findings_done(struct detect_findings *list);
 
 size_t detect_rules(const struct detect *d);
 struct detect_rule_info detect_rule(const struct detect *d, size_t rule);
+/* Is a rule of a class or family of that name? */
+bool detect_has_class(const struct detect *d, const char *name);
 /* An example of a rule: `match` says whether the rule must find something in it. NULL after the last. */
 const char *detect_example(const struct detect *d, size_t rule, size_t index, bool *ret_match);
 

@@ -48,6 +48,7 @@ struct rule_example {
 
 struct rule {
     char id[DETECT_ID_MAX], class[DETECT_ID_MAX];
+    char family[DETECT_ID_MAX]; /* what several classes are called together; empty: none */
     enum rule_kind kind;
     enum rule_check check;
     char *pattern;
@@ -206,6 +207,8 @@ bool value_is_random(const uint8_t *p, size_t len);
 bool value_is_likely(const uint8_t *p, size_t len);
 bool value_is_password(const uint8_t *p, size_t len, bool quoted);
 bool value_is_file(const uint8_t *p, size_t len);
+/* "abcdefg", "a1b2c3d4": what people type where a secret is to stand. */
+bool value_is_sequence(const uint8_t *p, size_t len);
 /* May it be a password at all, however weak? */
 bool value_is_weak(const uint8_t *p, size_t len);
 

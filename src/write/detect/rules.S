@@ -3,7 +3,11 @@
     .globl detect_rules_builtin, detect_rules_builtin_end
     .type detect_rules_builtin, @object
 detect_rules_builtin:
-    .incbin "src/write/detect/rules/machines.yaml"
+    .incbin "src/write/detect/rules/cloud.yaml"
+    .incbin "src/write/detect/rules/code.yaml"
+    .incbin "src/write/detect/rules/products.yaml"
+    .incbin "src/write/detect/rules/ai.yaml"
+    .incbin "src/write/detect/rules/forms.yaml"
     .incbin "src/write/detect/rules/services.yaml"
     .incbin "src/write/detect/rules/china.yaml"
     .incbin "src/write/detect/rules/context.yaml"

@@ -156,6 +156,8 @@ static int read_field(struct reader *r, struct rule *rule, const char *name, con
         return read_name(r, n, rule->id);
     if (strcmp(name, "class") == 0)
         return read_name(r, n, rule->class);
+    if (strcmp(name, "family") == 0)
+        return read_name(r, n, rule->family);
     if (strcmp(name, "pattern") == 0)
         return read_pattern(r, n, &rule->pattern);
     if (strcmp(name, "find") == 0)

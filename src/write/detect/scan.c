@@ -42,6 +42,18 @@ static bool is_part(struct text t, size_t start, size_t end) {
            (end < t.len && is_alnum(t.p[end - 1]) && is_alnum(t.p[end]));
 }
 
+#define NOISE 64 /* bytes of base64 before a value */
+
+/* Does base64 go on before the value, as in an image? There short prefixes stand by chance. */
+static bool is_in_noise(struct text t, size_t start) {
+    size_t low = start > NOISE ? start - NOISE : 0, at = start, capitals = 0;
+    if (!start || (t.p[start - 1] != '+' && t.p[start - 1] != '/'))
+        return false;
+    while (at > low && (is_alnum(t.p[at - 1]) || t.p[at - 1] == '+' || t.p[at - 1] == '/'))
+        capitals += is_upper(t.p[--at]);
+    return start - at == NOISE && capitals > NOISE / 8;
+}
+
 static bool accept(const struct rule *rule, struct text t, size_t start, size_t end, uint8_t *check) {
     const uint8_t *p = t.p + start;
     size_t len = end - start;
@@ -122,7 +134,7 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
         return;
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
     size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
-    if (start == PCRE2_UNSET || start >= end || (!rule->glued && is_part(t, start, end)) ||
+    if (start == PCRE2_UNSET || start >= end || (!rule->glued && (is_part(t, start, end) || is_in_noise(t, start))) ||
         !accept(rule, t, start, end, &check))
         return;
     w->done[index] = (uint32_t)end;

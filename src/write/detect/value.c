@@ -238,6 +238,23 @@ bool value_is_likely(const uint8_t *p, size_t len) {
     return m->digits ? m->digits >= 16 : m->odd >= 20;
 }
 
+#define SEQUENCE 6 /* characters that follow on the one before them, or on the one before that */
+
+static bool follows(uint8_t a, uint8_t b) {
+    return is_digit(a) ? b == (a == '9' ? '0' : a + 1) : is_alpha(a) && is_alpha(b) && lower(b) == lower(a) + 1;
+}
+
+bool value_is_sequence(const uint8_t *p, size_t len) {
+    size_t letters = 0, pairs = 0;
+    for (size_t i = 1; i < len; i++) {
+        letters = is_alpha(p[i]) && follows(p[i - 1], p[i]) ? letters + 1 : 0;
+        pairs = i > 1 && follows(p[i - 2], p[i]) ? pairs + 1 : 0;
+        if (letters >= SEQUENCE || pairs >= SEQUENCE)
+            return true;
+    }
+    return false;
+}
+
 /* "server.key": names of files stand behind the same names as secrets do. */
 bool value_is_file(const uint8_t *p, size_t len) {
     static const char *const endings[] = {".key", ".pem", ".crt", ".cer", ".pub", ".csr", ".json", ".yaml", ".yml", ".txt", ".conf"};

@@ -88,7 +88,7 @@ static ngx_int_t refuse(ngx_http_request_t *r, struct gateway_request *q, const 
 /* ---- masking ---- */
 
 static enum action action_of(const struct gateway_request *q, struct detect_rule_info rule) {
-    return policy_action(own.policy, q->key.project, rule.class);
+    return policy_action(own.policy, q->key.project, rule.class, rule.family);
 }
 
 static bool is_masked(struct detect_rule_info rule, void *arg) {

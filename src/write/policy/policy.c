@@ -122,16 +122,20 @@ bool policy_on(const struct policy *p) {
     return p->on;
 }
 
-enum action policy_action(const struct policy *p, const char *project, const char *class) {
+enum action policy_action(const struct policy *p, const char *project, const char *class, const char *family) {
     enum action a = ACTION_DEFAULT;
+    unsigned best = 0;
     for (size_t i = 0; i < p->line_count; i++) {
         const struct line *l = &p->lines[i];
-        if (strcmp(l->class, class) != 0)
+        bool exact = !strcmp(l->class, class);
+        if ((!exact && !(family && !strcmp(l->class, family))) || (l->project && strcmp(l->project, project) != 0))
             continue;
-        if (l->project && !strcmp(l->project, project))
-            return l->action; /* what a project says of itself comes first */
-        if (!l->project)
+        /* what a project says of itself comes first, and of lines of one kind the last one counts */
+        unsigned weight = 1u + (l->project ? 2u : 0u) + (exact ? 1u : 0u);
+        if (weight >= best) {
+            best = weight;
             a = l->action;
+        }
     }
     return a;
 }
@@ -143,7 +147,7 @@ bool policy_has(const struct policy *p, const char *project, enum action action)
         if (l->action != action)
             continue;
         if (!project || (l->project ? !strcmp(l->project, project)
-                                    : policy_action(p, project, l->class) == action))
+                                    : policy_action(p, project, l->class, NULL) == action))
             return true;
     }
     return false;

@@ -25,7 +25,9 @@ int policy_new(struct policy **ret, int fd, const char *const **ret_mute, const 
                size_t *ret_rules_len);
 void policy_free(struct policy *p); /* NULL-safe */
 bool policy_on(const struct policy *p);
-enum action policy_action(const struct policy *p, const char *project, const char *class);
+/* `family` is what a rule's class and others are called together, or NULL. A line of the class counts before one of
+ * its family, a line of the project before one of all. */
+enum action policy_action(const struct policy *p, const char *project, const char *class, const char *family);
 /* Has a class this action somewhere: in this project; NULL: in any? */
 bool policy_has(const struct policy *p, const char *project, enum action action);
 

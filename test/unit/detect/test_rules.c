@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -60,6 +61,28 @@ static void examples_hold(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* doc/detect.md names the classes of each family, in the family's row. */
+static void families_are_told(void **state) {
+    static char doc[1 << 18];
+    FILE *f = fopen("doc/detect.md", "r");
+    (void)state;
+    assert_non_null(f);
+    doc[fread(doc, 1, sizeof doc - 1, f)] = 0;
+    fclose(f);
+    for (size_t i = 0; i < detect_rules(d); i++) {
+        const struct detect_rule_info rule = detect_rule(d, i);
+        char row[128], name[128];
+        if (!rule.family)
+            continue;
+        assert_true(detect_has_class(d, rule.family));
+        snprintf(row, sizeof row, "| `%s` | ", rule.family);
+        snprintf(name, sizeof name, "`%s`", rule.class);
+        const char *at = strstr(doc, row), *end = at ? strchr(at, '\n') : NULL;
+        if (!end || !memmem(at + strlen(row), (size_t)(end - at) - strlen(row), name, strlen(name)))
+            fail_msg("%s is not in the row of %s", rule.class, rule.family);
+    }
+}
+
 /* ---- rules of the user's, and what is muted ---- */
 
 static const char own[] = "- id: staff-badge\n"
@@ -91,15 +114,18 @@ static const char *found_with(const struct detect_options *options, const char *
 
 static void own_rules_stand_beside(void **state) {
     static const char text[] = "glpat-Qm2Xv9Lz4Kp8Rt3Yw1sB for badge-1234-qwerty, mail ada@example.org";
-    const char *const gitlab[] = {"gitlab-token", NULL}, *const people[] = {"email", "staff-badge", NULL};
+    const char *const gitlab[] = {"gitlab-token", NULL}, *const people[] = {"email", "staff-badge", NULL},
+                      *const fine[] = {"gitlab-pat", NULL};
     const struct detect_options none = {0}, with = {.rules = own, .rules_len = sizeof own - 1},
                                 without = {.rules = own, .rules_len = sizeof own - 1, .mute = gitlab},
+                                without_class = {.rules = own, .rules_len = sizeof own - 1, .mute = fine},
                                 secrets = {.rules = own, .rules_len = sizeof own - 1, .mute = people};
     (void)state;
-    assert_string_equal(found_with(&none, text), "gitlab-token email");
-    assert_string_equal(found_with(&with, text), "gitlab-token staff-badge email");
-    assert_string_equal(found_with(&without, text), "staff-badge email");
-    assert_string_equal(found_with(&secrets, text), "gitlab-token");
+    assert_string_equal(found_with(&none, text), "gitlab-pat email");
+    assert_string_equal(found_with(&with, text), "gitlab-pat staff-badge email");
+    assert_string_equal(found_with(&without, text), "staff-badge email"); /* by its family */
+    assert_string_equal(found_with(&without_class, text), "staff-badge email");
+    assert_string_equal(found_with(&secrets, text), "gitlab-pat");
 }
 
 static void wrong_rules_are_told(void **state) {
@@ -110,7 +136,7 @@ static void wrong_rules_are_told(void **state) {
         {"- id: a\n  pattren: 'x'\n", "line 2: unknown field"},
         {"- id: a\n  pattern: '(x'\n  match: ['x']\n  clean: ['y']\n",
          "line 1: the pattern is no regular expression"},
-        {"- id: github-token\n  pattern: 'x'\n  match: ['x']\n  clean: ['y']\n",
+        {"- id: github-pat\n  pattern: 'x'\n  match: ['x']\n  clean: ['y']\n",
          "line 1: there is a rule of that id already"},
         {"- id: a\n  pattern: 'x(a)(b)'\n  match: ['x']\n  clean: ['y']\n",
          "line 1: at most one group (...) may be the value; write (?:...) for others"},
@@ -128,7 +154,7 @@ static void wrong_rules_are_told(void **state) {
         assert_string_equal(why, cases[i].why);
     }
     assert_int_equal(detect_new(&other, &mute, why, sizeof why), ERR_NOTFOUND);
-    assert_string_equal(why, "there is no rule or class no-such-rule");
+    assert_string_equal(why, "there is no rule, class or family no-such-rule");
 }
 
 static int tried(const char *yaml, char *why, size_t size) {
@@ -191,6 +217,7 @@ static void time_is_limited(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_hold),
+        cmocka_unit_test(families_are_told),
         cmocka_unit_test(own_rules_stand_beside),
         cmocka_unit_test(wrong_rules_are_told),
         cmocka_unit_test(own_rules_are_tried),

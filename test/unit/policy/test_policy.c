@@ -35,11 +35,11 @@ static void actions(void **state) {
     assert_true(policy_on(p));
     assert_int_equal(len, 8);
     assert_memory_equal(rules, "- id: x\n", 8);
-    assert_int_equal(policy_action(p, "a", "jwt"), ACTION_ALLOW);
-    assert_int_equal(policy_action(p, "b", "jwt"), ACTION_MASK);
-    assert_int_equal(policy_action(p, "b", "email"), ACTION_BLOCK);
-    assert_int_equal(policy_action(p, "c", "email"), ACTION_SEAL);
-    assert_int_equal(policy_action(p, "c", "password"), ACTION_DEFAULT);
+    assert_int_equal(policy_action(p, "a", "jwt", NULL), ACTION_ALLOW);
+    assert_int_equal(policy_action(p, "b", "jwt", NULL), ACTION_MASK);
+    assert_int_equal(policy_action(p, "b", "email", NULL), ACTION_BLOCK);
+    assert_int_equal(policy_action(p, "c", "email", NULL), ACTION_SEAL);
+    assert_int_equal(policy_action(p, "c", "password", NULL), ACTION_DEFAULT);
     /* a project's own word comes first, also where it is the milder one */
     assert_true(policy_has(p, NULL, ACTION_MASK));
     assert_false(policy_has(p, "a", ACTION_MASK));
@@ -48,6 +48,30 @@ static void actions(void **state) {
     assert_true(policy_has(p, NULL, ACTION_BLOCK));
     assert_true(policy_has(p, "b", ACTION_BLOCK));
     assert_false(policy_has(p, "c", ACTION_BLOCK));
+    policy_free(p);
+}
+
+/* A family's name stands for its classes; what is said of one class of it counts before. */
+static void families(void **state) {
+    struct policy *p;
+    const char *rules = NULL;
+    size_t len = 0;
+    (void)state;
+    assert_int_equal(make(&p,
+                          "on\nclass slack-bot-token allow\nclass slack-token mask\nproject a slack-token seal\n"
+                          "project b slack-user-token block\nproject b slack-token allow\n",
+                          &rules, &len),
+                     0);
+    assert_int_equal(policy_action(p, "c", "slack-bot-token", "slack-token"), ACTION_ALLOW);
+    assert_int_equal(policy_action(p, "c", "slack-user-token", "slack-token"), ACTION_MASK);
+    assert_int_equal(policy_action(p, "c", "slack-token", NULL), ACTION_MASK);
+    assert_int_equal(policy_action(p, "c", "slack-user-token", NULL), ACTION_DEFAULT);
+    assert_int_equal(policy_action(p, "a", "slack-bot-token", "slack-token"), ACTION_SEAL);
+    assert_int_equal(policy_action(p, "b", "slack-user-token", "slack-token"), ACTION_BLOCK);
+    assert_int_equal(policy_action(p, "b", "slack-bot-token", "slack-token"), ACTION_ALLOW);
+    assert_true(policy_has(p, "c", ACTION_MASK));
+    assert_false(policy_has(p, "a", ACTION_MASK));
+    assert_true(policy_has(p, "b", ACTION_BLOCK));
     policy_free(p);
 }
 
@@ -70,6 +94,7 @@ static void nothing_said(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(actions), cmocka_unit_test(nothing_said)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(actions), cmocka_unit_test(families),
+                                       cmocka_unit_test(nothing_said)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

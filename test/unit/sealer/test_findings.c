@@ -102,15 +102,15 @@ static void places(void **state) {
     (void)state;
     judge(f, turn, &text);
     assert_null(strstr(text, "OcvBSWyy1Q52"));
-    assert_non_null(strstr(text, "[[secret:github-token:k7:"));
+    assert_non_null(strstr(text, "[[secret:github-fine-grained-pat:k7:"));
     assert_int_equal(findings_total(f), 10);
-    expect_row(f, 0, "github-token", "prompt", 2, true);
-    expect_row(f, 1, "github-token", "tool", 3, true);
-    expect_row(f, 2, "github-token", "tool", 1, true);
-    expect_row(f, 3, "github-token", "prompt", 1, true);
-    expect_row(f, 4, "github-token", "answer", 1, true);
-    expect_row(f, 5, "github-token", "tool", 1, true);
-    expect_row(f, 6, "github-token", "other", 1, true);
+    expect_row(f, 0, "github-fine-grained-pat", "prompt", 2, true);
+    expect_row(f, 1, "github-fine-grained-pat", "tool", 3, true);
+    expect_row(f, 2, "github-fine-grained-pat", "tool", 1, true);
+    expect_row(f, 3, "github-fine-grained-pat", "prompt", 1, true);
+    expect_row(f, 4, "github-fine-grained-pat", "answer", 1, true);
+    expect_row(f, 5, "github-fine-grained-pat", "tool", 1, true);
+    expect_row(f, 6, "github-fine-grained-pat", "other", 1, true);
     assert_false(findings_row(f, 7, &(struct finding_row){0}));
     findings_withheld(f);
     assert_int_equal(findings_total(f), 0);
@@ -155,7 +155,7 @@ static void policies(void **state) {
     assert_non_null(strstr(text, TOKEN("1")));
     assert_non_null(strstr(text, "[[secret:email:k7:"));
     assert_non_null(strstr(text, "[[secret:badge:k7:"));
-    expect_row(f, 0, "github-token", "prompt", 1, true);
+    expect_row(f, 0, "github-fine-grained-pat", "prompt", 1, true);
     expect_row(f, 1, "email", "prompt", 1, false);
     expect_row(f, 2, "badge", "prompt", 1, false);
     free(text);
@@ -184,14 +184,14 @@ static void labels(void **state) {
     char text[LIMIT_LABEL + 1] = TOKEN("1");
     (void)state;
     assert_true(findings_label(f, slot, text, sizeof text)); /* nothing seals a label */
-    assert_memory_equal(text, "[[secret:github-token:k7:", 25);
+    assert_memory_equal(text, "[[secret:github-fine-grained-pat:k7:", 36);
     strcpy(text, "session-17");
     assert_true(findings_label(f, slot, text, sizeof text));
     assert_string_equal(text, "session-17");
     strcpy(text, "password = \"Hunter2!horse\"");
     assert_false(findings_label(f, slot, text, sizeof text));
     assert_string_equal(text, "");
-    expect_row(f, 0, "github-token", "header", 1, true);
+    expect_row(f, 0, "github-fine-grained-pat", "header", 1, true);
     char tight[] = "ghs_8ctcTKtmhwvDW6FZ9qBr1fEiyQm43dGDF79Q"; /* no room for a placeholder */
     assert_false(findings_label(f, slot, tight, sizeof tight));
     assert_string_equal(tight, "");
