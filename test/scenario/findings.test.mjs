@@ -366,7 +366,7 @@ test('policy by class and project, rules of one\'s own, and a reload', async () 
   for (const [text, why] of [
     ['detect: {enabled: false, classes: {jwt: block}}', /"block" with "enabled: false" would let everything through/],
     ['detect: {classes: {jwt: hide}}', /must be fingerprint, seal, allow, block or mask/],
-    ['detect: {classes: {jwtt: seal}}', /no rule is of the class jwtt/],
+    ['detect: {classes: {jwtt: seal}}', /no rule is of the class or family jwtt/],
     ['detect: {mute: [nothing]}', /nothing/],
     ["detect: {rules: '/nowhere'}", /cannot be read/],
   ]) {
