@@ -380,7 +380,7 @@ detect:
   classes: {email: fingerprint, deepseek-key: seal, jwt: allow}
   projects: {other: {classes: {email: seal}}}
   rules: '${rules}'
-  mute: [github-fine-grained]
+  mute: [github-fine-grained-pat]
 `);
   const sealer = await house.pid('sealer');
   await house.cli('reload', '--dir', house.dir);
