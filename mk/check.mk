@@ -1,6 +1,6 @@
 # Tests and checks. `make test` is all of them; it ends with "N passed, N failed". Single ones:
 #   make unit           unit tests (test/run unit, links, nolink, fuzz, scenario: parts alone)
-#   make test-audit     the audit against large servers of Debian's, which it installs
+#   make test-audit     the audit against large servers of Debian's, which it installs, and 1 000 pairs at once
 #   make check-asan     unit tests under AddressSanitizer and UBSan
 #   make check-links    no program contains a symbol that mk/bins.mk forbids it
 #   make check-headers  no module includes a header of one that it must not know
@@ -37,8 +37,9 @@ test/scenario/node_modules/.stamp: test/scenario/package.json test/scenario/pack
 	cd test/scenario && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-test-audit: build
+test-audit: build $(tool_bins)
 	SAFEHOUSE_BIN=$(abspath $(B))/bin node --test --test-reporter=spec test/audit/servers.test.mjs
+	SAFEHOUSE_BIN=$(abspath $(B))/bin AUDIT_ADDRESSES=50 node --test --test-reporter=spec test/scenario/auditnet.test.mjs
 
 unit: $(filter-out $(addprefix $(B)/test/unit/,$(addsuffix /%,$(NOT))),$(unit_bins))
 	@B=$(B) NOT="$(NOT)" test/run unit
