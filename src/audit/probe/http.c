@@ -28,6 +28,12 @@ static int status_of(const char *raw, size_t len) {
     return status >= 100 ? status : 0;
 }
 
+void http_host(const struct conn_pair *pair, char out[static HTTP_HOST_MAX]) {
+    const bool six = strchr(pair->address, ':') != NULL;
+    snprintf(out, HTTP_HOST_MAX, "%s%s%s:%u", six ? "[" : "", pair->address, six ? "]" : "",
+             (unsigned)pair->port);
+}
+
 bool http_header(const struct http_answer *a, const char *name, char *out, size_t size) {
     size_t want = strlen(name);
     out[0] = 0;
@@ -78,9 +84,22 @@ static void join_chunks(struct http_answer *a, const char *in, size_t len) {
     }
 }
 
+/* 100 Continue, 103 Early Hints and their like come before the answer. 101 is one. */
+static void skip_interim(const char **raw, size_t *len) {
+    for (int status = status_of(*raw, *len); status >= 100 && status < 200 && status != 101;
+         status = status_of(*raw, *len)) {
+        const char *end = memmem(*raw, *len, "\r\n\r\n", 4);
+        if (!end)
+            return;
+        *len -= (size_t)(end - *raw) + 4;
+        *raw = end + 4;
+    }
+}
+
 void http_parse(struct http_answer *a, const char *raw, size_t len) {
     char value[64];
     memset(a, 0, sizeof *a);
+    skip_interim(&raw, &len);
     a->status = status_of(raw, len);
     const char *end = memmem(raw, len, "\r\n\r\n", 4);
     size_t head = end ? (size_t)(end - raw) + 4 : len, skip = head;
@@ -108,7 +127,7 @@ void http_parse(struct http_answer *a, const char *raw, size_t len) {
 
 /* Has everything come that the headers promise? Spares the wait for the other side's close. */
 static bool complete(const char *raw, size_t len, struct http_answer *scratch) {
-    if (!memmem(raw, len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX, "\r\n\r\n", 4))
+    if (!memmem(raw, len, "\r\n\r\n", 4))
         return false;
     char value[32];
     http_parse(scratch, raw, len);
@@ -126,13 +145,12 @@ static unsigned silence(const char *raw, size_t len, unsigned wait_ms) {
 
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
               unsigned wait_ms, struct http_answer *ret) {
-    char text[REQUEST_MAX], *raw = malloc(RAW_MAX);
-    bool six = strchr(pair->address, ':') != NULL;
+    char text[REQUEST_MAX], host[HTTP_HOST_MAX], *raw = malloc(RAW_MAX);
+    http_host(pair, host);
     int n = snprintf(text, sizeof text,
-                     "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nUser-Agent: " AGENT
+                     "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: " AGENT
                      "\r\nAccept: application/json, */*\r\nConnection: close\r\n%s",
-                     q->method, q->path, six ? "[" : "", pair->address, six ? "]" : "",
-                     (unsigned)pair->port, q->headers ? q->headers : "");
+                     q->method, q->path, host, q->headers ? q->headers : "");
     if (q->body && n > 0 && n < REQUEST_MAX)
         n += snprintf(text + n, sizeof text - (size_t)n,
                       "Content-Type: %s\r\nContent-Length: %zu\r\n",

@@ -2,7 +2,8 @@
 #define AUDIT_PROBE_HTTP_H
 /*
  * A small HTTP/1.1 client (RFC 9112) for hostile servers: one request a connection, no redirects,
- * no compression, ceilings on headers and body; what is beyond them is not read.
+ * no compression, ceilings on headers and body; what is beyond them is not read. Interim answers
+ * (1xx) before the answer are passed over.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,9 @@ struct http_request {
  * `head`, with status 0. */
 bool http_ask(struct conn *c, const struct conn_pair *pair, const struct http_request *q,
               unsigned wait_ms, struct http_answer *ret);
+#define HTTP_HOST_MAX 64
+/* The pair as the Host header names it: "10.0.0.1:8123", "[::1]:8123". */
+void http_host(const struct conn_pair *pair, char out[static HTTP_HOST_MAX]);
 /* Copies a header's value; false (and "") when there is none. */
 bool http_header(const struct http_answer *a, const char *name, char *out, size_t size);
 /* Fills *a from raw bytes, as http_ask does from a connection: for tests and the fuzz target. */

@@ -1,368 +1,17 @@
-/*
- * Services that speak HTTP, by a table: for each, what shows that it is this one (no proof of
- * anything), and which requests a locked server would refuse. Only requests that read; nothing that
- * makes a model work, starts a job or writes a file.
- *
- * A proof counts when the answer has the shape that is named (JSON, with that member), not for its
- * status: pages for people answer 200 to everything.
- */
+/* Asks the tables of http_services.h: which service is it, and what does it answer strangers. */
+#include "audit/probe/http_services.h"
+
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "audit/probe/probe.h"
 #include "llm/json.h"
 
-enum shape {
-    TEXT,   /* the body has this text */
-    HEADER, /* this header is there (and has this value in it) */
-    MEMBER, /* JSON with this member; a path with dots */
-    EQUALS, /* the member has this value */
-    ARRAY,  /* the member is an array; "" is the whole body */
-    ROWS,   /* the same, and not an empty one */
-};
-
-struct want {
-    enum shape shape;
-    const char *member, *value;
-};
-
-struct ask {
-    const char *path;
-    const char *body; /* NULL: GET; else POST of this JSON */
-    struct want want;
-    enum audit_verdict verdict;
-    char grade;
-    const char *reason;
-};
-
-struct mark {
-    const char *path, *body;
-    struct want want;
-};
-
-struct http_service {
-    const char *name;
-    uint16_t ports[4];           /* where it is looked for first */
-    struct mark fingerprints[3]; /* any one is enough */
-    struct ask proofs[4];        /* each is asked */
-    struct want version;         /* in the fingerprint's answer */
-    int refused;         /* a status that means "asks for a credential", beside 401 and 403 */
-    const char *refusal; /* and a text that must come with it; NULL: none */
-};
-
-#define LIST(path, member, reason)                                                                 \
-    { path, NULL, {ARRAY, member, NULL}, AUDIT_OPEN, 'D', reason }
-#define FULL(path, member, reason)                                                                 \
-    { path, NULL, {ROWS, member, NULL}, AUDIT_OPEN, 'E', reason }
-
-static const struct http_service services[] = {
-    {"elasticsearch",
-     {9200, 9300},
-     {{"/", NULL, {TEXT, "You Know, for Search", NULL}},
-      {"/", NULL, {HEADER, "x-elastic-product", NULL}},
-      {"/", NULL, {TEXT, "opensearch.org", NULL}}},
-     {LIST("/_cat/indices?format=json&h=index,docs.count", "", "indices are listed to strangers"),
-      FULL("/_cat/indices?format=json&h=index,docs.count", "",
-           "indices and their documents are readable to strangers")},
-     {MEMBER, "version.number", NULL},
-     0,
-     NULL},
-    {"couchdb",
-     {5984},
-     {{"/", NULL, {EQUALS, "couchdb", "Welcome"}}},
-     {LIST("/_all_dbs", "", "databases are listed to strangers"),
-      {"/_session",
-       NULL,
-       {TEXT, "\"_admin\"", NULL},
-       AUDIT_OPEN,
-       'F',
-       "every stranger is administrator (admin party)"}},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"influxdb",
-     {8086},
-     {{"/ping", NULL, {HEADER, "x-influxdb-version", NULL}}},
-     {{"/query?q=SHOW%20DATABASES",
-       NULL,
-       {ARRAY, "results", NULL},
-       AUDIT_OPEN,
-       'E',
-       "queries work without a password"}},
-     {HEADER, "x-influxdb-version", NULL},
-     0,
-     NULL},
-    {"etcd",
-     {2379, 2380},
-     {{"/version", NULL, {MEMBER, "etcdserver", NULL}}},
-     {{"/v3/kv/range",
-       "{\"key\":\"AA==\",\"range_end\":\"AA==\",\"count_only\":true}",
-       {MEMBER, "header.cluster_id", NULL},
-       AUDIT_OPEN,
-       'E',
-       "every key is readable to strangers (a cluster's secrets, if it is Kubernetes')"},
-      {"/v3beta/kv/range",
-       "{\"key\":\"AA==\",\"range_end\":\"AA==\",\"count_only\":true}",
-       {MEMBER, "header.cluster_id", NULL},
-       AUDIT_OPEN,
-       'E',
-       "every key is readable to strangers"}},
-     {MEMBER, "etcdserver", NULL},
-     400,
-     "user name is empty"},
-    {"docker",
-     {2375, 2376},
-     {{"/_ping", NULL, {HEADER, "api-version", NULL}},
-      {"/version", NULL, {MEMBER, "ApiVersion", NULL}}},
-     {{"/version",
-       NULL,
-       {MEMBER, "ApiVersion", NULL},
-       AUDIT_OPEN,
-       'D',
-       "the engine answers strangers"},
-      {"/containers/json?limit=1",
-       NULL,
-       {ARRAY, "", NULL},
-       AUDIT_OPEN,
-       'F',
-       "a stranger may start containers, and so is root on the host"}},
-     {HEADER, "api-version", NULL},
-     0,
-     NULL},
-    {"ollama",
-     {11434},
-     {{"/", NULL, {TEXT, "Ollama is running", NULL}},
-      {"/api/version", NULL, {MEMBER, "version", NULL}}},
-     {LIST("/api/tags", "models",
-           "models are listed, and may be used, pulled and deleted, by strangers")},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"litellm",
-     {4000},
-     {{"/health/liveliness", NULL, {TEXT, "I'm alive!", NULL}}},
-     {LIST("/v1/models", "data", "models are listed to, and may be used by, strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"qdrant",
-     {6333},
-     {{"/", NULL, {TEXT, "qdrant - vector search engine", NULL}}},
-     {LIST("/collections", "result.collections", "collections are listed to strangers"),
-      FULL("/collections", "result.collections", "collections are readable to strangers")},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"weaviate",
-     {8080},
-     {{"/v1/meta", NULL, {MEMBER, "modules", NULL}},
-      {"/v1", NULL, {TEXT, "/v1/schema", NULL}},
-      {"/v1/meta", NULL, {TEXT, "anonymous access not enabled", NULL}}},
-     {{"/v1/meta",
-       NULL,
-       {MEMBER, "version", NULL},
-       AUDIT_OPEN_LIMITED,
-       'C',
-       "it tells strangers about itself"},
-      LIST("/v1/schema", "classes", "classes are listed to strangers"),
-      FULL("/v1/schema", "classes", "classes and their objects are readable to strangers")},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"chroma",
-     {8000},
-     {{"/api/v2/heartbeat", NULL, {MEMBER, "nanosecond heartbeat", NULL}},
-      {"/api/v1/heartbeat", NULL, {MEMBER, "nanosecond heartbeat", NULL}}},
-     {LIST("/api/v2/tenants/default_tenant/databases/default_database/collections?limit=1", "",
-           "collections are listed to strangers"),
-      LIST("/api/v1/collections", "", "collections are listed to strangers"),
-      FULL("/api/v2/tenants/default_tenant/databases/default_database/collections?limit=1", "",
-           "collections are readable to strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"milvus",
-     {19530, 9091},
-     {{"/v2/vectordb/collections/list", "{}", {MEMBER, "code", NULL}}},
-     {{"/v2/vectordb/collections/list",
-       "{}",
-       {ARRAY, "data", NULL},
-       AUDIT_OPEN,
-       'D',
-       "collections are listed to strangers"}},
-     {TEXT, "", NULL},
-     200,
-     "\"code\":1800"},
-    {"jupyter",
-     {8888, 8889, 8890},
-     {{"/api", NULL, {HEADER, "server", "TornadoServer"}}},
-     {{"/api/status",
-       NULL,
-       {MEMBER, "kernels", NULL},
-       AUDIT_OPEN,
-       'F',
-       "a stranger may run programs in it"},
-      {"/api/contents?content=0",
-       NULL,
-       {MEMBER, "path", NULL},
-       AUDIT_OPEN,
-       'E',
-       "files are listed to strangers"}},
-     {MEMBER, "version", NULL},
-     302,
-     "/login"},
-    {"ray",
-     {8265},
-     {{"/api/version", NULL, {MEMBER, "ray_version", NULL}}},
-     {{"/api/jobs/",
-       NULL,
-       {ARRAY, "", NULL},
-       AUDIT_OPEN,
-       'F',
-       "a stranger may submit jobs, which are programs"}},
-     {MEMBER, "ray_version", NULL},
-     0,
-     NULL},
-    {"mlflow",
-     {5000},
-     {{"/ajax-api/2.0/mlflow/experiments/search?max_results=1",
-       NULL,
-       {MEMBER, "experiments", NULL}},
-      {"/ajax-api/2.0/mlflow/experiments/search?max_results=1",
-       NULL,
-       {TEXT, "You are not authenticated", NULL}}},
-     {LIST("/ajax-api/2.0/mlflow/experiments/search?max_results=1", "experiments",
-           "experiments are listed to strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"langfuse",
-     {3000},
-     {{"/api/public/health", NULL, {MEMBER, "version", NULL}}},
-     {FULL("/api/public/traces?limit=1", "data",
-           "traces (prompts and answers) are readable to strangers")},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"phoenix",
-     {6006},
-     {{"/arize_phoenix_version", NULL, {HEADER, "content-type", "text/plain"}}},
-     {LIST("/v1/projects", "data", "projects (with prompts and answers) are listed to strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"open-webui",
-     {3000, 8080},
-     {{"/api/config", NULL, {MEMBER, "features", NULL}}},
-     {{"/api/config",
-       NULL,
-       {EQUALS, "features.auth", "false"},
-       AUDIT_OPEN,
-       'E',
-       "it asks for no sign-in"},
-      {"/api/config",
-       NULL,
-       {EQUALS, "features.enable_signup", "true"},
-       AUDIT_OPEN_LIMITED,
-       'C',
-       "anyone may make an account"},
-      {"/api/config",
-       NULL,
-       {EQUALS, "features.auth", "true"},
-       AUDIT_AUTH_REQUIRED,
-       'B',
-       "it asks for a sign-in"}},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"minio",
-     {9000, 9001},
-     {{"/", NULL, {HEADER, "server", "MinIO"}}},
-     {{"/",
-       NULL,
-       {TEXT, "ListAllMyBucketsResult", NULL},
-       AUDIT_OPEN,
-       'D',
-       "buckets are listed to strangers"},
-      {"/",
-       NULL,
-       {TEXT, "ListBucketResult", NULL},
-       AUDIT_OPEN,
-       'E',
-       "objects are listed to strangers"}},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"grafana",
-     {3000},
-     {{"/api/health", NULL, {MEMBER, "database", NULL}}},
-     {{"/api/org",
-       NULL,
-       {MEMBER, "name", NULL},
-       AUDIT_OPEN,
-       'D',
-       "strangers are let in (anonymous access)"}},
-     {MEMBER, "version", NULL},
-     0,
-     NULL},
-    {"prometheus",
-     {9090},
-     {{"/-/healthy", NULL, {TEXT, "Prometheus", NULL}},
-      {"/api/v1/status/buildinfo", NULL, {EQUALS, "status", "success"}}},
-     {{"/api/v1/status/buildinfo",
-       NULL,
-       {EQUALS, "status", "success"},
-       AUDIT_OPEN,
-       'C',
-       "metrics are readable to strangers"},
-      {"/api/v1/targets?state=active",
-       NULL,
-       {ARRAY, "data.activeTargets", NULL},
-       AUDIT_OPEN,
-       'D',
-       "targets, a map of the inside, are listed to strangers"}},
-     {MEMBER, "data.version", NULL},
-     0,
-     NULL},
-    {"rabbitmq-management",
-     {15672},
-     {{"/", NULL, {TEXT, "RabbitMQ Management", NULL}}},
-     {{"/api/overview",
-       NULL,
-       {MEMBER, "rabbitmq_version", NULL},
-       AUDIT_OPEN,
-       'D',
-       "the management interface answers strangers"}},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"docker-registry",
-     {5000},
-     {{"/v2/", NULL, {HEADER, "docker-distribution-api-version", NULL}}},
-     {LIST("/v2/_catalog?n=1", "repositories", "images are listed to strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"openai-compatible",
-     {8000, 1234, 30000},
-     {{"/v1/models", NULL, {EQUALS, "object", "list"}},
-      {"/v1/models", NULL, {MEMBER, "error", NULL}}},
-     {LIST("/v1/models", "data", "models are listed to, and may be used by, strangers")},
-     {TEXT, "", NULL},
-     0,
-     NULL},
-    {"metrics",
-     {9100, 9121, 9363},
-     {{"/metrics", NULL, {TEXT, "# TYPE ", NULL}}},
-     {{"/metrics",
-       NULL,
-       {TEXT, "# TYPE ", NULL},
-       AUDIT_OPEN,
-       'C',
-       "metrics are readable to strangers"}},
-     {TEXT, "", NULL},
-     0,
-     NULL},
+/* One port's answers, and what a path that cannot exist gives, by GET and by POST. */
+struct web {
+    struct probe *p;
+    struct http_answer *nowhere[2]; /* NULL: not asked yet */
 };
 
 /* ---- shapes ---- */
@@ -397,14 +46,32 @@ static bool begins_array(const struct http_answer *a, const char *path) {
     return a->body[0] == '{' && strstr(a->body, key);
 }
 
-static bool matches(const struct http_answer *a, const struct want *w) {
+/* "8.1.0" and nothing else; *ret_at, *ret_len: the numbers. */
+static bool is_numbers(const struct http_answer *a, const char **ret_at, size_t *ret_len) {
+    const char *at = a->body + strspn(a->body, " \"\r\n");
+    *ret_at = at;
+    *ret_len = strspn(at, "0123456789.");
+    const char *rest = at + *ret_len;
+    return *ret_len >= 3 && *ret_len <= 32 && memchr(at, '.', *ret_len) && at[0] != '.' &&
+           !rest[strspn(rest, " \"\r\n")];
+}
+
+static bool matches(const struct http_answer *a, const struct http_want *w) {
     char value[128];
+    const char *at;
+    size_t n;
     struct jv whole, v;
-    if (w->shape == TEXT)
+    switch (w->shape) {
+    case TEXT:
         return memmem(a->body, a->body_len, w->member, strlen(w->member)) != NULL;
-    if (w->shape == HEADER)
+    case HEADER:
         return http_header(a, w->member, value, sizeof value) &&
                (!w->value || strstr(value, w->value));
+    case NUMBERS:
+        return is_numbers(a, &at, &n);
+    default:
+        break;
+    }
     if (a->truncated)
         return (w->shape == ARRAY || w->shape == ROWS) && begins_array(a, w->member);
     if (jv_parse(&whole, a->body, a->body_len))
@@ -425,46 +92,108 @@ static bool matches(const struct http_answer *a, const struct want *w) {
 /* ---- asking ---- */
 
 /* NULL: no answer. What GET / gives is known from the first look. */
-static const struct http_answer *ask(struct probe *p, const char *path, const char *body) {
-    if (!body && strcmp(path, "/") == 0)
+static const struct http_answer *ask(struct probe *p, const struct http_mark *q) {
+    if (!q->body && strcmp(q->path, "/") == 0)
         return p->root->status ? p->root : NULL;
-    const struct http_request r = {.method = body ? "POST" : "GET", .path = path, .body = body};
-    return probe_http(p, path, &r) ? p->http : NULL;
+    const struct http_request r = {
+        .method = q->body ? "POST" : "GET", .path = q->path, .body = q->body};
+    return probe_http(p, q->path, &r) ? p->http : NULL;
+}
+
+/* Keeps the evidence of the last answer, and that answer: this one is no evidence of anything. */
+static const struct http_answer *ask_nowhere(struct web *w, const char *body) {
+    struct probe *p = w->p;
+    struct http_answer *last = p->http, **at = &w->nowhere[body != NULL];
+    if (*at)
+        return *at;
+    struct probe_result *kept = malloc(sizeof *kept);
+    char path[24];
+    *at = calloc(1, sizeof **at);
+    if (*at && kept) {
+        uint64_t n;
+        randombytes_buf(&n, sizeof n);
+        snprintf(path, sizeof path, "/%016llx", (unsigned long long)n);
+        const struct http_request r = {.method = body ? "POST" : "GET", .path = path, .body = body};
+        *kept = *p->result;
+        p->http = *at;
+        probe_http(p, "nowhere", &r);
+        p->http = last;
+        *p->result = *kept;
+    }
+    free(kept);
+    return *at;
+}
+
+/* Is a path that cannot exist answered in the same shape? Then the shape says nothing. */
+static bool is_everywhere(struct web *w, const struct http_mark *q, int status) {
+    if (strcmp(q->path, "/") == 0 || q->want.shape == HEADER)
+        return false;
+    const struct http_answer *a = ask_nowhere(w, q->body);
+    return a && a->status == status && matches(a, &q->want);
+}
+
+static bool has_password_field(const struct http_answer *a) {
+    return strcasestr(a->body, "type=\"password\"") || strcasestr(a->body, "type='password'") ||
+           strcasestr(a->body, "type=password");
+}
+
+bool probe_http_refuses(const struct http_answer *a) {
+    static const char *const doors[] = {"login", "signin", "sign_in", "sign-in", "auth", "sso"};
+    char to[512];
+    if (a->status == 401 || a->status == 403 || a->status == 407)
+        return true;
+    if (a->status == 200)
+        return has_password_field(a);
+    if (a->status >= 300 && a->status < 400 && http_header(a, "location", to, sizeof to))
+        for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
+            if (strcasestr(to, doors[i]))
+                return true;
+    return false;
 }
 
 static bool refuses(const struct http_service *s, const struct http_answer *a) {
-    char to[256] = "";
-    if (a->status == 401 || a->status == 403)
-        return true;
-    if (!s->refused || a->status != s->refused)
-        return false;
-    http_header(a, "location", to, sizeof to);
-    return strstr(to, s->refusal) || memmem(a->body, a->body_len, s->refusal, strlen(s->refusal));
+    return probe_http_refuses(a) || (s->refusal && a->status == s->refused &&
+                                     memmem(a->body, a->body_len, s->refusal, strlen(s->refusal)));
 }
 
-static void take_version(struct probe *p, const struct http_answer *a, const struct want *w) {
+/* ---- a service ---- */
+
+static void take_version(struct probe *p, const struct http_answer *a,
+                         const struct http_want *want) {
     char value[64];
+    const char *at;
+    size_t n;
     struct jv whole;
-    if (w->shape == HEADER && http_header(a, w->member, value, sizeof value))
+    if (want->shape == HEADER && http_header(a, want->member, value, sizeof value))
         probe_version(p, value, strlen(value));
-    if (w->shape == MEMBER && !jv_parse(&whole, a->body, a->body_len)) {
-        struct jv v = member_at(whole, w->member);
+    if (want->shape == NUMBERS && is_numbers(a, &at, &n))
+        probe_version(p, at, n);
+    if (want->shape == MEMBER && !jv_parse(&whole, a->body, a->body_len)) {
+        struct jv v = member_at(whole, want->member);
         if (jv_is_string(v) && jv_text_fits(v, value, sizeof value))
             probe_version(p, value, strlen(value));
     }
 }
 
-static void prove(struct probe *p, const struct http_service *s) {
+/* An answer that could not make the verdict worse is not asked for. */
+static bool adds(const struct probe *p, const struct http_proof *q) {
+    return p->result->verdict != AUDIT_OPEN || q->grade > p->result->grade;
+}
+
+static void prove(struct web *w, const struct http_service *s) {
+    struct probe *p = w->p;
     bool refused = false, proved = false;
     const struct http_answer *a = NULL;
     const char *last = "";
-    for (const struct ask *q = s->proofs; q < s->proofs + 4 && q->path; q++) {
-        if (strcmp(last, q->path) != 0) /* else another reading of the same answer */
-            a = ask(p, q->path, q->body);
-        last = q->path;
+    for (const struct http_proof *q = s->proofs; q < s->proofs + HTTP_PROOFS && q->ask.path; q++) {
+        if (!adds(p, q))
+            continue;
+        if (strcmp(last, q->ask.path) != 0) /* else another reading of the same answer */
+            a = ask(p, &q->ask);
+        last = q->ask.path;
         if (!a)
             continue;
-        if (a->status == 200 && matches(a, &q->want)) {
+        if (a->status == 200 && matches(a, &q->ask.want) && !is_everywhere(w, &q->ask, 200)) {
             probe_say(p, q->verdict, q->grade, "%s", q->reason);
             proved = true;
         } else {
@@ -484,12 +213,14 @@ static void prove(struct probe *p, const struct http_service *s) {
 
 /* A page of which only the status is of use proves nothing: shapes count with success or a refusal.
  */
-static bool recognise(struct probe *p, const struct http_service *s) {
-    for (const struct mark *q = s->fingerprints; q < s->fingerprints + 3 && q->path; q++) {
-        const struct http_answer *a = ask(p, q->path, q->body);
+static bool recognise(struct web *w, const struct http_service *s) {
+    for (const struct http_mark *q = s->fingerprints; q < s->fingerprints + HTTP_MARKS && q->path;
+         q++) {
+        const struct http_answer *a = ask(w->p, q);
         if (a && (a->status < 300 || a->status == 401 || a->status == 403) &&
-            matches(a, &q->want)) {
-            take_version(p, a, &s->version);
+            matches(a, &q->want) && !is_everywhere(w, q, a->status)) {
+            if (!s->version.path)
+                take_version(w->p, a, &s->version.want);
             return true;
         }
     }
@@ -497,21 +228,34 @@ static bool recognise(struct probe *p, const struct http_service *s) {
 }
 
 static bool usual(const struct http_service *s, uint16_t port) {
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < HTTP_PORTS; i++)
         if (s->ports[i] == port)
             return true;
     return false;
 }
 
+static bool is_it(struct web *w, const struct http_service *s) {
+    struct probe *p = w->p;
+    if (!recognise(w, s))
+        return false;
+    p->result->service = s->name;
+    const struct http_answer *a = s->version.path ? ask(p, &s->version) : NULL;
+    if (a)
+        take_version(p, a, &s->version.want);
+    prove(w, s);
+    return true;
+}
+
 bool probe_http_services(struct probe *p) {
-    for (int usual_ones = 1; usual_ones >= 0; usual_ones--) {
-        for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
-            if (usual(&services[i], p->pair.port) != usual_ones || !recognise(p, &services[i]))
-                continue;
-            p->result->service = services[i].name;
-            prove(p, &services[i]);
-            return true;
-        }
-    }
-    return false;
+    static const struct http_service *const tables[] = {http_databases, http_models,
+                                                        http_operations, http_general};
+    struct web w = {.p = p};
+    bool found = false;
+    for (int usual_ones = 1; !found && usual_ones >= 0; usual_ones--)
+        for (size_t t = 0; !found && t < sizeof tables / sizeof tables[0]; t++)
+            for (const struct http_service *s = tables[t]; !found && s->name; s++)
+                found = usual(s, p->pair.port) == usual_ones && is_it(&w, s);
+    free(w.nowhere[0]);
+    free(w.nowhere[1]);
+    return found;
 }

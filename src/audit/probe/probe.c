@@ -53,13 +53,17 @@ size_t probe_talk(struct probe *p, const char *id, const void *request, size_t l
 
 bool probe_http(struct probe *p, const char *id, const struct http_request *q) {
     struct conn *c;
+    char path[512];
+    struct http_request r = *q;
+    snprintf(path, sizeof path, "%s%s", p->prefix, q->path);
+    r.path = path;
     p->http->status = 0;
     p->http->body_len = p->http->head_len = 0;
     if (conn_open(p->rules, &p->pair, p->tls, id, &c) != CONN_OK)
         return false;
-    bool there = http_ask(c, &p->pair, q, p->rules->timeout_ms, p->http);
+    bool there = http_ask(c, &p->pair, &r, p->rules->timeout_ms, p->http);
     conn_close(c);
-    remember(p, id, q->path, strlen(q->path), p->http->head, p->http->head_len);
+    remember(p, id, path, strlen(path), p->http->head, p->http->head_len);
     return there && p->http->status;
 }
 

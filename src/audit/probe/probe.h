@@ -60,6 +60,8 @@ struct probe {
     struct conn_pair pair;
     bool sign_in; /* signing in without a password is allowed */
     bool tls;     /* how the service was reached */
+    char
+        prefix[64]; /* before every path: where the service lies on its web server; "" at the top */
     struct sampler *sampler;
     size_t way;               /* of asking ClickHouse (clickhouse.c) */
     struct http_answer *http; /* scratch; the last answer */
@@ -125,8 +127,11 @@ extern const struct service service_clickhouse_native, service_redis, service_mo
 
 /* All about one pair: looks, recognises, proves. The result is complete. */
 void probe_target(struct probe *p);
-/* HTTP services, by a table; false: none of them is it. */
+/* HTTP services, by tables (http_services.h); false: none of them is it. */
 bool probe_http_services(struct probe *p);
+/* Does an answer ask for a credential: by its status, by sending to a sign-in, by a field for a
+ * password? */
+bool probe_http_refuses(const struct http_answer *a);
 /* ClickHouse over HTTP, with its hardening checks where strangers may ask; false: it is something
  * else. */
 bool probe_clickhouse_http(struct probe *p);

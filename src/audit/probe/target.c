@@ -99,8 +99,55 @@ static bool other_services(struct probe *p, const struct look *l) {
     return false;
 }
 
+/* ---- a web server with something below its top ---- */
+
+static bool web_services(struct probe *p) {
+    return probe_clickhouse_http(p) || probe_http_services(p);
+}
+
+/* What is left of where it sends to, when that is this very server: "/path...". */
+static const char *own_path(const struct probe *p, const char *to) {
+    char host[64];
+    if (to[0] == '/')
+        return to[1] == '/' ? NULL : to;
+    const char *at = strncasecmp(to, "http://", 7) == 0    ? to + 7
+                     : strncasecmp(to, "https://", 8) == 0 ? to + 8
+                                                           : NULL;
+    http_host(&p->pair, host);
+    const size_t n = strlen(host);
+    return at && strncmp(at, host, n) == 0 && at[n] == '/' ? at + n : NULL;
+}
+
+/* Behind a proxy a service may lie below a path: GET / then sends there. That place, on this server
+ * and on no other, is looked at as the top was. */
+static bool find_prefix(struct probe *p) {
+    char to[256];
+    if (p->root->status < 300 || p->root->status >= 400 ||
+        !http_header(p->root, "location", to, sizeof to))
+        return false;
+    const char *path = own_path(p, to);
+    size_t n = path ? strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789/-_.~")
+                    : 0;
+    while (n && path[n - 1] != '/')
+        n--;
+    if (n < 3 || n > sizeof p->prefix || memmem(path, n, "/.", 2) || memmem(path, n, "//", 2))
+        return false;
+    memcpy(p->prefix, path, n - 1);
+    p->prefix[n - 1] = 0;
+    struct http_answer *top = p->root, *scratch = p->http;
+    p->http = top; /* what GET / gives there is the root now */
+    const bool there = probe_get(p, "look", "/");
+    p->http = scratch;
+    return there;
+}
+
 static void say_unknown(struct probe *p, const struct look *l) {
-    if (l->http)
+    if (l->http && probe_http_refuses(p->root))
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B',
+                  "a web server that asks for a credential before it says what it is (status %d)",
+                  p->root->status);
+    else if (l->http)
         probe_say(p, AUDIT_UNKNOWN, 'C', "a web server of no kind that is known (status %d)",
                   p->root->status);
     else if (l->banner_len)
@@ -129,8 +176,9 @@ void probe_target(struct probe *p) {
     r->tls = p->tls;
     if (other_services(p, &l))
         return;
-    if (!l.http || !(probe_clickhouse_http(p) || probe_http_services(p)))
+    if (!l.http || !(web_services(p) || (find_prefix(p) && web_services(p))))
         say_unknown(p, &l);
+    p->prefix[0] = 0;
     if (l.http)
         probe_security_txt(p);
 }

@@ -1,0 +1,58 @@
+/* What runs and watches the others: engines, registries, brokers' pages, metrics; and the general
+ * shapes that many servers have (http_services.h). */
+#include "audit/probe/http_services.h"
+
+const struct http_service http_operations[] = {
+    {.name = "docker",
+     .ports = {2375, 2376},
+     .fingerprints = {GET("/_ping", HEADER, "api-version", NULL),
+                      GET("/version", MEMBER, "ApiVersion", NULL)},
+     .proofs = {{GET("/version", MEMBER, "ApiVersion", NULL), AUDIT_OPEN, 'D',
+                 "the engine answers strangers"},
+                {GET("/containers/json?limit=1", ARRAY, "", NULL), AUDIT_OPEN, 'F',
+                 "a stranger may start containers, and so is root on the host"}},
+     .version = GET(NULL, HEADER, "api-version", NULL)},
+    {.name = "docker-registry",
+     .ports = {5000},
+     .fingerprints = {GET("/v2/", HEADER, "docker-distribution-api-version", NULL)},
+     .proofs = {LIST("/v2/_catalog?n=1", "repositories", "images are listed to strangers")}},
+    {.name = "grafana",
+     .ports = {3000},
+     .fingerprints = {GET("/api/health", MEMBER, "database", NULL)},
+     .proofs = {{GET("/api/org", MEMBER, "name", NULL), AUDIT_OPEN, 'D',
+                 "strangers are let in (anonymous access)"}},
+     .version = GET(NULL, MEMBER, "version", NULL)},
+    {.name = "prometheus",
+     .ports = {9090},
+     .fingerprints = {GET("/-/healthy", TEXT, "Prometheus", NULL),
+                      GET("/api/v1/status/buildinfo", EQUALS, "status", "success")},
+     .proofs = {{GET("/api/v1/status/buildinfo", EQUALS, "status", "success"), AUDIT_OPEN, 'C',
+                 "metrics are readable to strangers"},
+                LIST("/api/v1/targets?state=active", "data.activeTargets",
+                     "targets, a map of the inside, are listed to strangers")},
+     .version = GET("/api/v1/status/buildinfo", MEMBER, "data.version", NULL)},
+    {.name = "rabbitmq-management",
+     .ports = {15672},
+     .fingerprints = {GET("/", TEXT, "RabbitMQ Management", NULL)},
+     .proofs = {{GET("/api/overview", MEMBER, "rabbitmq_version", NULL), AUDIT_OPEN, 'D',
+                 "the management interface answers strangers"}}},
+    {0},
+};
+
+const struct http_service http_general[] = {
+    /* vLLM's key guards what lies under /v1 alone */
+    {.name = "openai-compatible",
+     .ports = {8000, 1234, 30000},
+     .fingerprints = {GET("/v1/models", EQUALS, "object", "list"),
+                      GET("/v1/models", MEMBER, "error", NULL),
+                      GET("/v1/models", MEMBER, "detail", NULL)},
+     .proofs = {LIST("/v1/models", "data", "models are listed to, and may be used by, strangers"),
+                {GET("/metrics", TEXT, "vllm:", NULL), AUDIT_OPEN_LIMITED, 'C',
+                 "metrics are readable to strangers"}}},
+    {.name = "metrics",
+     .ports = {9100, 9121, 9363},
+     .fingerprints = {GET("/metrics", TEXT, "# TYPE ", NULL)},
+     .proofs = {{GET("/metrics", TEXT, "# TYPE ", NULL), AUDIT_OPEN, 'C',
+                 "metrics are readable to strangers"}}},
+    {0},
+};
