@@ -1,55 +1,18 @@
 // safehouse audit against real servers and stand-ins: the verdicts and grades, the traps, the scope, the
-// reports. Servers that are large to install (ClickHouse, ZooKeeper, RabbitMQ, InfluxDB, Prometheus,
-// Jupyter) are in auditservers.test.mjs, which runs what is there; `make test-audit` installs them.
+// reports. Variants of each service are in auditvariants.test.mjs, hostile servers in audithostile.test.mjs, servers
+// that are large to install (ClickHouse, PostgreSQL, MariaDB, ZooKeeper, ...) in test/audit, for `make test-audit`.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import http from 'node:http';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
+import { BIN, FAST, audits } from './lib/audits.mjs';
 import { Servers, freePort } from './lib/servers.mjs';
 
-const BIN = process.env.SAFEHOUSE_BIN ?? path.resolve('build/bin');
 const servers = new Servers();
-let dir;
-before(async () => { dir = await mkdtemp(path.join(tmpdir(), 'audit-test-')); });
-after(async () => { await servers.stop(); await rm(dir, { recursive: true, force: true }); });
-
-let scopes = 0;
-async function scopeOf(text) {
-  const file = path.join(dir, `scope${scopes++}`);
-  await writeFile(file, text);
-  return file;
-}
-
-function run(...args) {
-  return new Promise((done) => {
-    const child = spawn(path.join(BIN, 'safehouse'), ['audit', ...args]);
-    let stdout = '', stderr = '';
-    child.stdout.on('data', (d) => { stdout += d; });
-    child.stderr.on('data', (d) => { stderr += d; });
-    child.on('exit', (code) => done({ code, stdout, stderr }));
-  });
-}
-
-const FAST = ['--rate', '500', '--per-host', '8', '--timeout', '800'];
-async function audit(ports, ...args) {
-  const scope = await scopeOf(`127.0.0.1 ${[ports].flat().join(', ')}\n`);
-  const r = await run('--scope', scope, '--json', ...FAST, ...args);
-  const lines = r.stdout.trim().split('\n').filter(Boolean).map((l) => JSON.parse(l));
-  return { ...r, scope, lines, hosts: lines.filter((l) => l.type === 'host'), findings: lines.filter((l) => l.type === 'finding') };
-}
-
-// rows: [name, port, verdict, grade, service]
-async function table(rows) {
-  const { hosts } = await audit(rows.map((r) => r[1]));
-  const given = rows.map(([name, port]) => {
-    const h = hosts.find((x) => x.port === port);
-    return [name, h?.verdict, h?.grade, h?.service];
-  });
-  assert.deepEqual(given, rows.map(([name, , verdict, grade, service]) => [name, verdict, grade, service]));
-}
+const { dir, scopeOf, run, audit, table } = audits();
+after(() => servers.stop());
 
 async function redis(...args) {
   return servers.real((port, d) => ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', d, ...args]);
@@ -357,12 +320,13 @@ test('reports: fingerprints stay, baseline, accepted, SARIF, files of mode 0600,
 
 test('runs that follow one another: kept, compared, and an alarm for what is new', async () => {
   const alarms = [];
-  const hook = (await import('node:http')).createServer((req, res) => {
+  const hook = http.createServer((req, res) => {
     let body = '';
     req.on('data', (d) => { body += d; });
     req.on('end', () => { alarms.push(JSON.parse(body)); res.end(); });
   });
   await new Promise((done) => hook.listen(0, '127.0.0.1', done));
+  after(() => { hook.closeAllConnections(); hook.close(); });
   const folder = path.join(dir, 'kept'), url = path.join(dir, 'hook');
   await writeFile(url, `http://127.0.0.1:${hook.address().port}/alarm?token=x\n`);
   const open = await redis(), later = await freePort();
@@ -380,7 +344,5 @@ test('runs that follow one another: kept, compared, and an alarm for what is new
   assert.ok(alarms[1].findings.every((f) => f.port === later));
   assert.match(await readFile(path.join(folder, 'audit.prom'), 'utf8'), /findings\{severity="critical",state="new"\} 1\n/);
   assert.equal((await stat(path.join(folder, 'latest.jsonl'))).mode & 0o777, 0o600);
-  hook.close();
-  hook.closeAllConnections();
   assert.equal((await run('--scope', scope, '--watch', '5')).code, 2);
 });

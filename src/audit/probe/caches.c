@@ -7,6 +7,7 @@
 
 #define REDIS_PING "*1\r\n$4\r\nPING\r\n"
 #define REDIS_INFO "*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
+#define REDIS_OLD_REFUSAL "-ERR operation not permitted" /* before 2.6 */
 #define REDIS_SIZE "*1\r\n$6\r\nDBSIZE\r\n"
 #define REDIS_GRANTS "*3\r\n$3\r\nACL\r\n$7\r\nGETUSER\r\n$7\r\ndefault\r\n"
 
@@ -18,14 +19,15 @@ static bool redis_is(struct probe *p, const struct look *l) {
     wire_talk(p, "redis-ping", REDIS_PING, a, sizeof a, &n);
     return wire_begins(a, n, "+PONG") || wire_begins(a, n, "-NOAUTH") ||
            wire_begins(a, n, "-DENIED") || wire_begins(a, n, "-NOPERM") ||
-           wire_begins(a, n, "-LOADING");
+           wire_begins(a, n, "-LOADING") || wire_begins(a, n, REDIS_OLD_REFUSAL);
 }
 
 static void redis_prove(struct probe *p) {
     char a[WIRE_ANSWER_MAX];
     size_t n;
     wire_talk(p, "redis-info", REDIS_INFO, a, sizeof a, &n);
-    if (wire_begins(a, n, "-NOAUTH") || wire_begins(a, n, "-DENIED")) {
+    if (wire_begins(a, n, "-NOAUTH") || wire_begins(a, n, "-DENIED") ||
+        wire_begins(a, n, REDIS_OLD_REFUSAL)) {
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password, or refuses strangers");
         return;
     }
@@ -62,24 +64,56 @@ const struct service service_redis = {"redis", redis_ports, redis_is, redis_prov
 
 /* ---- Memcached ---- */
 
+/* With SASL it speaks its binary protocol alone, and tells its version to anyone. A request: magic,
+ * what, and 22 bytes of nothing; an answer: magic, what, the status at 6, the body after 24. */
+#define MEMCACHED_HEAD 24
+enum { MEMCACHED_VERSION = 0x0b, MEMCACHED_STAT = 0x10 };
+
+/* How many bytes of answer; 0: it is none. */
+static size_t memcached_binary(struct probe *p, const char *id, uint8_t what, uint8_t *a,
+                               size_t size) {
+    const uint8_t request[MEMCACHED_HEAD] = {0x80, what};
+    size_t n = probe_talk(p, id, request, sizeof request, a, size);
+    return n >= MEMCACHED_HEAD && a[0] == 0x81 && a[1] == what ? n : 0;
+}
+
 static bool memcached_is(struct probe *p, const struct look *l) {
     char a[256];
+    uint8_t b[256];
     size_t n;
     if (l->http || l->banner_len)
         return false;
     wire_talk(p, "memcached-version", "version\r\n", a, sizeof a, &n);
     if (wire_begins(a, n, "CLIENT_ERROR unauthenticated"))
         return true;
-    if (!wire_begins(a, n, "VERSION "))
-        return false;
-    probe_version(p, a + 8, n - 8);
-    return true;
+    if (wire_begins(a, n, "VERSION ")) {
+        probe_version(p, a + 8, n - 8);
+        return true;
+    }
+    n = n ? 0 : memcached_binary(p, "memcached-binary", MEMCACHED_VERSION, b, sizeof b);
+    if (n)
+        probe_version(p, b + MEMCACHED_HEAD, n - MEMCACHED_HEAD);
+    return n > 0;
+}
+
+/* By its binary protocol: does it tell its state to somebody who has not signed in? */
+static void memcached_prove_binary(struct probe *p) {
+    uint8_t b[256];
+    size_t n = memcached_binary(p, "memcached-stat", MEMCACHED_STAT, b, sizeof b);
+    if (n && b[6] == 0 && b[7] == 0)
+        probe_say(p, AUDIT_OPEN, 'D', "commands work without a password, writing ones too");
+    else
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a user and a password (SASL)");
 }
 
 static void memcached_prove(struct probe *p) {
     char a[WIRE_ANSWER_MAX];
     size_t n;
     wire_talk(p, "memcached-stats", "stats\r\n", a, sizeof a, &n);
+    if (!n) {
+        memcached_prove_binary(p);
+        return;
+    }
     if (!wire_begins(a, n, "STAT pid")) {
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password");
         return;

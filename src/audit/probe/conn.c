@@ -26,16 +26,25 @@ struct conn {
     uint64_t deadline_ns;
     size_t left; /* of CONN_BYTES_MAX */
     unsigned timeout_ms;
-    bool ended;
+    bool ended, wants_certificate;
 };
 
 static SSL_CTX *context;
+
+/* There is none to give; that one is asked for is worth knowing. */
+static int no_certificate(SSL *ssl, X509 **ret_certificate, EVP_PKEY **ret_key) {
+    struct conn *c = SSL_get_app_data(ssl);
+    (void)ret_certificate, (void)ret_key;
+    c->wants_certificate = true;
+    return 0;
+}
 
 bool conn_init(void) {
     context = SSL_CTX_new(TLS_client_method());
     if (!context)
         return false;
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_client_cert_cb(context, no_certificate);
     SSL_CTX_set_security_level(context, 0); /* old servers are looked at too */
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     return true;
@@ -142,7 +151,7 @@ static short wanted(struct conn *c, int rc) {
 
 bool conn_start_tls(struct conn *c) {
     c->ssl = SSL_new(context);
-    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd))
+    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set_app_data(c->ssl, c))
         return false;
     for (;;) {
         int rc = SSL_connect(c->ssl);
@@ -171,7 +180,7 @@ enum conn_result conn_open(const struct conn_rules *rules, const struct conn_pai
                            clock_mono_ns() + LIFE_FACTOR * 1000000ull * rules->timeout_ms};
     enum conn_result r = connect_to(c, pair);
     if (r == CONN_OK && tls && !conn_start_tls(c))
-        r = CONN_NO_TLS;
+        r = c->wants_certificate ? CONN_CERTIFICATE : CONN_NO_TLS;
     if (r == CONN_OK)
         *ret = c;
     else
@@ -246,6 +255,10 @@ size_t conn_receive_all(struct conn *c, void *p, size_t size, unsigned wait_ms) 
 
 bool conn_ended(const struct conn *c) {
     return c->ended;
+}
+
+bool conn_wants_certificate(const struct conn *c) {
+    return c->wants_certificate;
 }
 
 void conn_close(struct conn *c) {

@@ -33,10 +33,11 @@ struct conn_rules {
 
 enum conn_result {
     CONN_OK,
-    CONN_REFUSED,  /* nothing listens */
-    CONN_FILTERED, /* no answer, or unreachable */
-    CONN_NO_TLS,   /* it answers, but not to a TLS handshake */
-    CONN_FAILED,   /* anything else; also a pair that is not in the scope */
+    CONN_REFUSED,     /* nothing listens */
+    CONN_FILTERED,    /* no answer, or unreachable */
+    CONN_NO_TLS,      /* it answers, but not to a TLS handshake */
+    CONN_CERTIFICATE, /* its handshake asks for a client's certificate, and fails without */
+    CONN_FAILED,      /* anything else; also a pair that is not in the scope */
 };
 
 struct conn;
@@ -56,6 +57,9 @@ size_t conn_receive(struct conn *c, void *p, size_t size, unsigned wait_ms);
 size_t conn_receive_all(struct conn *c, void *p, size_t size, unsigned wait_ms);
 /* Did the last receive end because the other side closed (not silence or a ceiling)? */
 bool conn_ended(const struct conn *c);
+/* Did the TLS handshake ask for a client's certificate? With TLS 1.3 it succeeds without one, and
+ * the refusal comes in place of the first answer. */
+bool conn_wants_certificate(const struct conn *c);
 void conn_close(struct conn *c);
 
 /* Once per process, before its sandbox: OpenSSL reads its files. */

@@ -108,6 +108,8 @@ struct look {
     bool http;          /* GET / gave an HTTP answer, which is in p->root */
     const uint8_t *odd; /* what it gave instead */
     size_t odd_len;
+    bool ended;       /* the server closed */
+    bool certificate; /* its TLS asked for one */
 };
 
 /*

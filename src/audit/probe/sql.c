@@ -10,12 +10,18 @@
 #include "base/bytes.h"
 
 #define WAIT_MS 1500
+#define CLICKHOUSE_MYSQL 9004
+#define CLICKHOUSE_PG 9005 /* and ClickHouse's own names of users there */
 
 /* ---- PostgreSQL, protocol 3.0 ---- */
 
 static const char pg_ssl[] = "\x00\x00\x00\x08\x04\xd2\x16\x2f";
 static const char pg_startup[] =
     "\x00\x00\x00\x40\x00\x03\x00\x00user\0postgres\0database\0postgres\0application_name\0audit\0";
+/* the same of ClickHouse, whose first user has another name */
+static const char pg_default[] =
+    "\x00\x00\x00\x3e\x00\x03\x00\x00user\0default\0database\0default\0application_name\0audit\0";
+_Static_assert(sizeof pg_startup == 0x40 && sizeof pg_default == 0x3e, "their lengths");
 /* simple queries: names of databases, and what the user may do */
 static const char pg_names[] = "Q\x00\x00\x00\x2f"
                                "SELECT count(*) FROM pg_database WHERE 1=1";
@@ -70,7 +76,7 @@ static bool pg_value(struct conn *c, const char *query, size_t len, char *out, s
     return got;
 }
 
-static void pg_signed_in(struct probe *p, struct conn *c) {
+static void pg_signed_in(struct probe *p, struct conn *c, const char *user) {
     uint8_t b[512];
     size_t n;
     char value[64];
@@ -81,17 +87,18 @@ static void pg_signed_in(struct probe *p, struct conn *c) {
             probe_version(p, b + 15, strnlen((char *)b + 15, n - 15));
     }
     if (pg_value(c, pg_names, sizeof pg_names, value, sizeof value))
-        probe_say(p, AUDIT_OPEN, 'E',
-                  "user postgres signs in without a password and reads %s databases", value);
+        probe_say(p, AUDIT_OPEN, 'E', "user %s signs in without a password and reads %s databases",
+                  user, value);
     if (pg_value(c, pg_super, sizeof pg_super, value, sizeof value) && strcmp(value, "on") == 0)
         probe_say(p, AUDIT_OPEN, 'F',
-                  "user postgres signs in without a password and is superuser: it may write, read "
-                  "files and run programs");
+                  "user %s signs in without a password and is superuser: it may write, read "
+                  "files and run programs",
+                  user);
     conn_send(c, "X\x00\x00\x00\x04", 5);
 }
 
 /* hostssl and hostnossl lines of pg_hba.conf differ, so both ways are tried. */
-static void pg_sign_in(struct probe *p, bool tls) {
+static void pg_sign_in(struct probe *p, bool tls, const char *user) {
     struct conn *c;
     uint8_t b[512];
     size_t n;
@@ -104,14 +111,18 @@ static void pg_sign_in(struct probe *p, bool tls) {
         return;
     }
     p->result->probe = "postgresql-sign-in";
-    char t = conn_send(c, pg_startup, 64) ? pg_message(c, b, sizeof b, &n) : 0;
+    const bool first = strcmp(user, "postgres") == 0;
+    char t =
+        conn_send(c, first ? pg_startup : pg_default, first ? sizeof pg_startup : sizeof pg_default)
+            ? pg_message(c, b, sizeof b, &n)
+            : 0;
     if (t == 'R' && n >= 4 && probe_u32(b) == 0) {
-        probe_say(p, AUDIT_OPEN, 'D', "user postgres signs in without a password (trust)");
-        pg_signed_in(p, c);
+        probe_say(p, AUDIT_OPEN, 'D', "user %s signs in without a password (trust)", user);
+        pg_signed_in(p, c, user);
     } else if (t == 'R') {
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password");
     } else if (t == 'E') {
-        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it refuses user postgres from here");
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it refuses user %s from here", user);
     }
     conn_close(c);
 }
@@ -121,21 +132,24 @@ static void pg_prove(struct probe *p) {
         probe_say(p, AUDIT_UNKNOWN, 'C', "signing in was left out (--no-sign-in)");
         return;
     }
-    pg_sign_in(p, false);
+    pg_sign_in(p, false, "postgres");
     if (p->result->verdict != AUDIT_OPEN)
-        pg_sign_in(p, true);
+        pg_sign_in(p, true, "postgres");
+    if (p->result->verdict != AUDIT_OPEN && p->pair.port == CLICKHOUSE_PG)
+        pg_sign_in(p, false, "default");
     if (p->result->verdict == AUDIT_UNKNOWN)
         probe_say(p, AUDIT_UNKNOWN, 'C',
                   "it speaks PostgreSQL, and answers the sign-in with something else");
 }
 
-static const uint16_t pg_ports[] = {5432, 9005, 0};
+static const uint16_t pg_ports[] = {5432, CLICKHOUSE_PG, 0};
 const struct service service_postgresql = {"postgresql", pg_ports, pg_is, pg_prove};
 
 /* ---- MySQL, MariaDB: the server speaks first ---- */
 
 /* long password and flag, protocol 4.1, transactions, secure connection, plug-in names */
 #define MYSQL_CAPABILITIES 0x0008a205u
+#define MYSQL_TLS 0x0800u
 
 static bool mysql_is(struct probe *p, const struct look *l) {
     /* length 3, sequence 0, protocol 10, version\0; or an error that names the host as not allowed
@@ -173,10 +187,17 @@ static bool mysql_send(struct conn *c, const void *p, size_t len, uint8_t sequen
     return conn_send(c, b, len + 4);
 }
 
-static size_t mysql_response(uint8_t *b, const char *user) {
+/* What the server can do, the lower half: after its version, a number, eight bytes and one of
+ * nothing. */
+static unsigned mysql_offers(const uint8_t *greeting, size_t len) {
+    const uint8_t *end = memchr(greeting + 1, 0, len - 1);
+    return end && (size_t)(end - greeting) + 16 <= len ? end[14] | (unsigned)end[15] << 8 : 0;
+}
+
+static size_t mysql_response(uint8_t *b, const char *user, bool tls) {
     size_t n = 32, len = strlen(user) + 1;
     memset(b, 0, n);
-    put_u32(b, MYSQL_CAPABILITIES);
+    put_u32(b, MYSQL_CAPABILITIES | (tls ? MYSQL_TLS : 0));
     put_u32(b + 4, 1u << 24);
     b[8] = 45; /* utf8mb4 */
     memcpy(b + n, user, len);
@@ -204,11 +225,39 @@ static void mysql_names(struct probe *p, struct conn *c, const char *who) {
                   rows);
 }
 
+/* The answer to the sign-in, after the server asked for another way if it did. 0: none. */
+static size_t mysql_answer(struct conn *c, uint8_t *b, size_t size) {
+    uint8_t sequence;
+    size_t n = mysql_packet(c, b, size, &sequence);
+    if (!n || b[0] != 0xfe)
+        return n;
+    bool sha2 = memmem(b, n, "caching_sha2", 12) != NULL; /* still without a password */
+    conn_send(c, (uint8_t[]){sha2, 0, 0, (uint8_t)(sequence + 1), 0}, sha2 ? 5 : 4);
+    return mysql_packet(c, b, size, &sequence);
+}
+
+static bool mysql_judge(struct probe *p, struct conn *c, const uint8_t *b, size_t n,
+                        const char *user, const char *who) {
+    if (n && b[0] == 0xff)
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password");
+    if (!n || b[0] != 0)
+        return n && b[0] == 0xff;
+    probe_say(p, AUDIT_OPEN, 'D', "%s signs in without a password", who);
+    mysql_names(p, c, who);
+    if (strcmp(user, "root") == 0)
+        probe_say(p, AUDIT_OPEN, 'F',
+                  "root signs in without a password: it may write, and read and write files");
+    return true;
+}
+
 /* True when the server was clear about this user. A connection is never dropped in the middle of a
- * sign-in: the server would count it against this host. */
-static bool mysql_sign_in(struct probe *p, const char *user, const char *who) {
+ * sign-in: the server would count it against this host. *tls: signs in under TLS; afterwards, does
+ * the server offer it? A user may be one that must come by TLS, which looks like a password in
+ * clear. */
+static bool mysql_sign_in(struct probe *p, const char *user, const char *who, bool *tls) {
     struct conn *c;
     uint8_t b[4096], answer[128], sequence;
+    const bool by_tls = *tls;
     if (conn_open(p->rules, &p->pair, false, "mysql-sign-in", &c) != CONN_OK)
         return false;
     p->result->probe = "mysql-sign-in";
@@ -216,25 +265,13 @@ static bool mysql_sign_in(struct probe *p, const char *user, const char *who) {
     bool clear = n && b[0] == 0xff;
     if (clear)
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it does not let this host in");
-    if (n && b[0] == 10 && mysql_send(c, answer, mysql_response(answer, user), 1)) {
-        n = mysql_packet(c, b, sizeof b, &sequence);
-        if (n && b[0] == 0xfe) { /* another way to sign in: still without a password */
-            bool sha2 = memmem(b, n, "caching_sha2", 12) != NULL;
-            conn_send(c, (uint8_t[]){sha2, 0, 0, (uint8_t)(sequence + 1), 0}, sha2 ? 5 : 4);
-            n = mysql_packet(c, b, sizeof b, &sequence);
-        }
-        if (n && b[0] == 0) {
-            clear = true;
-            probe_say(p, AUDIT_OPEN, 'D', "%s signs in without a password", who);
-            mysql_names(p, c, who);
-            if (strcmp(user, "root") == 0)
-                probe_say(
-                    p, AUDIT_OPEN, 'F',
-                    "root signs in without a password: it may write, and read and write files");
-        } else if (n && b[0] == 0xff) {
-            clear = true;
-            probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password");
-        }
+    if (n && b[0] == 10) {
+        *tls = mysql_offers(b, n) & MYSQL_TLS;
+        size_t len = mysql_response(answer, user, by_tls);
+        /* TLS begins after the response's first half, which is sent again in it */
+        if ((!by_tls || (mysql_send(c, answer, 32, 1) && conn_start_tls(c))) &&
+            mysql_send(c, answer, len, by_tls ? 2 : 1))
+            clear = mysql_judge(p, c, b, mysql_answer(c, b, sizeof b), user, who);
         mysql_send(c, "\x01", 1, 0);
     }
     conn_close(c);
@@ -246,14 +283,19 @@ static void mysql_prove(struct probe *p) {
         probe_say(p, AUDIT_UNKNOWN, 'C', "signing in was left out (--no-sign-in)");
         return;
     }
-    if (!mysql_sign_in(p, "root", "root"))
+    bool tls = false, ignored = false;
+    if (!mysql_sign_in(p, "root", "root", &tls))
         probe_say(p, AUDIT_UNKNOWN, 'C',
                   "it speaks MySQL, and answers the sign-in with something else");
     else if (p->result->verdict == AUDIT_AUTH_REQUIRED)
-        mysql_sign_in(p, "", "the anonymous user");
-    if (p->result->verdict == AUDIT_AUTH_REQUIRED && p->pair.port == 9004)
-        mysql_sign_in(p, "default", "user default");
+        mysql_sign_in(p, "", "the anonymous user", &ignored);
+    if (p->result->verdict == AUDIT_AUTH_REQUIRED && tls)
+        mysql_sign_in(p, "root", "root", &tls);
+    ignored = false;
+    if (p->result->verdict == AUDIT_AUTH_REQUIRED &&
+        (p->pair.port == CLICKHOUSE_MYSQL || strstr(p->result->version, "ClickHouse")))
+        mysql_sign_in(p, "default", "user default", &ignored);
 }
 
-static const uint16_t mysql_ports[] = {3306, 9004, 0};
+static const uint16_t mysql_ports[] = {3306, CLICKHOUSE_MYSQL, 0};
 const struct service service_mysql = {"mysql", mysql_ports, mysql_is, mysql_prove};

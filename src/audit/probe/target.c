@@ -37,6 +37,10 @@ static bool listed(const uint16_t *ports, uint16_t port) {
     return false;
 }
 
+static void say_certificate(struct probe *p) {
+    probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "its TLS asks for a client's certificate");
+}
+
 static void say_unreachable(struct probe *p, enum conn_result r) {
     switch (r) {
     case CONN_REFUSED:
@@ -45,15 +49,24 @@ static void say_unreachable(struct probe *p, enum conn_result r) {
     case CONN_FILTERED:
         probe_say(p, AUDIT_FILTERED, 'A', "no answer");
         break;
+    case CONN_CERTIFICATE:
+        say_certificate(p);
+        break;
     default:
         probe_say(p, AUDIT_UNKNOWN, 'A', "the connection failed");
     }
 }
 
-/* A TLS server says so to a request in clear: an alert record, or a page that asks for https. */
+static bool said_nothing(const struct look *l) {
+    return !l->http && !l->banner_len && !l->odd_len;
+}
+
+/* A TLS server says so to a request in clear: by an alert record, a page that asks for https, or by
+ * hanging up. */
 static bool wants_tls(const struct probe *p, const struct look *l) {
     if (!l->http)
-        return l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3;
+        return (l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3) ||
+               (said_nothing(l) && l->ended);
     return p->root->status == 400 &&
            (strstr(p->root->body, "HTTPS") || strstr(p->root->body, "https"));
 }
@@ -72,6 +85,8 @@ static enum conn_result look(struct probe *p, struct look *l, uint8_t *banner) {
     bool ended = conn_ended(c);
     if (!l->banner_len && !ended)
         http_ask(c, &p->pair, &q, p->rules->timeout_ms, p->root);
+    l->ended = conn_ended(c);
+    l->certificate = conn_wants_certificate(c);
     conn_close(c);
     l->http = p->root->status != 0;
     l->odd = (const uint8_t *)p->root->head;
@@ -165,15 +180,26 @@ void probe_target(struct probe *p) {
         .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
     p->tls = listed(tls_ports, p->pair.port);
     enum conn_result found = look(p, &l, banner);
-    if (found == CONN_NO_TLS || (found == CONN_OK && !p->tls && wants_tls(p, &l))) {
-        p->tls = !p->tls;
+    if (found == CONN_NO_TLS) {
+        p->tls = false;
         found = look(p, &l, banner);
+    } else if (found == CONN_OK && !p->tls && wants_tls(p, &l)) {
+        p->tls = true;
+        found = look(p, &l, banner);
+        if (found == CONN_NO_TLS) { /* it hangs up on everybody, then */
+            p->tls = false;
+            found = CONN_OK;
+        }
     }
+    r->tls = p->tls || found == CONN_CERTIFICATE;
     if (found != CONN_OK) {
         say_unreachable(p, found);
         return;
     }
-    r->tls = p->tls;
+    if (l.certificate && said_nothing(&l)) {
+        say_certificate(p);
+        return;
+    }
     if (other_services(p, &l))
         return;
     if (!l.http || !(web_services(p) || (find_prefix(p) && web_services(p))))

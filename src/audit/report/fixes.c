@@ -27,6 +27,7 @@ static const struct {
     {"kafka", "SASL_SSL listeners and ACLs in place of PLAINTEXT ones"},
     {"langfuse", "an API key for every project, no public ones; AUTH_DISABLE_SIGNUP=true"},
     {"litellm", "LITELLM_MASTER_KEY, and keys for those who may"},
+    {"llama.cpp", "--api-key or --api-key-file, --host 127.0.0.1, and a proxy that asks for a key"},
     {"memcached", "-l with the inner address, -U 0, and -S (SASL) or -Y"},
     {"metrics", "bind it to the inside, or --web.config.file with basic_auth_users"},
     {"milvus", "common.security.authorizationEnabled: true, and another password than the default"},

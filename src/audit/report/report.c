@@ -55,14 +55,27 @@ int report_new(struct report *r, const struct scope *scope, const char *scope_pa
 
 /* ---- hosts ---- */
 
+struct place {
+    const char *address;
+    long long port;
+};
+
+/* In the order of the scope's targets. */
+static int to_target(const void *key, const void *target) {
+    const struct place *x = key;
+    const struct scope_target *y = target;
+    int c = strcmp(x->address, y->address);
+    return c ? c : (x->port > y->port) - (x->port < y->port);
+}
+
 static const struct scope_line *line_of(const struct report *r, const json_t *host) {
-    for (size_t i = 0; i < r->scope->target_count; i++) {
-        const struct scope_target *t = &r->scope->targets[i];
-        if (t->port == json_integer_value(json_object_get(host, "port")) &&
-            strcmp(t->address, report_word(host, "address")) == 0)
-            return &r->scope->lines[t->line];
-    }
-    return NULL;
+    const struct place x = {report_word(host, "address"),
+                            json_integer_value(json_object_get(host, "port"))};
+    const struct scope_target *t = r->scope->target_count
+                                       ? bsearch(&x, r->scope->targets, r->scope->target_count,
+                                                 sizeof *r->scope->targets, to_target)
+                                       : NULL;
+    return t ? &r->scope->lines[t->line] : NULL;
 }
 
 /* A pair of which nothing is known was not probed: the run is not complete. */

@@ -1,5 +1,6 @@
 /* A server that answers anything: every probe over connections whose bytes come from the input. The
- * result's texts are printable whatever came. Connections and the detector are stood in for here. */
+ * result's texts are printable whatever came. Connections and the detector are stood in for here.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,8 @@ enum conn_result conn_open(const struct conn_rules *rules, const struct conn_pai
         return CONN_REFUSED;
     uint8_t how = *input++;
     left--;
-    if (how == 255)
-        return CONN_NO_TLS;
+    if (how >= 254)
+        return how == 255 ? CONN_NO_TLS : CONN_CERTIFICATE;
     *ret = malloc(sizeof **ret);
     (*ret)->budget = (size_t)how * 8;
     return CONN_OK;
@@ -53,6 +54,9 @@ size_t conn_receive_all(struct conn *c, void *p, size_t size, unsigned wait_ms) 
 }
 bool conn_ended(const struct conn *c) {
     return c->budget == 0;
+}
+bool conn_wants_certificate(const struct conn *c) {
+    return c->budget & 16;
 }
 void conn_close(struct conn *c) {
     free(c);

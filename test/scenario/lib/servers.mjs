@@ -2,8 +2,9 @@
 // speak a protocol's few bytes in its open and its locked dialect.
 import { spawn, spawnSync } from 'node:child_process';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
-import { mkdtemp, rm, chmod } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -34,6 +35,7 @@ export class Servers {
   #children = [];
   #listeners = [];
   #dirs = [];
+  #pair;
 
   async dir() {
     const d = await mkdtemp(path.join(tmpdir(), 'audit-'));
@@ -55,6 +57,17 @@ export class Servers {
     return port;
   }
 
+  // A key and a certificate of its own for localhost, as { key, cert, keyFile, certFile }; the same for all.
+  async pair() {
+    if (this.#pair) return this.#pair;
+    const d = await this.dir(), keyFile = path.join(d, 'key'), certFile = path.join(d, 'cert');
+    const r = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+      '-keyout', keyFile, '-out', certFile], { encoding: 'utf8' });
+    if (r.status !== 0) throw new Error(r.stderr);
+    this.#pair = { key: await readFile(keyFile), cert: await readFile(certFile), keyFile, certFile };
+    return this.#pair;
+  }
+
   // answer: (socket, data) => void for each piece that comes; greet: (socket) => void at the start
   async tcp(answer, greet) {
     const s = net.createServer((socket) => {
@@ -67,15 +80,23 @@ export class Servers {
     return s.address().port;
   }
 
-  // routes: { '/path': [status, body, headers] }, with or without a query; '*' is anything else
-  async web(routes) {
-    const s = http.createServer((req, res) => {
-      const [status, body, headers] = routes[req.url] ?? (req.url.startsWith('/?') ? routes['/?'] : routes[req.url.split('?')[0]]) ?? routes['*'] ?? [404, 'not found'];
-      const text = typeof body === 'string' ? body : JSON.stringify(body);
-      res.writeHead(status, { 'Content-Type': typeof body === 'string' ? 'text/plain' : 'application/json', ...headers });
-      res.end(text);
-    });
-    await new Promise((done) => s.listen(0, '127.0.0.1', done));
+  // routes: { '/path': [status, body, headers] }, with or without a query; '*' is anything else. A route may
+  // be a function of the request, a body one of the request and what came with it. options: host, tls (a context: key, cert, ...).
+  async web(routes, { host = '127.0.0.1', tls } = {}) {
+    const answer = (req, res) => {
+      let came = '';
+      req.on('data', (d) => { came += d; });
+      req.on('end', () => {
+        const route = routes[req.url] ?? (req.url.startsWith('/?') ? routes['/?'] : routes[req.url.split('?')[0]]) ?? routes['*'] ?? [404, 'not found'];
+        const [status, what, headers] = typeof route === 'function' ? route(req) : route;
+        const body = typeof what === 'function' ? what(req, came) : what;
+        const text = typeof body === 'string' ? body : JSON.stringify(body);
+        res.writeHead(status, { 'Content-Type': typeof body === 'string' ? 'text/plain' : 'application/json', ...headers });
+        res.end(text);
+      });
+    };
+    const s = tls ? https.createServer(tls, answer) : http.createServer(answer);
+    await new Promise((done) => s.listen(0, host, done));
     this.#listeners.push(s);
     return s.address().port;
   }
