@@ -61,14 +61,12 @@ static bool said_nothing(const struct look *l) {
     return !l->http && !l->banner_len && !l->odd_len;
 }
 
-/* A TLS server says so to a request in clear: by an alert record, a page that asks for https, or by
- * hanging up. */
-static bool wants_tls(const struct probe *p, const struct look *l) {
-    if (!l->http)
-        return (l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3) ||
-               (said_nothing(l) && l->ended);
-    return p->root->status == 400 &&
-           (strstr(p->root->body, "HTTPS") || strstr(p->root->body, "https"));
+/* May it be TLS? Such a server says so to a request in clear by an alert record, by a page that
+ * calls the request a bad one, or by hanging up. */
+static bool may_be_tls(const struct probe *p, const struct look *l) {
+    return l->http ? p->root->status == 400
+                   : (l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3) ||
+                         (said_nothing(l) && l->ended);
 }
 
 /* One connection: what the server says by itself, and then what it says to GET /. */
@@ -180,16 +178,13 @@ void probe_target(struct probe *p) {
         .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
     p->tls = listed(tls_ports, p->pair.port);
     enum conn_result found = look(p, &l, banner);
+    if (found == CONN_OK && !p->tls && may_be_tls(p, &l)) {
+        p->tls = true;
+        found = look(p, &l, banner);
+    }
     if (found == CONN_NO_TLS) {
         p->tls = false;
         found = look(p, &l, banner);
-    } else if (found == CONN_OK && !p->tls && wants_tls(p, &l)) {
-        p->tls = true;
-        found = look(p, &l, banner);
-        if (found == CONN_NO_TLS) { /* it hangs up on everybody, then */
-            p->tls = false;
-            found = CONN_OK;
-        }
     }
     r->tls = p->tls || found == CONN_CERTIFICATE;
     if (found != CONN_OK) {
