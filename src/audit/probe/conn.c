@@ -257,6 +257,10 @@ bool conn_ended(const struct conn *c) {
     return c->ended;
 }
 
+bool conn_overdue(const struct conn *c) {
+    return clock_mono_ns() >= c->deadline_ns;
+}
+
 bool conn_wants_certificate(const struct conn *c) {
     return c->wants_certificate;
 }

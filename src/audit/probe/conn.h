@@ -57,6 +57,8 @@ size_t conn_receive(struct conn *c, void *p, size_t size, unsigned wait_ms);
 size_t conn_receive_all(struct conn *c, void *p, size_t size, unsigned wait_ms);
 /* Did the last receive end because the other side closed (not silence or a ceiling)? */
 bool conn_ended(const struct conn *c);
+/* Has it lived as long as it may? */
+bool conn_overdue(const struct conn *c);
 /* Did the TLS handshake ask for a client's certificate? With TLS 1.3 it succeeds without one, and
  * the refusal comes in place of the first answer. */
 bool conn_wants_certificate(const struct conn *c);

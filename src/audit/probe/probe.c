@@ -35,18 +35,28 @@ static void remember(struct probe *p, const char *id, const void *request, size_
     probe_clean(r->excerpt, sizeof r->excerpt, answer, head);
 }
 
+/* A server that drips would be waited for at every question. */
+static bool open_for(struct probe *p, const char *id, struct conn **ret) {
+    return p->overdue < PROBE_OVERDUE && conn_open(p->rules, &p->pair, p->tls, id, ret) == CONN_OK;
+}
+
+static void close_after(struct probe *p, struct conn *c) {
+    p->overdue = conn_overdue(c) ? p->overdue + 1 : 0;
+    conn_close(c);
+}
+
 size_t probe_talk(struct probe *p, const char *id, const void *request, size_t len, void *answer,
                   size_t size) {
     struct conn *c;
     size_t have = 0;
-    if (conn_open(p->rules, &p->pair, p->tls, id, &c) != CONN_OK)
+    if (!open_for(p, id, &c))
         return 0;
     if (conn_send(c, request, len)) {
         have = conn_receive(c, answer, size, p->rules->timeout_ms);
         if (have)
             have += conn_receive_all(c, (uint8_t *)answer + have, size - have, SILENCE_MS);
     }
-    conn_close(c);
+    close_after(p, c);
     remember(p, id, request, len, answer, have);
     return have;
 }
@@ -59,10 +69,10 @@ bool probe_http(struct probe *p, const char *id, const struct http_request *q) {
     r.path = path;
     p->http->status = 0;
     p->http->body_len = p->http->head_len = 0;
-    if (conn_open(p->rules, &p->pair, p->tls, id, &c) != CONN_OK)
+    if (!open_for(p, id, &c))
         return false;
     bool there = http_ask(c, &p->pair, &r, p->rules->timeout_ms, p->http);
-    conn_close(c);
+    close_after(p, c);
     remember(p, id, path, strlen(path), p->http->head, p->http->head_len);
     return there && p->http->status;
 }

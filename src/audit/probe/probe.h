@@ -19,6 +19,7 @@
 #include "write/detect/detect.h"
 
 #define PROBE_NOTES 96
+#define PROBE_OVERDUE 3
 
 /* One thing to act on beside the verdict: a hardening check that failed, a port in clear text. */
 struct probe_note {
@@ -63,7 +64,9 @@ struct probe {
     char
         prefix[64]; /* before every path: where the service lies on its web server; "" at the top */
     struct sampler *sampler;
-    size_t way;               /* of asking ClickHouse (clickhouse.c) */
+    unsigned overdue; /* answers in a row that did not end in time; at PROBE_OVERDUE nothing more is
+                         asked */
+    size_t way;       /* of asking ClickHouse (clickhouse.c) */
     struct http_answer *http; /* scratch; the last answer */
     struct http_answer *root; /* what GET / gave at the first look; status 0: no HTTP */
     struct probe_result *result;

@@ -156,7 +156,9 @@ static bool find_prefix(struct probe *p) {
 }
 
 static void say_unknown(struct probe *p, const struct look *l) {
-    if (l->http && probe_http_refuses(p->root))
+    if (p->overdue == PROBE_OVERDUE)
+        probe_say(p, AUDIT_UNKNOWN, 'A', "it answers too slowly to be looked at");
+    else if (l->http && probe_http_refuses(p->root))
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B',
                   "a web server that asks for a credential before it says what it is (status %d)",
                   p->root->status);
