@@ -6,7 +6,7 @@
 #   make check-headers  no module includes a header of one that it must not know
 #   make check-man      the manual and the example, against --help and the configuration's fields
 #   make soak           what takes long: 10^6 mutated proofs, one row of 10^6 (mk/soak.mk)
-#   make fuzz           each fuzz target for SECONDS=60; TARGETS= names some
+#   make fuzz           each fuzz target for SECONDS=60; TARGETS= names some; RUNS=1000000: as many inputs instead
 .PHONY: test test-audit test-programs unit check-asan check-links check-headers check-man fuzz
 
 # Unit tests of base link base alone.
@@ -29,7 +29,7 @@ $(B)/test/tools/%.so: test/scenario/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
-test-programs: build $(unit_bins) $(tool_bins) $(preload_libs) test/scenario/node_modules/.stamp
+test-programs: build $(B)/bench/rules $(unit_bins) $(tool_bins) $(preload_libs) test/scenario/node_modules/.stamp
 test: test-programs
 	@B=$(B) test/run
 
@@ -99,4 +99,4 @@ check-man: $(B)/bin/safehouse
 
 SECONDS ?= 60
 fuzz:
-	@B=$(B) test/fuzz/run $(SECONDS) $(TARGETS)
+	@B=$(B) RUNS=$(RUNS) test/fuzz/run $(SECONDS) $(TARGETS)

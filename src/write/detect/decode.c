@@ -292,7 +292,6 @@ static size_t part_end(struct text t, size_t to, bool deep) {
 }
 
 int view_decode(struct view *v, struct text t, bool parts, bool deep) {
-    static const uint8_t gap[4] = {0};
     uint8_t out[4];
     size_t n, m, done = 0;
     int rc = 0;
@@ -308,7 +307,7 @@ int view_decode(struct view *v, struct text t, bool parts, bool deep) {
         if (v->text.len && from > done) {
             rc = segment(v, v->text.len, from, 0, 0);
             if (!rc)
-                rc = buf_append(&v->text, gap, sizeof gap);
+                rc = buf_append(&v->text, VIEW_GAP, VIEW_GAP_BYTES);
         }
         if (!rc)
             rc = decode_range(v, t, from, to, deep);
@@ -421,7 +420,6 @@ static int open_line(struct view *v, struct text t, size_t at, size_t end) {
 }
 
 int view_base64(struct view *v, struct text t, const struct run *runs, size_t count) {
-    static const uint8_t gap[4] = {0};
     uint8_t head[RUN_MIN];
     size_t done = 0;
     int rc = 0;
@@ -441,9 +439,9 @@ int view_base64(struct view *v, struct text t, const struct run *runs, size_t co
         }
         done = end;
         if (!rc)
-            rc = segment(v, v->text.len, end - 1, 1, sizeof gap);
+            rc = segment(v, v->text.len, end - 1, 1, VIEW_GAP_BYTES);
         if (!rc)
-            rc = buf_append(&v->text, gap, sizeof gap);
+            rc = buf_append(&v->text, VIEW_GAP, VIEW_GAP_BYTES);
     }
     return rc;
 }

@@ -19,6 +19,8 @@
 #include "write/detect/database.h"
 #include "write/detect/detect_int.h"
 
+#define VALUE_LEAST 6 /* bytes of any value */
+
 /* ---- making ---- */
 
 static bool listed(const char *const *names, const struct rule *rule, bool *used) {
@@ -201,7 +203,7 @@ void detect_findings_done(struct detect_findings *list) {
 static unsigned rank(const struct detect *d, const struct detect_finding *f) {
     static const uint8_t ranks[RULE_KINDS] = {[RULE_PATTERN] = 9, [RULE_ASSIGN] = 4,
                                               [RULE_PASSWORD] = 3, [RULE_VENDOR] = 5,
-                                              [RULE_PLACEHOLDER] = 255, [RULE_CN_ID] = 8,
+                                              [RULE_CN_ID] = 8,
                                               [RULE_CARD] = 7, [RULE_IBAN] = 8, [RULE_CN_MOBILE] = 6,
                                               [RULE_PHONE] = 5, [RULE_WALLET] = 8, [RULE_EMAIL] = 2,
                                               [RULE_IP] = 1};
@@ -216,12 +218,72 @@ static int by_start(const void *a, const void *b) {
     return x->end > y->end ? -1 : x->end < y->end;
 }
 
-/* Overlapping findings become one: all of their bytes, under the best name. A placeholder takes what
- * overlaps it along, and is no finding. */
-static void settle(const struct detect *d, struct detect_findings *list) {
+/* Puts the placeholders before all others, each part sorted; returns how many they are. */
+static size_t placeholders_first(const struct detect *d, struct detect_findings *list) {
+    size_t n = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct detect_finding f = list->items[i];
+        if (d->rules.list[f.rule].kind != RULE_PLACEHOLDER)
+            continue;
+        list->items[i] = list->items[n];
+        list->items[n++] = f;
+    }
+    if (n)
+        qsort(list->items, n, sizeof *list->items, by_start);
+    if (list->count > n)
+        qsort(list->items + n, list->count - n, sizeof *list->items, by_start);
+    return n;
+}
+
+/* The first of `n` placeholders that ends behind `at`. */
+static size_t placeholder_behind(const struct detect_findings *list, size_t n, size_t at) {
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (list->items[middle].end <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What is left before or behind a placeholder, if it is as long as a value can be. */
+static bool is_left(size_t start, size_t end) {
+    return end > start && end - start >= VALUE_LEAST;
+}
+
+/*
+ * Placeholders are no findings, and nothing in one is. Of a finding that reaches into one stays what is outside:
+ * a secret must not be hidden by what is written behind it.
+ */
+static int cut_placeholders(const struct detect *d, struct detect_findings *list) {
+    size_t n = placeholders_first(d, list), out = 0;
+    int rc = 0;
+    for (size_t i = n; n && !rc && i < list->count; i++) {
+        struct detect_finding f = list->items[i];
+        size_t k = placeholder_behind(list, n, f.start);
+        if (k == n || list->items[k].start >= f.end)
+            continue;
+        struct detect_finding rest = f;
+        rest.start = list->items[k].end;
+        list->items[i].end = is_left(f.start, list->items[k].start) ? list->items[k].start : f.start;
+        if (is_left(rest.start, rest.end))
+            rc = push(list, rest); /* it is looked at as well */
+    }
+    for (size_t i = n; i < list->count; i++)
+        if (list->items[i].start < list->items[i].end)
+            list->items[out++] = list->items[i];
+    list->count = out;
+    if (n && out)
+        qsort(list->items, out, sizeof *list->items, by_start);
+    return rc;
+}
+
+/* Overlapping findings become one: all of their bytes, under the best name. */
+static int settle(const struct detect *d, struct detect_findings *list) {
     size_t out = 0;
-    if (list->count)
-        qsort(list->items, list->count, sizeof *list->items, by_start);
+    int rc = cut_placeholders(d, list);
     for (size_t i = 0; i < list->count; i++) {
         struct detect_finding f = list->items[i], *last = out ? &list->items[out - 1] : NULL;
         if (!last || f.start >= last->end) {
@@ -233,13 +295,11 @@ static void settle(const struct detect *d, struct detect_findings *list) {
             last->rule = f.rule;
             last->check = f.check;
         }
-        if (f.end > last->end && d->rules.list[last->rule].kind != RULE_PLACEHOLDER)
+        if (f.end > last->end)
             last->end = f.end;
     }
-    list->count = 0;
-    for (size_t i = 0; i < out; i++)
-        if (d->rules.list[list->items[i].rule].kind != RULE_PLACEHOLDER)
-            list->items[list->count++] = list->items[i];
+    list->count = out;
+    return rc;
 }
 
 /* ---- scanning ---- */
@@ -323,7 +383,7 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
         rc = scan_level(d, w, t, level, list);
     }
     if (!rc)
-        settle(d, list);
+        rc = settle(d, list);
     for (int level = 0; level < DETECT_LEVELS; level++)
         buf_clear(&w->views[level].text);
     buf_clear(&w->base64.text);

@@ -23,7 +23,7 @@
 
 #define DETECT_ID_MAX 48       /* of a rule or a class, with NUL */
 #define DETECT_FINDINGS 16384  /* in one input; beyond it the scan fails with ERR_LIMIT */
-#define DETECT_LEVELS 3        /* JSON in a string in JSON in a string */
+#define DETECT_LEVELS 5        /* JSON in a string in JSON in a string, and so on */
 #define DETECT_INPUT (1u << 31) /* bytes of one input */
 
 struct detect;

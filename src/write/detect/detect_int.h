@@ -166,6 +166,17 @@ int scan_first_stage(const struct detect *d, struct detect_work *w, struct text 
 void pattern_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
                      size_t hit);
 
+/* ---- what rules cost (trial.c) ---- */
+/* How much longer, in percent, the scan of ordinary text takes with `one` than with `none`. */
+int trial_slower(const struct detect *none, const struct detect *one, struct detect_work *w, uint64_t *ret);
+
+/* ---- placeholders (scan.c) ---- */
+#define PLACEHOLDER_OPEN "[[secret:"
+#define PLACEHOLDER_MIN (9 + 3 + 1 + DETECT_TAG_TEXT + 2)                      /* a class of no letters, a key of one */
+#define PLACEHOLDER_MAX (9 + DETECT_ID_MAX + 2 + 10 + 1 + DETECT_TAG_TEXT + 2) /* bytes */
+/* Where the placeholder ends that begins at `at`; 0: none does. */
+size_t placeholder_end(struct text t, size_t at);
+
 /* ---- what names say about values (assign.c) ---- */
 /* A word like "key" ends at `word`. */
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
@@ -228,6 +239,9 @@ bool check_bech32(const uint8_t *p, size_t len);
 long check_base64(uint8_t *out, size_t size, const uint8_t *p, size_t len);
 
 /* ---- views (decode.c) ---- */
+/* What stands between parts of a view that are apart in its source. */
+#define VIEW_GAP "\0\0\0\0"
+#define VIEW_GAP_BYTES 4
 void view_wipe(struct view *v);
 /* Decodes escapes and folds characters of `t`. `parts`: only around them; `deep`: `t` is a view itself.
  * The view is empty if nothing had to be decoded. */

@@ -147,11 +147,19 @@ static size_t skip_key_words(const uint8_t *p, size_t len, struct between *b) {
     return at;
 }
 
-/* Reads on from a name's end to the value at `value`; false when too much is between them. */
+/* Reads on from a name's end to the value at `value`; false when too much is between them. A placeholder is one
+ * word, as what it stands for is: not the names and signs in it. */
 static bool read_between(struct text t, size_t at, size_t value, struct between *b) {
     *b = (struct between){0};
     while (at < value) {
         uint8_t c = t.p[at];
+        size_t behind = c == '[' ? placeholder_end(t, at) : 0;
+        if (behind && ++b->words > WORDS)
+            return false;
+        if (behind) {
+            at = behind;
+            continue;
+        }
         if (!is_token_char(c) || c == '=') {
             b->sign = b->sign || c == ':' || c == '=';
             at++;
@@ -192,11 +200,27 @@ static bool is_in_hash(struct text t, size_t at) {
     return end - start >= NAME_HASH;
 }
 
+/* Where the placeholder begins that ends at `end`; `end`: none does. */
+static size_t placeholder_start(struct text t, size_t end) {
+    size_t low = end > PLACEHOLDER_MAX ? end - PLACEHOLDER_MAX : 0;
+    bool closed = end > 2 && t.p[end - 1] == ']' && t.p[end - 2] == ']' && is_alnum(t.p[end - 3]);
+    for (size_t at = end; closed && at-- > low;)
+        if (t.p[at] == '[' && placeholder_end(t, at) == end)
+            return at;
+    return end;
+}
+
 /* The nearest name before `value`, if what stands between them makes the value its key. */
 static bool is_named(const struct names *names, struct text t, size_t value, size_t len) {
     struct between b;
     size_t low = value > REACH ? value - REACH : 0;
-    for (size_t at = value; at-- > low;) {
+    for (size_t at = value; at > low;) {
+        size_t before = placeholder_start(t, at);
+        if (before < at) {
+            at = before; /* no name of anything: a class */
+            continue;
+        }
+        at--;
         bool start = is_alpha(t.p[at]) &&
                      (at == 0 || !is_alpha(t.p[at - 1]) || (is_upper(t.p[at]) && is_lower(t.p[at - 1])));
         const char *name = start ? name_at(names, t.p + at, value - at) : NULL;

@@ -90,6 +90,11 @@ static bool accept(const struct rule *rule, struct text t, size_t start, size_t 
     return len > FILLER_MAX || !value_is_filler(p, len);
 }
 
+/* Does the value begin where a part of the view ends? Then it was cut off there, or is replaced already. */
+static bool is_cut_off(struct text t, size_t start, size_t end) {
+    return end - start >= VIEW_GAP_BYTES && memcmp(t.p + start, VIEW_GAP, VIEW_GAP_BYTES) == 0;
+}
+
 /* The second stage's expression on `t`, beginning between `start` and `hit`; its match is in w->match. */
 static bool matches(struct detect_work *w, const struct rule *rule, struct text t, size_t start,
                     uint32_t options, size_t hit) {
@@ -134,28 +139,37 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
         return;
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
     size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
-    if (start == PCRE2_UNSET || start >= end || (!rule->glued && (is_part(t, start, end) || is_in_noise(t, start))) ||
-        !accept(rule, t, start, end, &check))
+    if (start == PCRE2_UNSET || start >= end || is_cut_off(t, start, end) ||
+        (!rule->glued && (is_part(t, start, end) || is_in_noise(t, start))) || !accept(rule, t, start, end, &check))
         return;
     w->done[index] = (uint32_t)end;
     work_found(w, index, start, end, check);
 }
 
 /* "[[secret:CLASS:kID:TAG]]" exactly: anything else that begins so is scanned like other text. */
-static void placeholder_confirm(struct detect_work *w, size_t rule, struct text t, size_t at) {
-    size_t start = at - strlen("[[secret:"), id, tag;
-    while (at < t.len && (is_lower(t.p[at]) || is_digit(t.p[at]) || t.p[at] == '-'))
+size_t placeholder_end(struct text t, size_t at) {
+    size_t id, tag;
+    if (t.len - at < PLACEHOLDER_MIN || memcmp(t.p + at, PLACEHOLDER_OPEN, strlen(PLACEHOLDER_OPEN)) != 0)
+        return 0;
+    at += strlen(PLACEHOLDER_OPEN);
+    for (size_t class = at; at < t.len && at - class < DETECT_ID_MAX &&
+                            (is_lower(t.p[at]) || is_digit(t.p[at]) || t.p[at] == '-');)
         at++;
     if (at + 2 >= t.len || t.p[at] != ':' || t.p[at + 1] != 'k')
-        return;
+        return 0;
     for (id = at += 2; at < t.len && is_digit(t.p[at]);)
         at++;
     if (at == id || at - id > 10 || at >= t.len || t.p[at] != ':')
-        return;
+        return 0;
     for (tag = ++at; at < t.len && (is_upper(t.p[at]) || (t.p[at] >= '2' && t.p[at] <= '7'));)
         at++;
-    if (at - tag == DETECT_TAG_TEXT && at + 2 <= t.len && t.p[at] == ']' && t.p[at + 1] == ']')
-        work_found(w, rule, start, at + 2, DETECT_UNCHECKED);
+    return at - tag == DETECT_TAG_TEXT && at + 2 <= t.len && t.p[at] == ']' && t.p[at + 1] == ']' ? at + 2 : 0;
+}
+
+static void placeholder_confirm(struct detect_work *w, size_t rule, struct text t, size_t hit) {
+    size_t start = hit - strlen(PLACEHOLDER_OPEN), end = placeholder_end(t, start);
+    if (end)
+        work_found(w, rule, start, end, DETECT_UNCHECKED);
 }
 
 int scan_first_stage(const struct detect *d, struct detect_work *w, struct text t) {

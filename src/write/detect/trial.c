@@ -101,22 +101,32 @@ static int by_size(const void *a, const void *b) {
     return *x < *y ? -1 : *x > *y;
 }
 
+int trial_slower(const struct detect *none, const struct detect *one, struct detect_work *w, uint64_t *ret) {
+    uint64_t slower[COMPARISONS] = {0};
+    int rc = 0;
+    for (int i = 0; !rc && i < COMPARISONS; i++)
+        rc = compare(none, one, w, &slower[i]);
+    qsort(slower, COMPARISONS, sizeof slower[0], by_size);
+    *ret = slower[COMPARISONS / 2];
+    return rc;
+}
+
 static int try_speed(const struct detect *d, struct detect_work *w, size_t rule, char *why, size_t size) {
     struct detect none = {0}, one = {0};
-    uint64_t slower[COMPARISONS] = {0}, middle;
+    uint64_t slower = 0;
     int rc = only_with(&none, d, SIZE_MAX);
     if (!rc)
         rc = only_with(&one, d, rule);
-    for (int i = 0; !rc && i < COMPARISONS; i++)
-        rc = compare(&none, &one, w, &slower[i]);
-    qsort(slower, COMPARISONS, sizeof slower[0], by_size);
-    middle = slower[COMPARISONS / 2];
+    if (!rc && one.db[1] && hs_alloc_scratch(one.db[1], &w->scratch) != HS_SUCCESS)
+        rc = ERR_NOMEM;
+    if (!rc)
+        rc = trial_slower(&none, &one, w, &slower);
     only_done(&none);
     only_done(&one);
-    if (!rc && middle > DETECT_SLOWER) {
+    if (!rc && slower > DETECT_SLOWER) {
         snprintf(why, size, "line %zu: rule %s makes the scan of ordinary text %llu %% slower; at most %d %% are allowed: "
                  "let its pattern, or a `find` of its own, begin with a few fixed characters",
-                 d->rules.list[rule].line, d->rules.list[rule].id, (unsigned long long)middle, DETECT_SLOWER);
+                 d->rules.list[rule].line, d->rules.list[rule].id, (unsigned long long)slower, DETECT_SLOWER);
         rc = ERR_SYNTAX;
     }
     return rc;
