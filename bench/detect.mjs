@@ -4,27 +4,13 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { chat } from './lib/chat.mjs';
 
 const B = process.env.B ?? 'build', folder = join(B, 'bench');
-const words = `the model answers a question about limits and how to write this function in the server please explain why
-  it returns a value when the connection is closed because someone changed the settings and the test for version 3.11 fails
-  请 解释 一下 这个 函数 是 如何 工作 的 为什么 返回 错误`.split(/\s+/);
-let state = 7;
-const next = (n) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return (state >>> 8) % n; };
-const alnum = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-function message() {
-  let text = '';
-  while (text.length < 15000) {
-    text += `${words[next(words.length)]} `;
-    if (next(30) === 0) text += '.\n\n';
-    if (next(2000) === 0) text += `ghp_${Array.from({ length: 36 }, () => alnum[next(62)]).join('')} `;
-  }
-  return `${JSON.stringify({ messages: [{ role: 'user', content: text }] })}\n`;
-}
 
 mkdirSync(folder, { recursive: true });
 const made = join(folder, 'chat.jsonl'), shared = '../shared/conversations/conversations.jsonl';
-writeFileSync(made, Array.from({ length: 300 }, message).join(''));
+writeFileSync(made, chat(300));
 const run = (program, ...args) => execFileSync(program, args, { encoding: 'utf8' });
 for (const [name, path] of [['', made], ['conversations_', shared]].filter(([, path]) => existsSync(path))) {
   const ours = {}, theirs = [];

@@ -30,6 +30,15 @@ bench-detect: $(B)/bench/detect bench/secretlint/node_modules/.stamp
 bench-detect-alarms: build
 	@B=$(B) node bench/alarms.mjs $(SET)
 
+# What each rule costs; fails when one slows the whole by more than 20 %. ONLY=ID,ID measures some, RULES=FILE more.
+.PHONY: bench-detect-rules
+bench-detect-rules: $(B)/bench/rules
+	@B=$(B) ONLY=$(ONLY) RULES=$(RULES) node bench/rules.mjs
+
+$(B)/bench/rules: bench/rules.c $(call objects,base record/fingerprint.c write/detect $(DETECT_DATA))
+	@mkdir -p $(@D)
+	$(bench_program) -lsodium -lyaml -lhs -lpcre2-8
+
 bench/secretlint/node_modules/.stamp: bench/secretlint/package.json bench/secretlint/package-lock.json
 	cd bench/secretlint && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
@@ -38,7 +47,7 @@ $(B)/bench/sha: bench/sha.c $(call objects,base tlog/merkle.c record read/verify
 	@mkdir -p $(@D)
 	$(bench_program) -lsodium -lcrypto
 
-bench: bench-detect bench-sealer bench-bytes bench-verify bench-open bench-query bench-gateway
+bench: bench-detect bench-detect-rules bench-sealer bench-bytes bench-verify bench-open bench-query bench-gateway
 
 bench-verify: build $(B)/bench/sha $(B)/test/tools/fill
 	@$(B)/bench/sha
