@@ -9,7 +9,7 @@ DEB_BUILD := gcc:cc libc6-dev binutils:nm libsodium-dev libssl-dev libsqlite3-de
 DEB_TEST  := libcmocka-dev valgrind:valgrind gdb:gdb openssl:openssl clang:clang libclang-rt-14-dev mandoc:mandoc strace:strace iproute2:ip \
              redis-server memcached nats-server mosquitto etcd-server
 # Servers that `make test-audit` looks at, beside those.
-DEB_AUDIT := clickhouse-server postgresql-15 mariadb-server zookeeper rabbitmq-server influxdb prometheus jupyter-server
+DEB_AUDIT := clickhouse-server postgresql-15 mariadb-server zookeeper rabbitmq-server influxdb prometheus jupyter-server nmap:nmap
 
 # `clean` and `help` need nothing, tests and checks both lists, everything else the first.
 deps_goals := $(filter-out clean help,$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))

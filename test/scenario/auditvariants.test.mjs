@@ -137,6 +137,24 @@ test('old and new versions of each', async () => {
   assert.deepEqual(['Ollama, empty', 'Ray 2', 'OpenSearch', 'InfluxDB 2'].map(version), ['0.5.1', '2.9.0', '2.11.0', 'v2.7.4']);
 });
 
+// A ClickHouse that says Ok to GET, and this to a statement.
+const clickhouse = (status, code, headers = {}) => ({ '/ping': [200, 'Ok.\n'], '*': (req) => (req.method === 'GET' ? [200, 'Ok.\n']
+  : [status, `Code: ${code}. DB::Exception: no`, headers]) });
+
+test('how ClickHouse refuses, from 1.1 to today', async () => {
+  await a.table([
+    ['a password is needed', await servers.web(clickhouse(401, 194, { 'WWW-Authenticate': 'Basic realm="ClickHouse server HTTP API"' })), 'auth-required', 'B', 'clickhouse'],
+    ['no such user', await servers.web(clickhouse(500, 192)), 'auth-required', 'B', 'clickhouse'],
+    ['a wrong password', await servers.web(clickhouse(500, 193)), 'auth-required', 'B', 'clickhouse'],
+    ['another address', await servers.web(clickhouse(500, 195)), 'auth-required', 'B', 'clickhouse'],
+    ['today', await servers.web(clickhouse(403, 516, { 'X-ClickHouse-Exception-Code': '516' })), 'auth-required', 'B', 'clickhouse'],
+    ['its replicas\' port', await servers.web({ '/': [200, 'Ok.\n'], '/?': (req) => (req.method === 'GET' ? [200, 'Ok.\n'] : [500, 'Poco::Exception. Code: 1000, e.code() = 0, Not found: endpoint']), '/ping': [200, 'Ok.\n'] }), 'open-limited', 'C', 'clickhouse-interserver'],
+    ['its replicas\' port, with credentials', await servers.web(clickhouse(401, 516)), 'auth-required', 'B', 'clickhouse'],
+    ['"Ok." to everything', await servers.web({ '*': [200, 'Ok.\n'] }), 'unknown', 'C', 'clickhouse'],
+    ['20250129 to everything', await servers.web({ '*': [200, '20250129\n'] }), 'unknown', 'C', ''],
+  ]);
+});
+
 const OLLAMA = { '/': [200, 'Ollama is running'], '/api/tags': [200, { models: [] }] };
 const below = (prefix, routes) => Object.fromEntries(Object.entries(routes).map(([k, v]) => [prefix + k, v]));
 

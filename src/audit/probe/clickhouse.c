@@ -172,6 +172,20 @@ static void sample(struct probe *p) {
     say_sample(p, t, true);
 }
 
+/* The port at which replicas fetch parts of tables from one another asks for an endpoint, whatever
+ * it is sent. No part is asked for. */
+static bool is_for_replicas(struct probe *p) {
+    if (!strstr(p->http->body, "Not found: endpoint") && !strstr(p->http->body, "interserver"))
+        return false;
+    p->result->service = "clickhouse-interserver";
+    probe_say(p, AUDIT_OPEN_LIMITED, 'C', "the port for its replicas answers strangers");
+    probe_note(p, "C18", "high", "Parts of tables are handed to whoever asks as a replica",
+               "<interserver_http_credentials>, interserver_https_port, and listen on inner "
+               "addresses only",
+               NULL, 0);
+    return true;
+}
+
 bool probe_clickhouse_http(struct probe *p) {
     int code;
     if (!is_clickhouse(p))
@@ -189,6 +203,8 @@ bool probe_clickhouse_http(struct probe *p) {
         count_rows(p);
         clickhouse_harden(p);
         sample(p);
+    } else if (is_for_replicas(p)) {
+        return true;
     } else if (code == 195) {
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "user default may not come from this address");
     } else if (code == 192 || code == 193 || code == 194 || code == 516 || p->http->status == 401 ||

@@ -20,29 +20,38 @@ static bool zookeeper_is(struct probe *p, const struct look *l) {
     return true;
 }
 
-/* Servers since 3.5 answer only listed words; sessions need no credential by default, whatever they
- * answer, so a session is what is asked for. */
+/* ConnectRequest: length, protocol 0, last zxid 0, time-out 4000 ms, session 0, 16 bytes password,
+ * not read-only; and in it a request: length, number 1, getChildren (8), "/", no watch. Each part's
+ * length comes first. */
+#define ZOOKEEPER_SESSION                                                                          \
+    "\0\0\0\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0f\xa0\0\0\0\0\0\0\0\0\0\0\0\x10"                     \
+    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define ZOOKEEPER_NAMES "\0\0\0\x0e\0\0\0\1\0\0\0\x08\0\0\0\1/\0"
+
+/* Servers since 3.5 answer only listed words, whatever else they allow; sessions need no credential
+ * by default, and some servers give one to anybody and then answer nothing in it. So names of nodes
+ * are asked for. */
 static void zookeeper_prove(struct probe *p) {
-    /* ConnectRequest: length, protocol 0, last zxid 0, time-out 4000 ms, session 0, 16 bytes
-     * password */
-    static const uint8_t connect_request[49] = {
-        [3] = 44 + 1, [4 + 4 + 8 + 2] = 0x0f, [4 + 4 + 8 + 3] = 0xa0, [4 + 4 + 8 + 4 + 8 + 3] = 16};
+    static const char request[] = ZOOKEEPER_SESSION ZOOKEEPER_NAMES;
+    _Static_assert(sizeof request - 1 == 49 + 18, "two requests");
+    uint8_t u[1024];
     char a[4096];
-    size_t n;
-    size_t got = probe_talk(p, "zookeeper-session", connect_request, sizeof connect_request, a, 41);
-    const uint8_t *u = (const uint8_t *)a;
-    bool session = got >= 24 && u[0] == 0 && u[1] == 0 && u[2] == 0 && u[3] >= 36 && u[3] <= 37 &&
-                   memcmp(u + 12, "\0\0\0\0\0\0\0\0", 8) != 0;
+    size_t n, got = probe_talk(p, "zookeeper-names", request, sizeof request - 1, u, sizeof u);
+    const bool session = got >= 24 && u[0] == 0 && u[1] == 0 && u[2] == 0 && u[3] >= 36 &&
+                         u[3] <= 37 && memcmp(u + 12, "\0\0\0\0\0\0\0\0", 8) != 0;
+    const uint8_t *names = u + 4 + u[3]; /* length, number, zxid, error */
+    const bool answered = session && got >= 4 + (size_t)u[3] + 20 && probe_u32(names + 4) == 1;
+    if (answered && probe_u32(names + 16) == 0) {
+        probe_say(p, AUDIT_OPEN, 'D',
+                  "a stranger reads every node that is not protected on its own");
+        return;
+    }
     wire_talk(p, "zookeeper-srvr", "srvr", a, sizeof a, &n);
-    const char *nodes = wire_find(a, n, "Node count: ");
-    if (session)
-        probe_say(
-            p, AUDIT_OPEN, 'D',
-            "a stranger gets a session, and reads every node that is not protected on its own");
-    else if (nodes)
-        probe_say(p, AUDIT_OPEN_LIMITED, 'C', "it tells its state, and gives strangers no session");
+    if (wire_find(a, n, "Node count: "))
+        probe_say(p, AUDIT_OPEN_LIMITED, 'C',
+                  "it tells its state, and lets strangers read no node");
     else
-        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it gives strangers no session");
+        probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it lets strangers read no node");
 }
 
 static const uint16_t zookeeper_ports[] = {2181, 9181, 0};

@@ -13,6 +13,8 @@ static const struct {
     {"cassandra",
      "authenticator: PasswordAuthenticator in cassandra.yaml; rpc_address of the inside"},
     {"clickhouse", "a password for user default (or no such user), <networks>, and listen_host"},
+    {"clickhouse-interserver", "<interserver_http_credentials>, interserver_https_port, and an "
+                               "interserver_listen_host of the inside"},
     {"clickhouse-native",
      "a password for user default (or no such user), <networks>, and listen_host"},
     {"couchdb", "an admin in [admins], require_valid_user = true, bind_address of the inside"},
