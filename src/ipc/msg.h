@@ -170,14 +170,16 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_SUBJECTS_ARE, 81, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* vault -> client: a signed note (doc/erasure.md, doc/export.md) */                           \
     X(MSG_RECEIPT,      82, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
-    /* vault -> client, after the receipt of an erasure: the tlog-proof of its entry */            \
+    /* vault -> client, after the receipt of an erasure or an export: the tlog-proof of its entry */ \
     X(MSG_PROOF,        25, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
+    /* vault -> client, after the receipt of a report: the ledger's newest checkpoint */           \
+    X(MSG_CHECKPOINT,   26, IPC_VAULT,      IPC_CLIENT,     4096)                                  \
     /* client -> vault: who read what, of these subjects and that time; answered with READING for     \
        each entry of the ledger, and END */                                                        \
     X(MSG_READINGS,     83, IPC_CLIENT,     IPC_VAULT,      LIMIT_FRAME)                           \
     X(MSG_READING,      84, IPC_VAULT,      IPC_CLIENT,     4096)                                  \
     /* client -> vault: 16 request | 32 SHA-256 of the file | u32 cells: an export is whole; answered   \
-       with RECEIPT and END */                                                                     \
+       with RECEIPT, PROOF and END */                                                              \
     X(MSG_EXPORTED,     85, IPC_CLIENT,     IPC_VAULT,      52)                                    \
     /* client -> vault: a new generation of keys now; answered with END when it is there */        \
     X(MSG_RENEW,        86, IPC_CLIENT,     IPC_VAULT,      0)                                     \
@@ -186,7 +188,7 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_EVENTS,       87, IPC_CLIENT,     IPC_VAULT,      20)                                    \
     X(MSG_EVENT,        88, IPC_VAULT,      IPC_CLIENT,     LIMIT_FRAME)                           \
     /* client -> vault: u8 1 records, 2 breach, 3 subject | 32 SHA-256 of a report; answered with    \
-       RECEIPT and END */                                                                          \
+       RECEIPT, CHECKPOINT and END */                                                              \
     X(MSG_REPORTED,     89, IPC_CLIENT,     IPC_VAULT,      33)                                    \
     /* client -> supervisor: u8 1 = only say what would be done; answered with STATUS_IS for each     \
        month that is due, and END */                                                               \

@@ -144,7 +144,7 @@ test('an export is what was sent, with who read it, signed', async () => {
   assert.ok(readings.some((l) => l.what === 'opened' && l.reason === 'test'), 'the show before');
   assert.ok(readings.some((l) => l.what === 'exported' && l.reason === 'a request'));
   assert.ok(!text.includes('something else'));
-  const receipt = await readFile(`${path}.receipt`, 'utf8');
+  const { note: receipt } = JSON.parse(await readFile(`${path}.receipt`, 'utf8'));
   assert.match(receipt, new RegExp(`^sha256 ${createHash('sha256').update(text).digest('hex')}$`, 'm'));
   assert.equal((await subject('export', ALICE, '--output', path)).code, 2, 'never over another file');
 });
@@ -191,7 +191,7 @@ test('reports: of the person, of a breach, of processing; each signed, each with
   const text = await readFile(path);
   assert.match(text.toString(), /^# Records of processing[^]*\n## Controller\n\n- name: not stated\n[^]*\nsafehouse\.invalid\//);
   assert.ok(!text.includes('alice'));
-  assert.match(await readFile(`${path}.receipt`, 'utf8'),
+  assert.match(JSON.parse(await readFile(`${path}.receipt`, 'utf8')).note,
     new RegExp(`^report records\nsha256 ${createHash('sha256').update(text).digest('hex')}$`, 'm'));
 });
 

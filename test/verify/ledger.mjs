@@ -153,12 +153,19 @@ export class Ledger {
     }
   }
 
-  checkAgainst(note) {
-    const own = judgeNote(note, this.origin, this.publicKey);
-    if (own === 'wrong') return this.find('checkpoint-wrong');
-    if (note.origin !== this.origin) return this.find('ledger-forked');
-    if (own === 'none') this.find('ledger-key');
-    if (note.size > BigInt(this.entries)) return this.find('ledger-shortened');
-    if (!this.roots[Number(note.size)].equals(note.root)) this.find('ledger-forked');
+  checkAgainst(note, key) {
+    for (const finding of judgeKept(this, note, key)) this.find(finding);
   }
+}
+
+// What a checkpoint that was kept says against a ledger: {origin, publicKey, entries, roots}, read as a log
+// or as tiles. `key`: the one that was given.
+export function judgeKept(ledger, note, key = { name: ledger.origin, publicKey: ledger.publicKey }) {
+  const own = judgeNote(note, key.name, key.publicKey);
+  if (own === 'wrong') return ['checkpoint-wrong'];
+  if (note.origin !== ledger.origin) return ['ledger-forked'];
+  const out = own === 'none' ? ['ledger-key'] : [];
+  if (note.size > BigInt(ledger.entries)) return [...out, 'ledger-shortened'];
+  if (!ledger.roots[Number(note.size)].equals(note.root)) out.push('ledger-forked');
+  return out;
 }

@@ -64,17 +64,53 @@ export function base64(text, length) {
 
 export const checkpointText = (origin, size, root) => `${origin}\n${size}\n${root.toString('base64')}\n`;
 
-export function parseNote(text) {
-  const m = /^([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]+)\n\n((?:\u2014 [^ \n+]+ [^ \n]+\n)+)$/u.exec(text);
-  if (!m || text.length > 65536) throw new Error('no checkpoint');
-  const signatures = m[4].split('\n').filter(Boolean).map((line) => {
-    const [, name, data] = line.split(' ');
-    const bytes = base64(data);
-    return { name, id: bytes.subarray(0, 4), bytes: bytes.subarray(4) };
+// UTF-8, strictly; what is a string already was read so.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+export const textOf = (bytes) => typeof bytes === 'string' ? bytes : utf8.decode(bytes);
+
+const isName = (name) => name.length > 0 && Buffer.byteLength(name) < 256 && !/[\x00-\x20\x7f+]|\p{White_Space}/u.test(name);
+export const isOrigin = (name) => isName(name) && /^[!-~]+$/.test(name);
+
+// name+id+key
+export function parseKey(text) {
+  const m = /^([^+]+)\+([0-9a-fA-F]{8})\+([^+\n]{44})\n?$/.exec(text) ?? /^([^+]+)\+([0-9a-fA-F]{8})\+(.+)\n?$/.exec(text);
+  if (!m || !isOrigin(m[1])) throw new Error('no key');
+  const bytes = base64(m[3], 33), publicKey = bytes.subarray(1);
+  if (bytes[0] !== 1 || keyId(m[1], publicKey).toString('hex') !== m[2].toLowerCase()) throw new Error('no key');
+  return { name: m[1], publicKey };
+}
+
+// The lines behind a note's empty line.
+function parseSignatures(text) {
+  const lines = text.split('\n');
+  if (lines.pop() !== '' || lines.length < 1 || lines.length > 64) throw new Error('signatures');
+  return lines.map((line) => {
+    const m = /^\u2014 ([^ ]+) ([^ ]+)$/u.exec(line);
+    if (!m || !isName(m[1])) throw new Error('a signature');
+    const bytes = base64(m[2]);
+    if (bytes.length < 5 || bytes.length > 8192) throw new Error('a signature');
+    return { name: m[1], id: bytes.subarray(0, 4), bytes: bytes.subarray(4) };
   });
+}
+
+const short = (text) => {
+  if (Buffer.byteLength(text) > 65536) throw new Error('too long');
+  return text;
+};
+
+// {text, signatures} of a signed note of any text.
+export function parseSigned(input) {
+  const text = short(textOf(input)), split = text.lastIndexOf('\n\n');
+  if (split < 0 || /[\x00-\x09\x0b-\x1f\x7f]/.test(text)) throw new Error('no note');
+  return { text: text.slice(0, split + 1), signatures: parseSignatures(text.slice(split + 2)) };
+}
+
+export function parseNote(input) {
+  const m = /^([^\n]+)\n(0|[1-9][0-9]{0,18})\n([^\n]+)\n\n([^]+)$/.exec(short(textOf(input)));
+  if (!m || !isOrigin(m[1]) || BigInt(m[2]) >= 2n ** 63n) throw new Error('no checkpoint');
   return {
     origin: m[1], size: BigInt(m[2]), root: base64(m[3], 32),
-    text: `${m[1]}\n${m[2]}\n${m[3]}\n`, signatures,
+    text: `${m[1]}\n${m[2]}\n${m[3]}\n`, signatures: parseSignatures(m[4]),
   };
 }
 
@@ -86,29 +122,45 @@ export function judgeNote(note, name, publicKey) {
   return mine.every((s) => s.bytes.length === 64 && signedBy(publicKey, note.text, s.bytes)) ? 'right' : 'wrong';
 }
 
-// The leaf of a proof that holds within its own checkpoint, and that checkpoint; throws otherwise.
-export function parseProof(text) {
+// Is it one, from its first byte to its last?
+export function isLeaf(leaf) {
+  if (leaf.length < 22 || leaf[0] !== 2 || leaf[2] & ~7 || leaf[3]) return false;
+  const n = 22 + leaf.readUInt16LE(20);
+  return leaf.length === n + (leaf[2] & 1 ? 64 : 0) + (leaf[2] & 2 ? 72 : 0);
+}
+
+// A proof's parts; throws where it is none.
+export function readProof(input) {
+  const text = textOf(input);
   const m = /^c2sp\.org\/tlog-proof@v1\nextra ([^\n]*)\nindex (0|[1-9][0-9]{0,18})\n((?:[^\n]+\n)*)\n/.exec(text);
-  if (!m) throw new Error('no proof');
+  if (!m || text.length > 4 << 20) throw new Error('no proof');
   const extra = base64(m[1]);
-  const n = extra.readUInt16LE(0);
-  const leaf = extra.subarray(2, 2 + n);
+  if (extra.length < 2) throw new Error('no leaf');
+  const n = extra.readUInt16LE(0), leaf = extra.subarray(2, 2 + n);
   if (leaf.length !== n) throw new Error('no leaf');
-  const index = BigInt(m[2]);
   const path = m[3].split('\n').filter(Boolean).map((line) => base64(line, 32));
   if (path.length > 64) throw new Error('a path that is too long');
-  const note = parseNote(text.slice(m[0].length));
-  if (leaf[0] !== 2 || leaf.readBigUInt64LE(4) !== index) throw new Error('the leaf of another place');
+  return { leaf, shown: extra.subarray(2 + n), index: BigInt(m[2]), path, note: parseNote(text.slice(m[0].length)) };
+}
+
+// Does it hold within its own checkpoint? Throws where it does not.
+export function checkProof({ leaf, shown, index, path, note }) {
+  if (!isLeaf(leaf) || leaf.readBigUInt64LE(4) !== index) throw new Error('the leaf of another place');
   if (!includes(leafHash(leaf), index, note.size, path, note.root)) throw new Error('it does not lead to the root');
-  for (let at = 2 + n; at < extra.length;) {
-    const which = extra[at], len = extra.readUInt32LE(at + 1);
-    const shown = extra.subarray(at + 5, at + 5 + len);
-    if (which < 1 || which > 2 || len < 32 || shown.length !== len || !(leaf[2] & which)) throw new Error('shown part');
+  for (let at = 0; at < shown.length;) {
+    if (shown.length - at < 5) throw new Error('shown part');
+    const which = shown[at], len = shown.readUInt32LE(at + 1), part = shown.subarray(at + 5, at + 5 + len);
+    if (which < 1 || which > 2 || len < 32 || part.length !== len || !(leaf[2] & which)) throw new Error('shown part');
     let to = 22 + leaf.readUInt16LE(20);
     if (which === 2) to += (leaf[2] & 1 ? 64 : 0) + 8;
-    if (!sha('safehouse ledger part 2', Buffer.of(which), shown).equals(leaf.subarray(to, to + 32)))
+    if (!sha('safehouse ledger part 2', Buffer.of(which), part).equals(leaf.subarray(to, to + 32)))
       throw new Error('a part that is not in the leaf');
     at += 5 + len;
   }
-  return { leaf, index, note };
+}
+
+export function parseProof(input) {
+  const proof = readProof(input);
+  checkProof(proof);
+  return proof;
 }

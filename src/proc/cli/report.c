@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "proc/cli/key_terms.h"
 #include "proc/cli/dossier.h"
+#include "proc/cli/receipt.h"
 
 #define TEXT_MAX (256u << 20)
 #define DAY_US 86400000000ull
@@ -98,22 +99,17 @@ static int write_file(const char *path, const void *p, size_t len) {
     return ok ? CLI_GO : cli_fail(CLI_INCOMPLETE, NULL, "%s could not be written", path);
 }
 
-static int take_note(void *arg, uint16_t msg, const uint8_t *p, size_t len) {
-    return msg == MSG_RECEIPT ? buf_append(arg, p, len) : ERR_DENIED;
-}
-
-/* The report's digest, signed by the vault. */
+/* The report's digest, signed by the vault, and the ledger's newest checkpoint. */
 static int sign(struct dossier *r, enum which which, const struct buf *text, const char *path) {
-    char name[CLI_PATH];
     uint8_t ask[33] = {(uint8_t)which};
-    struct buf note;
-    if (snprintf(name, sizeof name, "%s.receipt", path) >= (int)sizeof name)
-        return cli_fail(CLI_USAGE, NULL, "%.100s... is too long a name", path);
-    buf_init(&note, 65536);
+    struct receipt receipt;
+    receipt_init(&receipt);
     crypto_hash_sha256(ask + 1, text->p, text->len);
-    int rc = remote_vault(r->remote, MSG_REPORTED, ask, sizeof ask, take_note, &note);
-    int code = rc ? read_fail(r->remote, r->dir, rc) : write_file(name, note.p, note.len);
-    buf_wipe(&note);
+    int rc = remote_vault(r->remote, MSG_REPORTED, ask, sizeof ask, receipt_take, &receipt);
+    int code = rc ? read_fail(r->remote, r->dir, rc) : CLI_GO;
+    if (code == CLI_GO && (rc = receipt_write(path, "report", &receipt)) != 0)
+        code = cli_fail_err(rc, "name a file beside which there is no .receipt yet", "writing the receipt");
+    receipt_done(&receipt);
     return code;
 }
 

@@ -127,20 +127,20 @@ static int hold(struct subject_ask *s, enum inquiry_verb verb, struct subject_an
 /* The receipt is printed whole: whoever has it can check it. A word for people goes to standard
  * error. */
 static int erase(struct subject_ask *s, struct subject_answer *a) {
+    char project[LIMIT_NAME];
     int rc = subject_ask(s, INQUIRY_ERASE, a);
     if (rc)
         return fail(s, rc);
-    rc = buf_append_u8(&a->receipt, 0);
-    if (!rc && a->proof.len) /* without it the note is worth something all the same */
-        rc = buf_append_u8(&a->proof, 0);
-    if (rc)
-        return cli_fail_err(rc, NULL, "taking the receipt");
-    const char *note = (const char *)a->receipt.p;
-    const bool pending = strstr(note, "\nreplica pending ") || strstr(note, "\nsealer pending\n");
-    const bool printed = cli_print_json(
-        json_pack("{s:s, s:s, s:s?, s:b, s:s, s:s?}", "receipt", "erasure", "name", s->name, "project",
-                  s->project, "pending", pending, "note", note, "proof", a->proof.len ? (char *)a->proof.p : NULL));
-    if (!printed)
+    const struct buf *note = &a->receipt.note;
+    const bool pending = memmem(note->p, note->len, "\nreplica pending ", 17) ||
+                         memmem(note->p, note->len, "\nsealer pending\n", 16);
+    json_t *o = receipt_object("erasure", &a->receipt);
+    const bool known = subject_erased_project(s, &a->receipt, project);
+    const char *where = known ? project : s->project;
+    json_object_set_new(o, "name", json_string(s->name));
+    json_object_set_new(o, "project", where ? json_string(where) : json_null());
+    json_object_set_new(o, "pending", json_boolean(pending));
+    if (!o || !cli_print_json(o))
         return cli_fail(CLI_INCOMPLETE, NULL, "it is erased, but the receipt could not be written");
     if (!s->json)
         fprintf(stderr, "erased%s; keep the receipt\n",
@@ -150,25 +150,9 @@ static int erase(struct subject_ask *s, struct subject_answer *a) {
 
 /* ---- export ---- */
 
-static int write_receipt(const char *path, const struct buf *note) {
-    char name[CLI_PATH];
-    if (snprintf(name, sizeof name, "%s.receipt", path) >= (int)sizeof name)
-        return ERR_LIMIT;
-    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_from_errno(errno);
-    int rc = write(fd, note->p, note->len) == (ssize_t)note->len ? 0 : ERR_IO;
-    close(fd);
-    return rc;
-}
-
-static int take_note(void *arg, uint16_t msg, const uint8_t *p, size_t len) {
-    return msg == MSG_RECEIPT ? buf_append(arg, p, len) : ERR_DENIED;
-}
-
 /* All of it to `out`; then the vault signs what that was. */
 static int export_signed(struct subject_ask *s, const struct subject_person *p, struct out *out,
-                         uint32_t *ret_count, struct buf *note) {
+                         uint32_t *ret_count, struct receipt *receipt) {
     uint8_t end[INQUIRY_REQUEST_BYTES + 32 + 4];
     memcpy(end, p->request, INQUIRY_REQUEST_BYTES);
     int rc = subject_export(s, p, out, end + INQUIRY_REQUEST_BYTES, ret_count);
@@ -177,26 +161,26 @@ static int export_signed(struct subject_ask *s, const struct subject_person *p, 
     if (!rc && out->fd != STDOUT_FILENO && fsync(out->fd))
         rc = ERR_IO;
     put_u32(end + INQUIRY_REQUEST_BYTES + 32, *ret_count);
-    return rc ? rc : remote_vault(s->remote, MSG_EXPORTED, end, sizeof end, take_note, note);
+    return rc ? rc : remote_vault(s->remote, MSG_EXPORTED, end, sizeof end, receipt_take, receipt);
 }
 
 /* The export goes to a file that nobody had before, readable by its owner. */
 static int export_to(struct subject_ask *s, const struct subject_person *p, const char *path) {
     struct out out;
-    struct buf note;
+    struct receipt receipt;
     uint32_t count = 0;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return cli_fail(CLI_USAGE, "name a file that does not exist yet", "cannot make %s: %s", path,
                         strerror(errno));
-    buf_init(&note, 65536);
+    receipt_init(&receipt);
     out_to(&out, fd);
-    int rc = export_signed(s, p, &out, &count, &note);
+    int rc = export_signed(s, p, &out, &count, &receipt);
     out_finish(&out);
     close(fd);
     if (!rc)
-        rc = write_receipt(path, &note);
-    buf_wipe(&note);
+        rc = receipt_write(path, "export", &receipt);
+    receipt_done(&receipt);
     if (rc) {
         unlink(path);
         return fail(s, rc);
@@ -213,15 +197,18 @@ static int export_to(struct subject_ask *s, const struct subject_person *p, cons
 /* To standard output: the receipt is the last line, which it does not speak of. */
 static int export_out(struct subject_ask *s, const struct subject_person *p) {
     struct out out;
-    struct buf note;
+    struct receipt receipt;
     uint32_t count = 0;
-    buf_init(&note, 65536);
+    receipt_init(&receipt);
     out_init(&out);
-    int rc = export_signed(s, p, &out, &count, &note);
+    int rc = export_signed(s, p, &out, &count, &receipt);
     out_finish(&out);
-    const bool printed = !rc && cli_print_json(json_pack("{s:s, s:I, s:s%}", "type", "receipt", "interactions",
-                                                         (json_int_t)count, "note", note.p, note.len));
-    buf_wipe(&note);
+    json_t *line = rc ? NULL : json_pack("{s:s}", "type", "receipt");
+    json_t *o = rc ? NULL : receipt_object("export", &receipt);
+    const bool printed = line && o && !json_object_update(line, o) && cli_print_json(json_incref(line));
+    json_decref(line);
+    json_decref(o);
+    receipt_done(&receipt);
     return rc ? fail(s, rc) : printed ? CLI_DONE : cli_fail(CLI_INCOMPLETE, NULL, "it could not be written");
 }
 

@@ -3,6 +3,7 @@
 /* What `safehouse subject` and `safehouse report subject` share: one person, asked for by name. */
 #include "base/buf.h"
 #include "proc/cli/read.h"
+#include "proc/cli/receipt.h"
 #include "proc/cli/session.h"
 #include "record/inquiry.h"
 #include "record/subject.h"
@@ -26,8 +27,7 @@ struct subject_person {
 struct subject_answer {
     struct subject_person at[SUBJECT_PERSONS_MAX];
     size_t count;
-    struct buf receipt;
-    struct buf proof; /* of the entry that the receipt names; may be empty */
+    struct receipt receipt;
 };
 /* On the heap: zeroed, and freed with subject_answer_free. */
 void subject_answer_free(struct subject_answer *a);
@@ -35,6 +35,10 @@ void subject_answer_free(struct subject_answer *a);
 /* Asks the vault: the name in every project (or the one), as a person's and as a key's. ERR_NOTFOUND:
  * nobody. */
 int subject_ask(struct subject_ask *s, enum inquiry_verb verb, struct subject_answer *a);
+/* Of the erasure that is answered: the project of the person, which the receipt's note knows by a hash
+ * alone. False: it is not known. */
+bool subject_erased_project(const struct subject_ask *s, const struct receipt *r,
+                            char ret[LIMIT_NAME]);
 /* A list of objects: each id, and when it was made (null: not known), under these names. */
 json_t *subject_ids(const struct subject_person *p, const char *id_name, const char *made_name);
 /* "'id','id'" for a statement. */

@@ -54,11 +54,9 @@ static int add_names(const struct subject_ask *s, struct buf *out) {
 static int take(void *arg, uint16_t msg, const uint8_t *p, size_t len) {
     struct subject_answer *a = arg;
     struct inquiry_person found;
-    if (msg == MSG_RECEIPT)
-        return buf_append(&a->receipt, p, len);
-    if (msg == MSG_PROOF)
-        return buf_append(&a->proof, p, len);
-    int rc = msg == MSG_SUBJECTS_ARE ? inquiry_person_decode(&found, p, len) : ERR_DENIED;
+    if (msg != MSG_SUBJECTS_ARE)
+        return receipt_take(&a->receipt, msg, p, len);
+    int rc = inquiry_person_decode(&found, p, len);
     if (rc || a->count == SUBJECT_PERSONS_MAX)
         return rc ? rc : ERR_LIMIT;
     struct subject_person *s = &a->at[a->count++];
@@ -76,15 +74,56 @@ int subject_ask(struct subject_ask *s, enum inquiry_verb verb, struct subject_an
     struct buf q;
     const char *reason = s->reason ? s->reason : "";
     buf_init(&q, LIMIT_FRAME);
-    buf_init(&a->receipt, LIMIT_FRAME);
-    buf_init(&a->proof, LIMIT_FRAME);
+    receipt_init(&a->receipt);
     int rc = inquiry_begin(&q, verb, reason, strlen(reason));
     if (!rc)
         rc = add_names(s, &q);
     if (!rc)
         rc = remote_vault(s->remote, MSG_SUBJECTS, q.p, q.len, take, a);
     buf_wipe(&q);
-    return rc ? rc : a->count || a->receipt.len ? 0 : ERR_NOTFOUND;
+    return rc ? rc : a->count || a->receipt.note.len ? 0 : ERR_NOTFOUND;
+}
+
+/* ---- whose erasure it was ---- */
+
+struct erased {
+    const struct subject_ask *ask;
+    uint8_t salt[16], hash[32];
+    char *project; /* LIMIT_NAME; "" until it is found */
+};
+
+static int try_project(void *arg, const struct control_project *p) {
+    struct erased *e = arg;
+    uint8_t encoded[SUBJECT_NAME_MAX], hash[sizeof e->hash];
+    for (uint8_t kind = SUBJECT_NAMED; kind <= SUBJECT_KEY; kind++) {
+        const size_t len = subject_encode_name(encoded, sizeof encoded, CONTROL_TENANT, p->name, kind,
+                                               e->ask->name, strlen(e->ask->name));
+        crypto_generichash(hash, sizeof hash, encoded, len, e->salt, sizeof e->salt);
+        if (len && memcmp(hash, e->hash, sizeof hash) == 0)
+            snprintf(e->project, LIMIT_NAME, "%s", p->name);
+    }
+    sodium_memzero(encoded, sizeof encoded);
+    return 0;
+}
+
+bool subject_erased_project(const struct subject_ask *s, const struct receipt *r,
+                            char ret[LIMIT_NAME]) {
+    static const char word[] = "\nname ";
+    struct erased e = {.ask = s, .project = ret};
+    char path[CLI_PATH];
+    struct control_db *db = NULL;
+    const char *end = (const char *)r->note.p + r->note.len;
+    const char *p = memmem(r->note.p, r->note.len, word, sizeof word - 1);
+    *ret = 0;
+    if (!p || end - p < (ptrdiff_t)(sizeof word - 1 + 32 + 1 + 64) ||
+        !hex_decode(e.salt, sizeof e.salt, p + sizeof word - 1, 32) ||
+        !hex_decode(e.hash, sizeof e.hash, p + sizeof word - 1 + 33, 64) ||
+        !cli_path(path, s->dir, CONTROL_DB_PATH))
+        return false;
+    if (control_db_open(path, false, &db) == 0)
+        (void)control_db_projects(db, try_project, &e);
+    control_db_close(db);
+    return *ret != 0;
 }
 
 void subject_answer_free(struct subject_answer *a) {
@@ -92,8 +131,7 @@ void subject_answer_free(struct subject_answer *a) {
         return;
     for (size_t i = 0; i < a->count; i++)
         buf_wipe(&a->at[i].ids);
-    buf_wipe(&a->receipt);
-    buf_wipe(&a->proof);
+    receipt_done(&a->receipt);
     sodium_memzero(a, sizeof *a);
     free(a);
 }

@@ -17,27 +17,22 @@
 #include "ipc/dial/dial.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/session.h"
+#include "proc/cli/verify_cli.h"
 #include "proc/cli/verify_store.h"
-#include "read/verify/verify.h"
 
 #define FILE_MAX (4u << 20)
 #define PROGRESS_NS 200000000ull
 
-struct output {
-    bool json, terminal, shown;
-    uint64_t next_ns;
-};
-
 /* ---- output ---- */
 
-static void clear_progress(struct output *o) {
+static void clear_progress(struct verify_output *o) {
     if (o->shown)
         fputs("\r\x1b[K", stderr);
     o->shown = false;
 }
 
 static void progress(void *arg, const char *what, uint64_t done, uint64_t all) {
-    struct output *o = arg;
+    struct verify_output *o = arg;
     const uint64_t now = clock_mono_ns();
     if (!o->terminal || now < o->next_ns)
         return;
@@ -53,10 +48,12 @@ static const char *level_name(enum verify_kind k) {
     return l == VERIFY_FOUND ? "found" : l == VERIFY_PENDING ? "pending" : "incomplete";
 }
 
-static void print_json(const struct verify_finding *f) {
+static void print_json(const struct verify_finding *f, const char *paper) {
     char number[24], id[UUID_TEXT + 1];
     json_t *o = json_pack("{s:s, s:s, s:s}", "finding", verify_kind_name(f->kind), "level",
                           level_name(f->kind), "text", f->text);
+    if (paper)
+        json_object_set_new(o, "paper", json_string(paper));
     if (f->table)
         json_object_set_new(o, "table", json_string(f->table));
     if (f->column)
@@ -77,11 +74,11 @@ static void print_json(const struct verify_finding *f) {
 }
 
 static void report(void *arg, const struct verify_finding *f) {
-    struct output *o = arg;
+    struct verify_output *o = arg;
     char id[UUID_TEXT + 1];
     clear_progress(o);
     if (o->json) {
-        print_json(f);
+        print_json(f, o->paper);
         return;
     }
     printf("%s: ", verify_kind_name(f->kind));
@@ -102,8 +99,7 @@ static void report(void *arg, const struct verify_finding *f) {
 
 /* ---- input ---- */
 
-/* A whole file of at most FILE_MAX bytes, returned to the caller; CLI_GO or the exit code. */
-static int read_file(const char *path, uint8_t **ret, size_t *ret_len) {
+int verify_read(const char *path, uint8_t **ret, size_t *ret_len) {
     uint8_t *p = malloc(FILE_MAX + 1);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
@@ -126,7 +122,7 @@ static int read_file(const char *path, uint8_t **ret, size_t *ret_len) {
 static int read_checkpoint(const char *path, struct verify_note *ret) {
     uint8_t *p;
     size_t len;
-    int code = read_file(path, &p, &len);
+    int code = verify_read(path, &p, &len);
     if (code != CLI_GO)
         return code;
     int rc = verify_note_parse(ret, p, len);
@@ -142,7 +138,7 @@ static int read_key(const char *text, struct verify_note_key *ret) {
     size_t len = strlen(text);
     int rc = verify_note_key_parse(ret, text, len);
     if (rc == ERR_SYNTAX && access(text, R_OK) == 0) {
-        int code = read_file(text, &p, &len);
+        int code = verify_read(text, &p, &len);
         if (code != CLI_GO)
             return code;
         rc = verify_note_key_parse(ret, (const char *)p, len);
@@ -155,7 +151,7 @@ static int read_key(const char *text, struct verify_note_key *ret) {
 
 /* ---- the end ---- */
 
-static void print_totals(const struct output *o, const struct verify_totals *t) {
+static void print_totals(const struct verify_output *o, const struct verify_totals *t) {
     const char *result = t->found ? "found" : t->pending ? "pending" : t->part ? "incomplete" : "clean";
     char root[2 * SHA_BYTES + 1] = "";
     if (t->has_newest)
@@ -207,7 +203,7 @@ static int keep(const char *path, const struct verify_totals *t) {
               : cli_fail(CLI_INCOMPLETE, NULL, "%s cannot be written: %s", path, strerror(errno));
 }
 
-static int exit_of(const struct verify_totals *t) {
+int verify_exit(const struct verify_totals *t) {
     return t->found ? CLI_FOUND : t->pending || t->part ? CLI_INCOMPLETE : CLI_DONE;
 }
 
@@ -222,7 +218,7 @@ static int may_verify(const char *dir, struct cli_session *s) {
     return session_needs(dir, s, roles);
 }
 
-static int run_all(const char *dir, struct verify_spec *spec, struct output *o, bool ledger_only,
+static int run_all(const char *dir, struct verify_spec *spec, struct verify_output *o, bool ledger_only,
                    const char *kept) {
     struct verify_store *store = NULL;
     struct verify_totals t;
@@ -243,58 +239,26 @@ static int run_all(const char *dir, struct verify_spec *spec, struct output *o, 
         return cli_fail_err(rc, NULL, "verifying");
     print_totals(o, &t);
     code = keep(kept, &t);
-    return code == CLI_GO ? exit_of(&t) : code;
-}
-
-static void print_event(const struct output *o, const char *name, const struct verify_event *e) {
-    char when[40];
-    const time_t s = (time_t)(e->time_us / 1000000);
-    struct tm t;
-    if (!gmtime_r(&s, &t) || !strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t))
-        snprintf(when, sizeof when, "?");
-    if (o->json) {
-        cli_print_json(json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:i}", "proof", name, "result",
-                                 "clean", "index", (json_int_t)e->index, "kind", e->kind_name, "time",
-                                 when, "size", (json_int_t)e->size, "shown", (int)e->shown));
-        return;
-    }
-    printf("%s: entry %" PRIu64 " (%s, %s) is in the ledger of %" PRIu64 " entries", name, e->index,
-           e->kind_name, when, e->size);
-    if (e->shown)
-        printf("; what it shows is what was sealed");
-    printf("\n");
-}
-
-static int run_proofs(struct verify_spec *spec, struct output *o, char **names, int n) {
-    struct verify_totals t = {0};
-    for (int i = 0; i < n; i++) {
-        struct verify_event e;
-        uint8_t *p;
-        size_t len;
-        int code = read_file(names[i], &p, &len);
-        if (code != CLI_GO)
-            return code;
-        if (verify_proof(spec, names[i], p, len, &t, &e))
-            print_event(o, names[i], &e);
-        free(p);
-    }
-    return exit_of(&t);
+    return code == CLI_GO ? verify_exit(&t) : code;
 }
 
 int cli_verify(int argc, char **argv) {
     static const struct cli_usage usage = {
         "safehouse verify [--dir D] [--checkpoint F] [--key K] [--ledger] [--keep F] [--json]\n"
-        "       safehouse verify --proof F [--checkpoint F] [--key K] [--dir D] [--json] [F ...]",
+        "       safehouse verify --proof F [--checkpoint F] [--key K] [--dir D | --tiles DIR] [--json] [F ...]\n"
+        "       safehouse verify --receipt F [--file F] [--checkpoint F] [--key K] [--dir D | --tiles DIR] [--json] [F ...]",
         "Checks every row of the log against the ledger, and the ledger against an earlier "
         "checkpoint;\n"
         "the installation may run or not. Names what was changed, swapped, replayed, added or is\n"
-        "missing. With --proof: whether single events are in the ledger. Exit code 0: clean, 1: "
-        "something\n"
-        "was found, 3: something is pending or could not be read."};
-    const char *dir = NULL, *checkpoint = NULL, *key = NULL, *proof = NULL, *kept = NULL;
+        "missing. With --proof: whether single events are in the ledger. With --receipt: whether receipts of\n"
+        "erasures, exports and reports are the vault's, and say what the ledger has; both work on any "
+        "machine.\n"
+        "Exit code 0: clean, 1: something was found, 3: something is pending or could not be read."};
+    const char *dir = NULL, *checkpoint = NULL, *key = NULL, *kept = NULL;
+    struct verify_papers papers = {0};
     static struct verify_note note;
     struct verify_note_key k;
-    struct output o = {0};
+    struct verify_output o = {0};
     struct cli_session session = {0};
     bool ledger_only = false;
     int words = 0;
@@ -306,13 +270,18 @@ int cli_verify(int argc, char **argv) {
         {"--ledger", NULL, .flag = &ledger_only, .help = "the ledger alone, not the rows: in no time"},
         {"--keep", "F", .text = &kept,
          .help = "if nothing was found, write the newest checkpoint there"},
-        {"--proof", "F", .text = &proof, .help = "check this proof of one event; more may follow"},
+        {"--proof", "F", .text = &papers.proof, .help = "check this proof of one event; more may follow"},
+        {"--receipt", "F", .text = &papers.receipt, .help = "check this receipt; more may follow"},
+        {"--file", "F", .text = &papers.file,
+         .help = "what the receipt is about (default: its name without .receipt)"},
+        {"--tiles", "DIR", .text = &papers.tiles,
+         .help = "of papers: an exported ledger, which has to continue theirs"},
         CLI_SESSION_OPTION(session),
         {"--json", NULL, .flag = &o.json, .help = "one object a finding, and one at the end"},
         {0}};
     int code = cli_parse(&usage, options, argc, argv, 0, 4096, &words);
-    if (code == CLI_GO && words && !proof)
-        code = cli_fail(CLI_USAGE, "proofs follow --proof", "what is %.100s?", argv[1]);
+    if (code == CLI_GO)
+        code = verify_papers_check(&papers, words, words ? argv[1] : NULL);
     if (code == CLI_GO && checkpoint)
         code = read_checkpoint(checkpoint, &note);
     if (code == CLI_GO && key)
@@ -328,12 +297,11 @@ int cli_verify(int argc, char **argv) {
                                .report = report,
                                .progress = progress,
                                .arg = &o};
-    if (!proof) {
-        code = may_verify(dir ? dir : CLI_DIR_DEFAULT, &session);
-        session_wipe(&session);
-        return code == CLI_GO ? run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, ledger_only, kept)
-                              : code;
+    if (papers.proof || papers.receipt) {
+        spec.tiles = papers.tiles;
+        return verify_papers_run(&papers, &spec, &o, argv, words);
     }
-    argv[0] = (char *)proof; /* argv[1..words] are the others */
-    return run_proofs(&spec, &o, argv, words + 1);
+    code = may_verify(dir ? dir : CLI_DIR_DEFAULT, &session);
+    session_wipe(&session);
+    return code == CLI_GO ? run_all(dir ? dir : CLI_DIR_DEFAULT, &spec, &o, ledger_only, kept) : code;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "proc/vault/vault.h"
+#include "tlog/checkpoint.h"
 
 int answer_add(struct answer *a, enum ipc_msg msg, const void *p, size_t len) {
     uint8_t head[ANSWER_HEAD];
@@ -205,7 +206,18 @@ static int export(struct vault *v, const struct inquiry *q, const struct ledger_
     return rc;
 }
 
-/* safehouse.invalid/receipt/export, and what is said of it; the same in the ledger. */
+/* The proof of the entry that was noted last; without it the receipt is worth something all the same. */
+static int add_proof(struct vault *v, struct answer *a) {
+    struct buf proof;
+    buf_init(&proof, TLOG_PROOF_MAX);
+    int rc = ledger_prove_newest(v->ledger, &proof);
+    rc = rc ? 0 : answer_add(a, MSG_PROOF, proof.p, proof.len);
+    buf_wipe(&proof);
+    return rc;
+}
+
+/* safehouse.invalid/receipt/export, and what is said of it; the same in the ledger. The request stands in
+ * the entry's public fields, so that the receipt's proof shows whose entry it is. */
 int export_done(struct vault *v, const uint8_t *p, size_t len, const struct ledger_who *who,
                 struct answer *a) {
     uint8_t rest[EXPORT_REST] = {0};
@@ -221,7 +233,8 @@ int export_done(struct vault *v, const uint8_t *p, size_t len, const struct ledg
     memcpy(rest + INQUIRY_REQUEST_BYTES + 8, p + INQUIRY_REQUEST_BYTES, 32);
     whole.rest = rest;
     whole.rest_len = sizeof rest;
-    const struct ledger_draft d = {.kind = LEDGER_EXPORTED, .who = &whole};
+    const struct ledger_draft d = {
+        .kind = LEDGER_EXPORTED, .fields = p, .fields_len = INQUIRY_REQUEST_BYTES, .who = &whole};
     if (keys_locked(v->keys))
         return ERR_LOCKED;
     int rc = v->ledger ? ledger_append(v->ledger, &d, &receipt) : ERR_IO;
@@ -237,6 +250,8 @@ int export_done(struct vault *v, const uint8_t *p, size_t len, const struct ledg
                         (unsigned long long)receipt.index, (unsigned long long)clock_wall_us());
     if (!rc)
         rc = answer_receipt(v, &note, a);
+    if (!rc)
+        rc = add_proof(v, a);
     buf_wipe(&note);
     return rc;
 }

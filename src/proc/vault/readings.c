@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "proc/vault/vault.h"
+#include "tlog/checkpoint.h"
 
 #define SUBJECTS_MAX 256 /* of one person, whose hints are compared */
 
@@ -197,24 +198,39 @@ int events_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *
 
 /* ---- a report's receipt ---- */
 
+/* The newest checkpoint, and its root as it stands there. */
+static int newest(struct vault *v, struct buf *note, struct checkpoint *ret, struct buf *root) {
+    int rc = ledger_checkpoint(v->ledger, note);
+    if (!rc)
+        rc = checkpoint_open(ret, ledger_key(v->ledger), (const char *)note->p, note->len);
+    return rc ? rc : tlog_put_hash(root, ret->root);
+}
+
 int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *a) {
     static const char *const names[] = {NULL, "records", "breach", "subject"};
-    struct ledger_totals totals;
-    struct buf note;
+    struct checkpoint c;
+    struct buf note, checkpoint, root;
     char hash[65];
     if (len != 33 || p[0] < 1 || p[0] > 3)
         return ERR_SYNTAX;
     if (!v->ledger)
         return ERR_IO;
-    ledger_totals(v->ledger, &totals);
     sodium_bin2hex(hash, sizeof hash, p + 1, 32);
     buf_init(&note, 65536);
-    int rc = buf_printf(&note, "safehouse.invalid/receipt/report\n%s\nreport %s\nsha256 %s\nentries %llu\n"
-                               "time %llu\n",
-                        ledger_key(v->ledger)->name, names[p[0]], hash,
-                        (unsigned long long)totals.entries, (unsigned long long)clock_wall_us());
+    buf_init(&checkpoint, NOTE_MAX);
+    buf_init(&root, 64);
+    int rc = newest(v, &checkpoint, &c, &root);
+    if (!rc)
+        rc = buf_printf(&note, "safehouse.invalid/receipt/report\n%s\nreport %s\nsha256 %s\nentries %llu\n"
+                               "root %.*stime %llu\n",
+                        c.origin, names[p[0]], hash, (unsigned long long)c.size, (int)root.len,
+                        (const char *)root.p, (unsigned long long)clock_wall_us());
     if (!rc)
         rc = answer_receipt(v, &note, a);
+    if (!rc)
+        rc = answer_add(a, MSG_CHECKPOINT, checkpoint.p, checkpoint.len);
     buf_wipe(&note);
+    buf_wipe(&checkpoint);
+    buf_wipe(&root);
     return rc;
 }

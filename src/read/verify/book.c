@@ -3,8 +3,7 @@
  * memory without their hashes, which are read again from the file when they are needed. What an entry
  * says counts once a checkpoint covers it.
  *
- * Here the ledger is also held against the checkpoints that were kept elsewhere: its tree is computed
- * leaf by leaf, and at each of their sizes its root must be theirs.
+ * Here the ledger is also held against the checkpoints that were kept elsewhere (kept.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +24,7 @@ struct reading {
     struct verify *v;
     struct book *b;
     bool tell;
-    uint8_t *matches; /* a checkpoint: 1 its root is the tree's at its size, 2 it is not */
+    struct kept kept;
 };
 
 /* ---- growing arrays ---- */
@@ -163,60 +162,11 @@ static void on_fault(void *arg, enum journal_fault f, uint64_t at, uint64_t inde
 
 static void on_size(void *arg, const struct tree *t) {
     struct reading *g = arg;
-    const struct verify_spec *spec = g->v->spec;
-    uint8_t root[SHA_BYTES];
-    bool have = false;
-    for (size_t i = 0; i < spec->checkpoint_count; i++) {
-        if (spec->checkpoints[i].size != t->count)
-            continue;
-        if (!have)
-            tree_root(t, root);
-        have = true;
-        g->matches[i] = memcmp(root, spec->checkpoints[i].root, SHA_BYTES) == 0 ? 1 : 2;
-    }
+    kept_size(g->v, &g->kept, t);
 }
 
 static void on_progress(void *arg, uint64_t done, uint64_t all) {
     verify_progress(((struct reading *)arg)->v, "ledger", done, all);
-}
-
-/* ---- checkpoints of elsewhere ---- */
-
-static void judge_checkpoint(struct reading *g, size_t i) {
-    const struct verify_spec *spec = g->v->spec;
-    const struct verify_note *n = &spec->checkpoints[i];
-    const struct journal_end *end = &g->b->end;
-    struct verify_note_key own;
-    verify_note_key_make(&own, end->origin, end->public);
-    int rc = verify_note_verify(n, spec->key ? spec->key : &own);
-    if (rc == ERR_CORRUPT)
-        verify_say(g->v, VERIFY_CHECKPOINT_WRONG, "%s: its signature is wrong, so it proves nothing; "
-                   "take another copy of it", spec->names[i]);
-    else if (strcmp(n->origin, end->origin) != 0)
-        verify_say(g->v, VERIFY_LEDGER_FORKED, "%s is of another ledger (%s) than this one (%s)",
-                   spec->names[i], n->origin, end->origin);
-    else if (rc)
-        verify_say(g->v, VERIFY_LEDGER_KEY, "%s was signed with another key than this ledger: it was "
-                   "written and signed anew", spec->names[i]);
-    if (rc == ERR_CORRUPT || strcmp(n->origin, end->origin) != 0)
-        return;
-    if (n->size > end->entries)
-        verify_say(g->v, VERIFY_LEDGER_SHORTENED, "%s counts %" PRIu64 " entries, the ledger has %"
-                   PRIu64, spec->names[i], n->size, end->entries);
-    else if (g->matches[i] != 1)
-        verify_say(g->v, VERIFY_LEDGER_FORKED, "its first %" PRIu64 " entries are not those of which "
-                   "%s was made", n->size, spec->names[i]);
-}
-
-static void judge_key(struct reading *g) {
-    const struct verify_note_key *k = g->v->spec->key;
-    struct verify_note_key own;
-    if (!k)
-        return;
-    verify_note_key_make(&own, g->b->end.origin, g->b->end.public);
-    if (strcmp(k->name, own.name) != 0 || memcmp(k->public, own.public, sizeof own.public) != 0)
-        verify_say(g->v, VERIFY_LEDGER_KEY, "the ledger is signed with another key than the one that "
-                   "was given");
 }
 
 /* ---- reading ---- */
@@ -271,20 +221,22 @@ static int open_ledger(struct reading *g) {
     char path[4096];
     if (snprintf(path, sizeof path, "%s/vault/ledger.log", g->v->spec->dir) >= (int)sizeof path)
         return ERR_LIMIT;
-    g->b->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return g->b->fd < 0 ? err_from_errno(errno) : 0;
+    g->b->fd = verify_open(AT_FDCWD, path);
+    return g->b->fd < 0 ? g->b->fd : 0;
 }
 
 int book_read(struct verify *v, struct book *b, bool tell) {
     *b = (struct book){.fd = -1};
-    struct reading g = {v, b, tell, calloc(v->spec->checkpoint_count + 1, 1)};
+    struct reading g = {.v = v, .b = b, .tell = tell};
     const struct journal_reader reader = {.leaf = on_leaf,
                                           .confirmed = on_confirmed,
                                           .fault = on_fault,
                                           .size = on_size,
                                           .progress = on_progress,
                                           .arg = &g};
-    int rc = g.matches ? open_ledger(&g) : ERR_NOMEM;
+    int rc = kept_init(v, &g.kept);
+    if (!rc)
+        rc = open_ledger(&g);
     if (!rc)
         rc = journal_read(b->fd, &reader, &b->end);
     if (!rc) {
@@ -295,12 +247,9 @@ int book_read(struct verify *v, struct book *b, bool tell) {
         drop_doubles(&g);
         last_marks(b);
     }
-    if (!rc && tell) {
-        judge_key(&g);
-        for (size_t i = 0; i < v->spec->checkpoint_count; i++)
-            judge_checkpoint(&g, i);
-    }
-    free(g.matches);
+    if (!rc && tell)
+        kept_judge(v, &g.kept, &b->end);
+    kept_done(&g.kept);
     if (rc && rc != ERR_NOMEM) {
         if (tell)
             verify_say(v, VERIFY_LEDGER_MISSING, "vault/ledger.log is no ledger that can be read (%s): "

@@ -42,11 +42,20 @@ enum verify_level { VERIFY_FOUND, VERIFY_PENDING, VERIFY_PART };
     X(VERIFY_LEDGER_KEY, "ledger-key", VERIFY_FOUND)                                               \
     X(VERIFY_CHECKPOINT_WRONG, "checkpoint-wrong", VERIFY_FOUND)                                   \
     X(VERIFY_PROOF_WRONG, "proof-wrong", VERIFY_FOUND)                                             \
+    X(VERIFY_RECEIPT_WRONG, "receipt-wrong", VERIFY_FOUND)                                         \
+    X(VERIFY_RECEIPT_SIGNATURE, "receipt-signature", VERIFY_FOUND)                                 \
+    X(VERIFY_RECEIPT_KEY, "receipt-key", VERIFY_FOUND)                                             \
+    X(VERIFY_RECEIPT_PROOF, "receipt-proof", VERIFY_FOUND)                                         \
+    X(VERIFY_RECEIPT_NAME, "receipt-name", VERIFY_FOUND)                                           \
+    X(VERIFY_RECEIPT_FILE, "receipt-file", VERIFY_FOUND)                                           \
+    X(VERIFY_RECEIPT_PENDING, "receipt-pending", VERIFY_PENDING)                                   \
     X(VERIFY_SPOOL_WAITING, "spool-waiting", VERIFY_PENDING)                                       \
     X(VERIFY_EXCHANGE_OPEN, "exchange-open", VERIFY_PENDING)                                       \
     X(VERIFY_STORE_UNREAD, "store-unread", VERIFY_PART)                                            \
     X(VERIFY_LEDGER_UNKNOWN, "ledger-unknown", VERIFY_PART)                                        \
     X(VERIFY_PROOF_UNANCHORED, "proof-unanchored", VERIFY_PART)                                    \
+    X(VERIFY_CHECKPOINT_UNLINKED, "checkpoint-unlinked", VERIFY_PART)                              \
+    X(VERIFY_RECEIPT_UNPROVEN, "receipt-unproven", VERIFY_PART)                                    \
     X(VERIFY_MANY, "many", VERIFY_PART)
 
 enum verify_kind {

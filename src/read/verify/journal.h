@@ -10,7 +10,7 @@
 
 #define JOURNAL_ID_BYTES 16
 
-enum journal_kind { JOURNAL_BATCH = 1, JOURNAL_RETENTION = 8, JOURNAL_MARK = 15, JOURNAL_KINDS = 17 };
+enum journal_kind { JOURNAL_BATCH = 1, JOURNAL_EXPORTED = 4, JOURNAL_ERASED = 5, JOURNAL_RETENTION = 8, JOURNAL_MARK = 15, JOURNAL_KINDS = 17 };
 const char *journal_kind_name(uint8_t kind); /* "unknown" */
 
 struct journal_leaf {

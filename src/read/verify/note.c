@@ -8,10 +8,11 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/utf8.h"
+#include "read/verify/lines.h"
 
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space begin a signature's line */
-#define DASH_BYTES 4
-#define SIGNATURE_MAX 512 /* of a kind that we do not know */
+#define SIGNATURE_MAX 8192 /* of a kind that we do not know: post-quantum ones have nearly 5 kB */
 #define ED25519 0x01
 
 /* libsodium's decoder takes bytes above 0x7f for digits; so the alphabet is checked here first. */
@@ -35,52 +36,55 @@ bool verify_note_base64(uint8_t *out, size_t len, const char *p, size_t p_len) {
     return verify_note_decode(out, len, p, p_len, &n) && n == len;
 }
 
-/* The next line without its newline; false: there is none that is ended. */
-static bool next_line(const char **p, size_t *left, const char **ret, size_t *ret_len) {
-    const char *end = memchr(*p, '\n', *left);
-    if (!end)
-        return false;
-    *ret = *p;
-    *ret_len = (size_t)(end - *p);
-    *left -= *ret_len + 1;
-    *p = end + 1;
-    return true;
+/* ---- names ---- */
+
+/* What Unicode calls White_Space, beyond ASCII: the ranges, both ends included. */
+static bool is_space(uint32_t c) {
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-/* Names have no space and no plus sign, and nothing that would show as something else. */
+/* The character at p of well-formed UTF-8, and its bytes. */
+static uint32_t character(const char *p, size_t *ret_len) {
+    const uint8_t b = (uint8_t)*p;
+    const size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
+    uint32_t c = n == 1 ? b : b & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((uint8_t)p[i] & 0x3f);
+    *ret_len = n;
+    return c;
+}
+
+/* Names have no space of any kind, no control character and no plus sign. */
 static bool copy_name(char out[VERIFY_NOTE_NAME], const char *p, size_t len) {
-    if (len == 0 || len >= VERIFY_NOTE_NAME)
+    if (len == 0 || len >= VERIFY_NOTE_NAME || !utf8_valid(p, len))
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (p[i] <= ' ' || p[i] == 0x7f || p[i] == '+')
+    for (size_t i = 0, n; i < len; i += n) {
+        const uint32_t c = character(p + i, &n);
+        if (c <= ' ' || c == 0x7f || c == '+' || is_space(c))
             return false;
+    }
     memcpy(out, p, len);
     out[len] = 0;
     return true;
 }
 
-/* Decimal without leading zeros. */
-static bool read_size(const char *p, size_t len, uint64_t *ret) {
-    uint64_t v = 0;
-    if (len == 0 || len > 19 || (len > 1 && p[0] == '0'))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (p[i] < '0' || p[i] > '9')
+/* An origin is shown to people, so it may not look like another one: ASCII alone. */
+static bool copy_origin(char out[VERIFY_NOTE_NAME], const char *p, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if ((uint8_t)p[i] >= 0x7f)
             return false;
-        v = 10 * v + (uint64_t)(p[i] - '0');
-    }
-    *ret = v;
-    return true;
+    return copy_name(out, p, len);
 }
+
+/* ---- parsing ---- */
 
 /* "— name base64(id | signature)" */
 static bool read_signature(struct verify_note_signature *s, const char *p, size_t len) {
     uint8_t bytes[SIGNATURE_MAX];
     size_t n;
-    if (len < DASH_BYTES || memcmp(p, DASH, DASH_BYTES) != 0)
+    if (!lines_strip(&p, &len, DASH))
         return false;
-    p += DASH_BYTES;
-    len -= DASH_BYTES;
     const char *space = memchr(p, ' ', len);
     if (!space || !copy_name(s->name, p, (size_t)(space - p)))
         return false;
@@ -94,30 +98,64 @@ static bool read_signature(struct verify_note_signature *s, const char *p, size_
     return true;
 }
 
+/* The rest of a note, behind its empty line: at least one signature, and nothing else. */
+static int read_signatures(struct lines *l, struct verify_note_signature *s, size_t *ret_count) {
+    const char *line;
+    size_t n, count = 0;
+    for (; l->left; count++) {
+        if (count == VERIFY_NOTE_SIGNATURES)
+            return ERR_LIMIT;
+        if (!lines_next(l, &line, &n) || !read_signature(&s[count], line, n))
+            return ERR_SYNTAX;
+    }
+    *ret_count = count;
+    return count ? 0 : ERR_SYNTAX;
+}
+
 int verify_note_parse(struct verify_note *ret, const uint8_t *bytes, size_t len) {
-    const char *p = (const char *)bytes, *line;
-    size_t left = len, n;
+    struct lines l = {(const char *)bytes, len};
+    const char *line;
+    size_t n;
     memset(ret, 0, sizeof *ret);
     if (len > VERIFY_NOTE_MAX)
         return ERR_LIMIT;
-    if (!next_line(&p, &left, &line, &n) || !copy_name(ret->origin, line, n) ||
-        !next_line(&p, &left, &line, &n) || !read_size(line, n, &ret->size) ||
-        !next_line(&p, &left, &line, &n) || !verify_note_base64(ret->root, SHA_BYTES, line, n))
+    if (!lines_next(&l, &line, &n) || !copy_origin(ret->origin, line, n) ||
+        !lines_next(&l, &line, &n) || !lines_number(line, n, &ret->size) || ret->size > INT64_MAX ||
+        !lines_next(&l, &line, &n) || !verify_note_base64(ret->root, SHA_BYTES, line, n))
         return ERR_SYNTAX;
-    ret->text_len = len - left;
+    ret->text_len = len - l.left;
     if (ret->text_len > sizeof ret->text)
         return ERR_LIMIT;
     memcpy(ret->text, bytes, ret->text_len);
-    if (!next_line(&p, &left, &line, &n) || n != 0)
+    if (!lines_next(&l, &line, &n) || n != 0)
         return ERR_SYNTAX;
-    while (left) {
-        if (ret->count == VERIFY_NOTE_SIGNATURES)
-            return ERR_LIMIT;
-        if (!next_line(&p, &left, &line, &n) || !read_signature(&ret->signatures[ret->count], line, n))
-            return ERR_SYNTAX;
-        ret->count++;
-    }
-    return ret->count ? 0 : ERR_SYNTAX;
+    return read_signatures(&l, ret->signatures, &ret->count);
+}
+
+/* UTF-8 without control characters but newlines. */
+static bool is_text(const char *p, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (((uint8_t)p[i] < 0x20 && p[i] != '\n') || p[i] == 0x7f)
+            return false;
+    return utf8_valid(p, len);
+}
+
+int verify_signed_parse(struct verify_signed *ret, const uint8_t *bytes, size_t len) {
+    const char *p = (const char *)bytes, *end = p + len, *split = NULL;
+    memset(ret, 0, sizeof *ret);
+    if (len > VERIFY_NOTE_MAX)
+        return ERR_LIMIT;
+    if (!is_text(p, len))
+        return ERR_SYNTAX;
+    /* The last empty line: behind it no line is empty. */
+    for (const char *at = p; (at = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; at++)
+        split = at;
+    if (!split)
+        return ERR_SYNTAX;
+    ret->text = p;
+    ret->text_len = (size_t)(split - p) + 1;
+    struct lines l = {split + 2, (size_t)(end - split) - 2};
+    return read_signatures(&l, ret->signatures, &ret->count);
 }
 
 void verify_note_make(struct verify_note *n, const char *origin, uint64_t size, const uint8_t root[SHA_BYTES]) {
@@ -171,7 +209,7 @@ int verify_note_key_parse(struct verify_note_key *ret, const char *p, size_t len
         len--;
     const char *first = memchr(p, '+', len);
     memset(ret, 0, sizeof *ret);
-    if (!first || !copy_name(ret->name, p, (size_t)(first - p)))
+    if (!first || !copy_origin(ret->name, p, (size_t)(first - p)))
         return ERR_SYNTAX;
     const size_t left = len - (size_t)(first + 1 - p);
     if (left < 9 || first[9] != '+' || !hex_decode(id, sizeof id, first + 1, 8) ||
@@ -181,20 +219,34 @@ int verify_note_key_parse(struct verify_note_key *ret, const char *p, size_t len
     return memcmp(ret->id, id, sizeof id) == 0 ? 0 : ERR_CORRUPT;
 }
 
-bool verify_note_signature_right(const struct verify_note *n, const uint8_t signature[64],
-                          const uint8_t public[32]) {
-    return crypto_sign_verify_detached(signature, (const uint8_t *)n->text, n->text_len, public) == 0;
+static bool is_signed(const char *text, size_t len, const uint8_t signature[64],
+                      const uint8_t public[32]) {
+    return crypto_sign_verify_detached(signature, (const uint8_t *)text, len, public) == 0;
 }
 
-int verify_note_verify(const struct verify_note *n, const struct verify_note_key *k) {
+bool verify_note_signature_right(const struct verify_note *n, const uint8_t signature[64],
+                                 const uint8_t public[32]) {
+    return is_signed(n->text, n->text_len, signature, public);
+}
+
+static int judge(const char *text, size_t len, const struct verify_note_signature *list, size_t count,
+                 const struct verify_note_key *k) {
     int rc = ERR_NOTFOUND;
-    for (size_t i = 0; i < n->count; i++) {
-        const struct verify_note_signature *s = &n->signatures[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct verify_note_signature *s = &list[i];
         if (strcmp(s->name, k->name) != 0 || memcmp(s->id, k->id, sizeof k->id) != 0)
             continue;
-        if (!s->ed25519 || !verify_note_signature_right(n, s->bytes, k->public))
+        if (!s->ed25519 || !is_signed(text, len, s->bytes, k->public))
             return ERR_CORRUPT;
         rc = 0;
     }
     return rc;
+}
+
+int verify_note_verify(const struct verify_note *n, const struct verify_note_key *k) {
+    return judge(n->text, n->text_len, n->signatures, n->count, k);
+}
+
+int verify_signed_verify(const struct verify_signed *n, const struct verify_note_key *k) {
+    return judge(n->text, n->text_len, n->signatures, n->count, k);
 }

@@ -1,67 +1,16 @@
 /*
  * tlog-proofs (c2sp.org/tlog-proof, doc/ledger.md): one event, without the log. Outside bytes, strict.
  */
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "read/verify/lines.h"
 #include "read/verify/verify_int.h"
 
-#define PATH_MAX_HASHES 64
 #define EXTRA_MAX (2u << 20)
 #define PROOF_MAX (4u << 20)
-
-struct proof {
-    uint8_t *extra; /* u16 l | l leaf | shown parts */
-    size_t extra_len;
-    const uint8_t *leaf, *shown;
-    size_t leaf_len, shown_len;
-    uint64_t index;
-    uint8_t path[PATH_MAX_HASHES][SHA_BYTES];
-    size_t path_len;
-    struct verify_note note;
-};
-
-struct lines {
-    const char *p;
-    size_t left;
-};
-
-static bool next_line(struct lines *l, const char **ret, size_t *ret_len) {
-    const char *end = memchr(l->p, '\n', l->left);
-    if (!end)
-        return false;
-    *ret = l->p;
-    *ret_len = (size_t)(end - l->p);
-    l->left -= *ret_len + 1;
-    l->p = end + 1;
-    return true;
-}
-
-static bool strip(const char **p, size_t *len, const char *word) {
-    const size_t n = strlen(word);
-    if (*len < n || memcmp(*p, word, n) != 0)
-        return false;
-    *p += n;
-    *len -= n;
-    return true;
-}
-
-static bool read_number(const char *p, size_t len, uint64_t *ret) {
-    *ret = 0;
-    if (len == 0 || len > 19 || (len > 1 && *p == '0'))
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (p[i] < '0' || p[i] > '9')
-            return false;
-        *ret = 10 * *ret + (uint64_t)(p[i] - '0');
-    }
-    return true;
-}
 
 static int read_extra(struct proof *f, const char *p, size_t len) {
     if (len > EXTRA_MAX)
@@ -80,22 +29,23 @@ static int read_extra(struct proof *f, const char *p, size_t len) {
     return 0;
 }
 
-static int parse(struct proof *f, const uint8_t *p, size_t len) {
+int proof_read(struct proof *f, const uint8_t *p, size_t len) {
+    memset(f, 0, sizeof *f);
     struct lines l = {(const char *)p, len};
     const char *line;
     size_t n;
     if (len > PROOF_MAX)
         return ERR_LIMIT;
-    if (!next_line(&l, &line, &n) || n != 22 || memcmp(line, "c2sp.org/tlog-proof@v1", 22) != 0 ||
-        !next_line(&l, &line, &n) || !strip(&line, &n, "extra "))
+    if (!lines_next(&l, &line, &n) || n != 22 || memcmp(line, "c2sp.org/tlog-proof@v1", 22) != 0 ||
+        !lines_next(&l, &line, &n) || !lines_strip(&line, &n, "extra "))
         return ERR_SYNTAX;
     int rc = read_extra(f, line, n);
     if (rc)
         return rc;
-    if (!next_line(&l, &line, &n) || !strip(&line, &n, "index ") || !read_number(line, n, &f->index))
+    if (!lines_next(&l, &line, &n) || !lines_strip(&line, &n, "index ") || !lines_number(line, n, &f->index))
         return ERR_SYNTAX;
-    while (next_line(&l, &line, &n) && n) {
-        if (f->path_len == PATH_MAX_HASHES ||
+    while (lines_next(&l, &line, &n) && n) {
+        if (f->path_len == PROOF_PATH_MAX ||
             !verify_note_base64(f->path[f->path_len++], SHA_BYTES, line, n))
             return ERR_SYNTAX;
     }
@@ -124,110 +74,46 @@ static bool shown_fit(const struct proof *f, const struct journal_leaf *leaf, un
     return true;
 }
 
-/* ---- whose checkpoint is it ---- */
-
-/* The same checkpoint, with a signature that both have, and none that differs. */
-static bool same(const struct verify_note *a, const struct verify_note *b) {
-    bool shared = false;
-    if (a->text_len != b->text_len || memcmp(a->text, b->text, a->text_len) != 0)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        for (size_t j = 0; j < b->count; j++) {
-            const struct verify_note_signature *x = &a->signatures[i], *y = &b->signatures[j];
-            if (strcmp(x->name, y->name) != 0 || memcmp(x->id, y->id, sizeof x->id) != 0)
-                continue;
-            if (!x->ed25519 || !y->ed25519 || memcmp(x->bytes, y->bytes, sizeof x->bytes) != 0)
-                return false;
-            shared = true;
-        }
-    return shared;
+const char *proof_wrong(const struct proof *f, struct journal_leaf *ret, unsigned *ret_shown) {
+    static const uint8_t prefix = 0x00;
+    uint8_t hash[SHA_BYTES];
+    *ret_shown = 0;
+    if (journal_leaf_read(ret, f->leaf, f->leaf_len))
+        return "holds no entry of a ledger";
+    if (ret->index != f->index)
+        return "holds the entry of another place";
+    sha_two(hash, &prefix, 1, f->leaf, f->leaf_len);
+    if (!tree_includes(hash, f->index, f->note.size, (const uint8_t (*)[SHA_BYTES])f->path,
+                       f->path_len, f->note.root))
+        return "does not lead from its entry to its checkpoint";
+    return shown_fit(f, ret, ret_shown) ? NULL : "shows what is not in its entry";
 }
 
-/* In the ledger itself: is the proof's checkpoint one of its own? Findings say why not. */
-static int in_ledger(struct verify *v, const struct verify_note *n, const char *name) {
-    const struct verify_spec *spec = v->spec;
-    const size_t count = spec->checkpoint_count + 1;
-    struct verify_note *notes = calloc(count, sizeof *notes);
-    const char **names = calloc(count, sizeof *names);
-    struct verify_spec with = *spec;
-    struct book b = {.fd = -1};
-    int rc = notes && names ? 0 : ERR_NOMEM;
-    if (!rc) {
-        notes[0] = *n;
-        names[0] = name;
-        if (count > 1) {
-            memcpy(notes + 1, spec->checkpoints, (count - 1) * sizeof *notes);
-            memcpy(names + 1, spec->names, (count - 1) * sizeof *names);
-        }
-        with.checkpoints = notes;
-        with.names = names;
-        with.checkpoint_count = count;
-        v->spec = &with;
-        rc = book_read(v, &b, true);
-        book_done(&b);
-        v->spec = spec;
-    }
-    free(notes);
-    free(names);
-    return rc;
-}
-
-/* True: whoever made the checkpoint is known. */
-static bool anchored(struct verify *v, const struct proof *f, const char *name) {
-    const struct verify_spec *spec = v->spec;
-    bool known = false;
-    for (size_t i = 0; i < spec->checkpoint_count; i++)
-        known = known || same(&spec->checkpoints[i], &f->note);
-    if (spec->key) {
-        int rc = verify_note_verify(&f->note, spec->key);
-        if (rc)
-            verify_say(v, VERIFY_PROOF_WRONG, "%s: its checkpoint %s", name,
-                       rc == ERR_CORRUPT ? "has a wrong signature" : "is not signed with the key given");
-        if (rc)
-            return false;
-        known = true;
-    }
-    if (spec->dir) {
-        const uint64_t before = v->totals->found + v->totals->part;
-        if (in_ledger(v, &f->note, name) || v->totals->found + v->totals->part != before)
-            return false;
-        known = true;
-    }
-    if (!known)
-        verify_say(v, VERIFY_PROOF_UNANCHORED, "%s fits its own checkpoint, and nothing says whose that "
-                   "is: give --key, a --checkpoint of the same size, or --dir", name);
-    return known;
+void proof_done(struct proof *f) {
+    free(f->extra);
+    f->extra = NULL;
 }
 
 bool verify_proof(const struct verify_spec *spec, const char *name, const uint8_t *p, size_t len,
                   struct verify_totals *totals, struct verify_event *ret) {
-    static const uint8_t prefix = 0x00;
     struct verify v = {.spec = spec, .totals = totals};
+    struct anchor a = {0};
     struct proof *f = calloc(1, sizeof *f);
     struct journal_leaf leaf;
-    uint8_t hash[SHA_BYTES];
     const char *wrong = NULL;
     memset(ret, 0, sizeof *ret);
-    int rc = f ? parse(f, p, len) : ERR_NOMEM;
-    if (rc) {
+    int rc = f ? proof_read(f, p, len) : ERR_NOMEM;
+    if (rc)
         verify_say(&v, VERIFY_PROOF_WRONG, "%s is no proof: %s", name, err_text(rc));
-        wrong = name;
-    } else if (journal_leaf_read(&leaf, f->leaf, f->leaf_len)) {
-        wrong = "holds no entry of a ledger";
-    } else if (leaf.index != f->index) {
-        wrong = "holds the entry of another place";
-    } else {
-        sha_two(hash, &prefix, 1, f->leaf, f->leaf_len);
-        if (!tree_includes(hash, f->index, f->note.size, (const uint8_t (*)[SHA_BYTES])f->path,
-                           f->path_len, f->note.root))
-            wrong = "does not lead from its entry to its checkpoint";
-        else if (!shown_fit(f, &leaf, &ret->shown))
-            wrong = "shows what is not in its entry";
-    }
-    if (wrong && !rc)
+    else if ((wrong = proof_wrong(f, &leaf, &ret->shown)) != NULL)
         verify_say(&v, VERIFY_PROOF_WRONG, "%s %s", name, wrong);
-    bool ok = !wrong && anchored(&v, f, name);
-    if (ok) {
+    if (!rc && !wrong) {
+        const uint64_t before = totals->found + totals->part;
+        anchor_find(&v, &f->note, name, &a);
+        if (!a.known && totals->found + totals->part == before)
+            anchor_tell(&v, name);
+    }
+    if (a.known) {
         ret->index = leaf.index;
         ret->time_us = leaf.time_us;
         ret->size = f->note.size;
@@ -235,7 +121,7 @@ bool verify_proof(const struct verify_spec *spec, const char *name, const uint8_
         ret->kind_name = journal_kind_name(leaf.kind);
     }
     if (f)
-        free(f->extra);
+        proof_done(f);
     free(f);
-    return ok;
+    return a.known;
 }

@@ -2,7 +2,12 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "read/verify/sha.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/sha.h>
+#include <unistd.h>
+
+#include "base/err.h"
 
 void sha_two(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len) {
     SHA256_CTX s;
@@ -20,4 +25,24 @@ void sha_three(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *
     SHA256_Update(&s, b, b_len);
     SHA256_Update(&s, c, c_len);
     SHA256_Final(out, &s);
+}
+
+int sha_file(uint8_t out[SHA_BYTES], const char *path) {
+    uint8_t p[65536];
+    SHA256_CTX s;
+    ssize_t n = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ERR_IO;
+    SHA256_Init(&s);
+    while (n > 0 || (n < 0 && errno == EINTR)) {
+        n = read(fd, p, sizeof p);
+        if (n > 0)
+            SHA256_Update(&s, p, (size_t)n);
+    }
+    const int error = errno;
+    close(fd);
+    errno = error;
+    SHA256_Final(out, &s);
+    return n < 0 ? ERR_IO : 0;
 }

@@ -13,5 +13,7 @@
 void sha_two(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len);
 void sha_three(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len,
                const void *c, size_t c_len);
+/* Of a whole file. 0; ERR_IO, and errno says why. */
+int sha_file(uint8_t out[SHA_BYTES], const char *path);
 
 #endif

@@ -27,6 +27,7 @@ typedef int verify_query(void *arg, const char *format, const char *sql, size_t 
 
 struct verify_spec {
     const char *dir; /* the installation's folder */
+    const char *tiles; /* of papers: an exported ledger's folder, or NULL */
     verify_query *query; /* NULL: the ledger alone is checked */
     void *query_arg;
     /* Earlier checkpoints, which the ledger must fit; each with the name that findings call it by. */
@@ -54,8 +55,8 @@ int verify_run(const struct verify_spec *spec, struct verify_totals *ret);
 
 /*
  * One tlog-proof (doc/ledger.md): is this event in a log that is known? Anchors are the checkpoints of
- * the spec, its key, and, where `dir` is not NULL, the ledger there. Reports what is wrong, and counts
- * it in totals. True: it holds; ret gets the event.
+ * the spec, its key, and, where `dir` or `tiles` is not NULL, the ledger there. Reports what is wrong, and
+ * counts it in totals. True: it holds; ret gets the event.
  */
 struct verify_event {
     uint64_t index, time_us, size; /* in the log of `size` entries */
@@ -65,5 +66,24 @@ struct verify_event {
 };
 bool verify_proof(const struct verify_spec *spec, const char *name, const uint8_t *p, size_t len,
                   struct verify_totals *totals, struct verify_event *ret);
+
+/*
+ * One receipt (doc/receipts.md): is it the vault's, and does it say what the ledger has? The same anchors;
+ * of checkpoints alone nothing follows, since they do not have the key. `file_sha256` is the digest of the
+ * file that an export's or a report's is about, NULL where it is not there.
+ */
+enum verify_paper_kind { VERIFY_ERASURE = 1, VERIFY_EXPORT, VERIFY_REPORT };
+struct verify_paper {
+    enum verify_paper_kind kind;
+    const char *kind_name; /* a literal */
+    uint64_t time_us;
+    uint64_t count;       /* subject ids, interactions, or entries of the ledger then */
+    uint64_t index, size; /* its entry, in the log of `size` entries; a report has none */
+    bool named;           /* it is about the name and project that stand in it */
+    bool pending;         /* not everywhere yet */
+};
+/* True: it holds, though it may be pending; ret gets what it says. */
+bool verify_receipt(const struct verify_spec *spec, const char *name, const uint8_t *p, size_t len,
+                    const uint8_t *file_sha256, struct verify_totals *totals, struct verify_paper *ret);
 
 #endif

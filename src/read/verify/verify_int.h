@@ -4,7 +4,8 @@
  * Inside src/read/verify only: one run's state, and its parts in the order in which they work.
  *
  *   spool.c     what waits on its way to the store
- *   book.c      what the ledger says: batches, retentions, high-water marks; itself against checkpoints
+ *   book.c      what the ledger says: batches, retentions, high-water marks
+ *   kept.c      it against checkpoints that were kept elsewhere
  *   tables.c    are the tables what they were made as
  *   window.c    all rows, by ranges of batches: do they give the roots
  *   leaves.c    of batches of which rows are missing, the leaves that the store keeps
@@ -12,6 +13,14 @@
  *   changed.c   of a row that is another one: which column, whose value
  *   drops.c     rows that are not there: may they be missing
  *   exchanges.c which exchanges have a row
+ *
+ * and of papers, which need no installation:
+ *
+ *   tiles.c     an exported ledger
+ *   anchor.c    whose is a checkpoint that a paper carries
+ *   proof.c     one event
+ *   paper.c     a receipt's parts
+ *   receipt.c   do they hold
  */
 #include "base/buf.h"
 #include "read/verify/journal.h"
@@ -21,6 +30,86 @@
 #define VERIFY_TOLD_MAX 1000   /* findings of one kind that are told singly */
 #define VERIFY_EXAMINED_MAX 512 /* batches that are looked at row by row */
 #define VERIFY_BATCH_ROWS (LIMIT_BATCH_ROWS + 3)
+
+struct verify;
+
+/* ---- file.c ---- */
+/* For reading; no link is followed, and what is no file is ERR_CORRUPT. A descriptor, or ERR_*. */
+int verify_open(int dir, const char *name);
+/* Its first bytes: with `room` one more than it may have, *ret_len tells whether it has more. */
+int verify_read_file(int dir, const char *name, uint8_t *out, size_t room, size_t *ret_len);
+
+/* ---- kept.c ---- */
+/* Of each checkpoint of the spec: was its size passed, with its root. */
+struct kept {
+    uint8_t *matches;
+};
+int kept_init(const struct verify *v, struct kept *k); /* ERR_NOMEM */
+void kept_done(struct kept *k);
+/* For the tree at each size, 0 first. */
+void kept_size(const struct verify *v, struct kept *k, const struct tree *t);
+/* After the last: tells which checkpoints, and whether the spec's key, are not this ledger's. */
+void kept_judge(struct verify *v, const struct kept *k, const struct journal_end *end);
+
+/* ---- tiles.c ---- */
+/* The exported ledger in spec->tiles, with all that is wrong of it told. ret: origin, key, entries and
+ * root. ERR_NOTFOUND: it cannot be read, which is told too. */
+int tiles_read(struct verify *v, struct journal_end *ret);
+
+/* ---- anchor.c ---- */
+struct anchor {
+    bool known;  /* whoever made the checkpoint is known, and it is theirs */
+    bool has_key;
+    struct verify_note_key key; /* of the spec, its ledger or its tiles */
+};
+/* n: a checkpoint, NULL: only the key is asked for. What speaks against it is told, and it is not known
+ * then; that nothing is known is not told. */
+void anchor_find(struct verify *v, const struct verify_note *n, const char *name, struct anchor *ret);
+/* Says how to make it known. */
+void anchor_tell(struct verify *v, const char *name);
+
+/* ---- proof.c ---- */
+#define PROOF_PATH_MAX 64
+struct proof {
+    uint8_t *extra; /* u16 l | l leaf | shown parts */
+    size_t extra_len;
+    const uint8_t *leaf, *shown;
+    size_t leaf_len, shown_len;
+    uint64_t index;
+    uint8_t path[PROOF_PATH_MAX][SHA_BYTES];
+    size_t path_len;
+    struct verify_note note;
+};
+/* A tlog-proof. proof_done in any case; p may go. ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM. */
+int proof_read(struct proof *f, const uint8_t *p, size_t len);
+void proof_done(struct proof *f);
+/* Does it hold within its own checkpoint? NULL, or what is wrong; ret: its entry, ret_shown: how many
+ * parts it shows. */
+const char *proof_wrong(const struct proof *f, struct journal_leaf *ret, unsigned *ret_shown);
+
+/* ---- paper.c ---- */
+#define PAPER_ID_BYTES 16
+struct paper {
+    enum verify_paper_kind kind;
+    const char *name, *project;   /* NULL: not there */
+    const char *proof, *checkpoint; /* the same */
+    bool has_pending, pending;    /* as its member says */
+    struct verify_signed note;
+    /* What the note's text says, as the kind has it: */
+    char origin[VERIFY_NOTE_NAME];
+    uint8_t id[PAPER_ID_BYTES];   /* erasure, or request */
+    uint64_t leaf, time_us;
+    uint64_t count;               /* subject ids, interactions, or entries of the ledger */
+    uint8_t salt[16], name_hash[32];
+    uint8_t sha256[SHA_BYTES], root[SHA_BYTES];
+    char what[16];                /* report */
+    unsigned waiting;             /* lines that say "pending" */
+    void *json;                   /* owns all text */
+    char *copy;                   /* of a bare note */
+};
+/* A receipt. NULL, or what is wrong with its form. paper_done in any case; p may go. */
+const char *paper_read(struct paper *r, const uint8_t *p, size_t len);
+void paper_done(struct paper *r);
 
 /* ---- spool.c ---- */
 struct spool_file {
@@ -32,7 +121,6 @@ struct spool_list {
     struct spool_file *files; /* by sealer and number */
     size_t count, room;
 };
-struct verify;
 /* What is in D/spool now; its exchanges go to v->exchanges. Read after the rows: what is not there any
  * more is in the store, and what is not there yet is in no row. Tells which files are damaged. */
 int spool_list_read(struct verify *v, struct spool_list *l);

@@ -1,0 +1,149 @@
+/*
+ * `safehouse verify --proof` and `--receipt`: single papers, on any machine. What is wrong is told by
+ * read/verify; here is what they say when they hold.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "proc/cli/cli.h"
+#include "proc/cli/verify_cli.h"
+
+#define TIME 40
+#define SUFFIX ".receipt"
+
+static void time_text(char out[TIME], uint64_t us) {
+    const time_t s = (time_t)(us / 1000000);
+    struct tm t;
+    if (!gmtime_r(&s, &t) || !strftime(out, TIME, "%Y-%m-%dT%H:%M:%SZ", &t))
+        snprintf(out, TIME, "?");
+}
+
+/* ---- proofs ---- */
+
+static void print_event(const struct verify_output *o, const char *name, const struct verify_event *e) {
+    char when[TIME];
+    time_text(when, e->time_us);
+    if (o->json) {
+        cli_print_json(json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:i}", "proof", name, "result",
+                                 "clean", "index", (json_int_t)e->index, "kind", e->kind_name, "time",
+                                 when, "size", (json_int_t)e->size, "shown", (int)e->shown));
+        return;
+    }
+    printf("%s: entry %" PRIu64 " (%s, %s) is in the ledger of %" PRIu64 " entries", name, e->index,
+           e->kind_name, when, e->size);
+    if (e->shown)
+        printf("; what it shows is what was sealed");
+    printf("\n");
+}
+
+static int one_proof(const struct verify_spec *spec, const struct verify_output *o, const char *name,
+                     struct verify_totals *t) {
+    struct verify_event e;
+    uint8_t *p;
+    size_t len;
+    int code = verify_read(name, &p, &len);
+    if (code != CLI_GO)
+        return code;
+    if (verify_proof(spec, name, p, len, t, &e))
+        print_event(o, name, &e);
+    free(p);
+    return CLI_GO;
+}
+
+/* ---- receipts ---- */
+
+static const char *what_of(const struct verify_paper *r) {
+    return r->kind == VERIFY_ERASURE  ? "subjects"
+           : r->kind == VERIFY_EXPORT ? "interactions"
+                                      : "entries";
+}
+
+static void print_receipt(const struct verify_output *o, const char *name, const struct verify_paper *r) {
+    char when[TIME];
+    time_text(when, r->time_us);
+    if (o->json) {
+        json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I}", "receipt", name, "result",
+                              r->pending ? "pending" : "clean", "kind", r->kind_name, "time", when,
+                              what_of(r), (json_int_t)r->count);
+        if (r->kind != VERIFY_REPORT)
+            json_object_set_new(j, "index", json_integer((json_int_t)r->index));
+        json_object_set_new(j, "size", json_integer((json_int_t)r->size));
+        cli_print_json(j);
+        return;
+    }
+    if (r->kind == VERIFY_ERASURE)
+        printf("%s: the keys of %" PRIu64 " pseudonyms of the person named in it were destroyed, %s", name,
+               r->count, when);
+    else if (r->kind == VERIFY_EXPORT)
+        printf("%s: the file is the export that was made, of %" PRIu64 " interactions, %s", name, r->count,
+               when);
+    else
+        printf("%s: the file is the report that was made, of a ledger of %" PRIu64 " entries, %s", name,
+               r->count, when);
+    if (r->kind != VERIFY_REPORT)
+        printf("; entry %" PRIu64 " of the ledger of %" PRIu64, r->index, r->size);
+    printf("\n");
+}
+
+/* The receipt's name without its suffix; NULL: it has none, or there is no such file. */
+static const char *file_beside(const char *receipt, char room[CLI_PATH]) {
+    const size_t n = strlen(receipt), end = strlen(SUFFIX);
+    if (n <= end || n >= CLI_PATH || strcmp(receipt + n - end, SUFFIX) != 0)
+        return NULL;
+    memcpy(room, receipt, n - end);
+    room[n - end] = 0;
+    return access(room, F_OK) == 0 ? room : NULL;
+}
+
+static int one_receipt(const struct verify_papers *papers, const struct verify_spec *spec,
+                       const struct verify_output *o, const char *name, struct verify_totals *t) {
+    char beside[CLI_PATH];
+    const char *file = papers->file ? papers->file : file_beside(name, beside);
+    uint8_t hash[SHA_BYTES], *p;
+    struct verify_paper r;
+    size_t len;
+    if (file && sha_file(hash, file))
+        return cli_fail(CLI_USAGE, NULL, "%s cannot be read: %s", file, strerror(errno));
+    int code = verify_read(name, &p, &len);
+    if (code != CLI_GO)
+        return code;
+    if (verify_receipt(spec, name, p, len, file ? hash : NULL, t, &r))
+        print_receipt(o, name, &r);
+    free(p);
+    return CLI_GO;
+}
+
+/* ---- the command ---- */
+
+int verify_papers_check(const struct verify_papers *p, int words, const char *first) {
+    const bool any = p->proof || p->receipt;
+    if (p->proof && p->receipt)
+        return cli_fail(CLI_USAGE, "one after the other", "--proof and --receipt are two papers");
+    if (words && !any)
+        return cli_fail(CLI_USAGE, "proofs follow --proof, receipts --receipt", "what is %.100s?", first);
+    if (p->tiles && !any)
+        return cli_fail(CLI_USAGE, "--proof F or --receipt F", "--tiles is for papers, and there is none");
+    if (p->file && (!p->receipt || words))
+        return cli_fail(CLI_USAGE, "--receipt F --file F", "--file is what one receipt is about");
+    return CLI_GO;
+}
+
+int verify_papers_run(const struct verify_papers *p, const struct verify_spec *spec,
+                      struct verify_output *o, char **argv, int words) {
+    struct verify_totals t = {0};
+    argv[0] = (char *)(p->proof ? p->proof : p->receipt);
+    for (int i = 0; i <= words; i++) {
+        o->paper = argv[i];
+        int code = p->proof ? one_proof(spec, o, argv[i], &t) : one_receipt(p, spec, o, argv[i], &t);
+        if (code != CLI_GO)
+            return code;
+    }
+    return verify_exit(&t);
+}
