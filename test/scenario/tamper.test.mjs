@@ -4,12 +4,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BIN } from './lib/installation.mjs';
-import { TABLES } from '../verify/rowbinary.mjs';
+import { Signer, append, retention, spool, spoolName } from '../verify/forge.mjs';
+import { TABLES, rows as readRows } from '../verify/rowbinary.mjs';
 import { verify as second } from '../verify/verify.mjs';
 
 const run = promisify(execFile);
@@ -51,7 +52,8 @@ async function tampered(...statements) {
   const first = await findings(), other = await judgeBySecond();
   assert.equal(first.code, first.list.length ? 1 : 0, first.stderr);
   assert.equal(first.end.result, other.result);
-  assert.deepEqual(where(first.list.filter((f) => f.finding !== 'partition-dropped')), where(other.findings));
+  // The second sees neither the spool nor what the tables are.
+  assert.deepEqual(where(first.list.filter((f) => !/^(partition-dropped|spool-|table-)/.test(f.finding))), where(other.findings));
   return first.list;
 }
 
@@ -162,4 +164,79 @@ test('rows and batches added, doubled, moved, exchanged, dropped', async () => {
   assert.equal(named(15, 'row-changed', 'turns'), EACH);
   for (const batch of [16, 17, 18, 19, 2020]) assert.equal(named(batch, 'leaves-changed'), 1, `leaves of ${batch}`);
   assert.equal(named(12, 'row-changed') + named(21, 'row-changed'), 0, 'of the others nothing is said');
+});
+
+// Whoever owns the disk can put files into the spool, of what is missing in the database: they excuse nothing
+// that the ledger does not have in the same words, and never silently.
+test('files in the spool', async () => {
+  await restore();
+  const dir = join(D, 'spool'), put = (number, what) => writeFile(join(dir, spoolName(sealer, number)), spool(sealer, number, what));
+  const gone = (table, batch) => `ALTER TABLE ${table} DELETE WHERE sealer = ${sealer} AND batch = ${batch}`;
+  await mkdir(dir, { recursive: true });
+  const before = new Set(await readdir(dir));
+  const row = [...readRows('findings', (await run(join(TOOLS, 'tamper'), [store, 'RowBinary', 'SELECT * FROM findings LIMIT 1'], { encoding: 'buffer' })).stdout)][0].row;
+  await put(1, {}); //                                                      a name and nothing in it
+  await put(2, { end: true }); //                                           finished, and empty
+  await put(3, { rows: [[4, row]], end: true }); //                         other rows than the ledger's
+  await put(4, { rows: [[4, row]] }); //                                    not finished
+  await put(5, {});
+  await put(6000, {}); //                                                   of rows that no batch has
+  await put(7000, { exchanges: [[1, 1], [1, 2], [1, 3]], end: true }); //   exchanges that never had a row
+  await put(7001, { exchanges: [[1, 4]] });
+  await run('mkfifo', [join(dir, spoolName(sealer, 8000))]); //             nobody ever writes to it
+  const list = await tampered(...[1, 2, 3, 4].map((b) => gone('findings', b)), gone('leaves', 5),
+    `INSERT INTO findings SELECT * REPLACE (toUInt64(6000) AS batch) FROM (SELECT * FROM findings WHERE sealer = ${sealer} AND batch = 6)`);
+  const named = (batch, finding) => list.filter((f) => f.finding === finding && f.batch === String(batch)).length;
+  for (const batch of [1, 2, 3, 4]) assert.equal(named(batch, 'row-missing'), EACH, `batch ${batch}: ${JSON.stringify(list.slice(0, 5))}`);
+  assert.equal(named(5, 'leaves-changed'), 1);
+  assert.equal(named(6000, 'row-added') + named(6000, 'row-replayed'), EACH);
+  for (const number of [2, 3, 7000, 7001, 8000]) assert.equal(named(number, 'spool-damaged'), 1, `file ${number}`);
+  assert.equal(named(4, 'spool-waiting'), 1);
+  for (const name of await readdir(dir)) if (!before.has(name)) await rm(join(dir, name));
+});
+
+test('what a true file of the spool excuses is pending, never clean', async () => {
+  await restore();
+  const dir = join(D, 'spool'), of = [];
+  for (const [number, table] of TABLES.entries()) {
+    if (!table) continue;
+    const bytes = (await run(join(TOOLS, 'tamper'), [store, 'RowBinary', `SELECT * FROM ${table} WHERE sealer = ${sealer} AND batch = 3`], { encoding: 'buffer' })).stdout;
+    for (const r of readRows(table, bytes)) of[r.index] = [number, r.row];
+  }
+  await sql('Null', ...[...OWN, 'leaves'].map((t) => `ALTER TABLE ${t} DELETE WHERE sealer = ${sealer} AND batch = 3`));
+  const file = join(dir, spoolName(sealer, 3));
+  await writeFile(file, spool(sealer, 3, { rows: of, end: true }));
+  const { code, list } = await findings();
+  await rm(file);
+  assert.equal(code, 3);
+  assert.deepEqual(list.map((f) => [f.finding, f.batch]), [['spool-waiting', '3']]);
+  assert.equal((await findings()).code, 1, 'without the file they are missing');
+});
+
+// The months in `leaves` are under no root: a retention that let more rows go than there were would let
+// those go that somebody writes into its month.
+test('rows that are written into a month that went', async () => {
+  const log = join(D, 'vault', 'ledger.log'), original = await readFile(log);
+  const signer = Signer.of(await readFile(join(D, 'vault', 'ledger.key')));
+  await writeFile(log, append(original, signer, [8, retention('turns', 202001, 1000)]));
+  try {
+    const list = await tampered(`ALTER TABLE turns DELETE WHERE sealer = ${sealer} AND batch = 2`,
+      `ALTER TABLE leaves UPDATE months = arrayMap((m, t) -> if(t = 2, toUInt32(202001), m), months, tables) WHERE sealer = ${sealer} AND batch = 2`);
+    assert.equal(list.filter((f) => f.finding === 'row-missing' && f.table === 'turns' && f.batch === '2').length, EACH);
+  } finally {
+    await writeFile(log, original);
+  }
+});
+
+test('tables of what holds keep; a row that is none', async () => {
+  await restore();
+  await sql('Null', 'ALTER TABLE held_findings MODIFY TTL toDateTime(time) + INTERVAL 10 YEAR',
+    "ALTER TABLE held_turns MODIFY COLUMN body String ALIAS 'x'");
+  const held = await findings();
+  assert.deepEqual(held.list.map((f) => [f.finding, f.text.split(' ')[1]]), [['table-changed', 'held_turns'], ['table-ttl', 'held_findings']]);
+  await sql('Null', `INSERT INTO interactions SELECT * REPLACE (mapFromArrays(arrayMap(i -> toString(i), range(2000)), arrayMap(i -> '', range(2000))) AS tags)
+    FROM (SELECT * FROM interactions LIMIT 1)`);
+  const { code, list } = await findings();
+  assert.equal(code, 1);
+  assert.deepEqual(list.map((f) => f.finding).sort(), ['row-added', 'store-unread', 'table-changed', 'table-ttl']);
 });

@@ -267,6 +267,13 @@ test('the ledger shortened, rewritten, forked, signed anew: against a checkpoint
   assert.ok(short.findings.some((f) => f.finding === 'ledger-shortened'));
   assert.ok((await judgeBySecond(newest)).findings.some((f) => f.finding === 'ledger-shortened'));
 
+  // What is kept anew continues what was kept there, whether or not it was named.
+  const keeps = await kept(newest);
+  const again = await house.cliResult('verify', '--ledger', '--dir', house.dir, '--keep', keeps);
+  assert.equal(again.code, 1, again.stdout);
+  assert.match(again.stdout, /^ledger-shortened: /);
+  assert.equal(await readFile(keeps, 'utf8'), newest);
+
   // Another word in the newest entry, and the vault's own key.
   const rewritten = frames.map((f) => ({ ...f, body: Buffer.from(f.body) }));
   const lastEntry = rewritten.findLast((f) => f.type === 1);

@@ -1,4 +1,4 @@
-// BLAKE2b (RFC 7693) with 32 bytes of digest, keyed: node's crypto has only the 64 bytes without a key.
+// BLAKE2b (RFC 7693) of any length, keyed: node's crypto has only the 64 bytes without a key.
 const IV = [0x6a09e667f3bcc908n, 0xbb67ae8584caa73bn, 0x3c6ef372fe94f82bn, 0xa54ff53a5f1d36f1n,
   0x510e527fade682d1n, 0x9b05688c2b3e6c1fn, 0x1f83d9abfb41bd6bn, 0x5be0cd19137e2179n];
 const SIGMA = [
@@ -38,9 +38,9 @@ function compress(h, block, count, last) {
   for (let i = 0; i < 8; i++) h[i] ^= v[i] ^ v[8 + i];
 }
 
-export function blake2b256(message, key = Buffer.alloc(0)) {
+export function blake2b(message, length, key = Buffer.alloc(0)) {
   const h = [...IV];
-  h[0] ^= 0x01010000n ^ BigInt(key.length) << 8n ^ 32n;
+  h[0] ^= 0x01010000n ^ BigInt(key.length) << 8n ^ BigInt(length);
   const padded = key.length ? Buffer.concat([key, Buffer.alloc(128 - key.length), message]) : message;
   const blocks = Math.max(1, Math.ceil(padded.length / 128));
   for (let i = 0; i < blocks; i++) {
@@ -50,5 +50,5 @@ export function blake2b256(message, key = Buffer.alloc(0)) {
   }
   const out = Buffer.alloc(64);
   h.forEach((x, i) => out.writeBigUInt64LE(x, 8 * i));
-  return out.subarray(0, 32);
+  return out.subarray(0, length);
 }

@@ -1,5 +1,6 @@
 // Makes ledgers as somebody could who holds the vault's folder: cut, rewritten, forked, signed anew.
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { blake2b } from './blake2b.mjs';
 import { Tree, checkpointText, keyId, leafHash, nodeHash, sha } from './note.mjs';
 
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex'); // of an Ed25519 seed, RFC 8410
@@ -132,3 +133,38 @@ export function mark(epoch, highest, open) {
   b.writeUInt32LE(open, 26);
   return b;
 }
+
+// A file of the spool (doc/spool.md): rows are [table, bytes], exchanges [epoch, sequence] behind them all.
+export function spool(sealer, number, { rows = [], exchanges = [], end = false } = {}) {
+  const check = (bytes) => blake2b(bytes, 16).subarray(0, 8);
+  const header = Buffer.alloc(56);
+  header.write('shspool1');
+  header.writeBigUInt64LE(BigInt(sealer), 8);
+  header.writeBigUInt64LE(BigInt(number), 16);
+  const out = [header, check(header)], tree = new Tree();
+  const frame = (kind, table, payload) => {
+    const head = Buffer.alloc(8);
+    head.writeUInt32LE(payload.length);
+    head[4] = kind;
+    head[5] = table;
+    out.push(head, payload, check(Buffer.concat([head, payload])));
+  };
+  for (const [table, bytes] of rows) {
+    tree.add(sha(Buffer.of(0, table), bytes));
+    frame(1, table, bytes);
+  }
+  for (const [epoch, sequence] of exchanges) {
+    const p = Buffer.alloc(32);
+    p.writeBigUInt64LE(BigInt(epoch), 0);
+    p.writeBigUInt64LE(BigInt(sequence), 8);
+    frame(3, 0, p);
+  }
+  if (end) {
+    const p = Buffer.alloc(68);
+    p.writeUInt32LE(rows.length);
+    tree.root().copy(p, 4);
+    frame(2, 0, p);
+  }
+  return Buffer.concat(out);
+}
+export const spoolName = (sealer, number) => [sealer, number].map((n) => BigInt(n).toString(16).padStart(16, '0')).join('-') + '.spool';

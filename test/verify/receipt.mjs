@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { blake2b256 } from './blake2b.mjs';
+import { blake2b } from './blake2b.mjs';
 import { Ledger, judgeKept } from './ledger.mjs';
 import { Tree, base64, isOrigin, judgeNote, parseKey, parseNote, parseProof, parseSigned, readProof, checkProof, textOf } from './note.mjs';
 
@@ -224,8 +224,8 @@ const length = (bytes, n) => Buffer.concat([n === 1 ? Buffer.of(bytes.length) : 
 function isNamed(r) {
   const project = Buffer.from(r.project), name = Buffer.from(r.name);
   if (project.length > 255 || name.length > 65535) return false;
-  return [1, 2].some((kind) => blake2b256(Buffer.concat([length(Buffer.from('default'), 1), length(project, 1), Buffer.of(kind),
-    length(name, 2)]), Buffer.from(r.salt, 'hex')).toString('hex') === r.hash);
+  return [1, 2].some((kind) => blake2b(Buffer.concat([length(Buffer.from('default'), 1), length(project, 1), Buffer.of(kind),
+    length(name, 2)]), 32, Buffer.from(r.salt, 'hex')).toString('hex') === r.hash);
 }
 
 export function judgeReceipt(bytes, { file, ...anchors }) {

@@ -119,17 +119,19 @@ int verify_read(const char *path, uint8_t **ret, size_t *ret_len) {
                     len > FILE_MAX ? "it is too large" : strerror(error));
 }
 
-static int read_checkpoint(const char *path, struct verify_note *ret) {
+static int add_checkpoint(const char *path, struct verify_note *notes, const char **names, size_t *count) {
     uint8_t *p;
     size_t len;
     int code = verify_read(path, &p, &len);
     if (code != CLI_GO)
         return code;
-    int rc = verify_note_parse(ret, p, len);
+    int rc = verify_note_parse(&notes[*count], p, len);
     free(p);
-    return rc ? cli_fail(CLI_USAGE, "it is what `safehouse ledger checkpoint` prints",
-                         "%s is no checkpoint", path)
-              : CLI_GO;
+    if (rc)
+        return cli_fail(CLI_USAGE, "it is what `safehouse ledger checkpoint` prints", "%s is no checkpoint",
+                        path);
+    names[(*count)++] = path;
+    return CLI_GO;
 }
 
 /* The key itself, or a file with it. */
@@ -256,7 +258,9 @@ int cli_verify(int argc, char **argv) {
         "Exit code 0: clean, 1: something was found, 3: something is pending or could not be read."};
     const char *dir = NULL, *checkpoint = NULL, *key = NULL, *kept = NULL;
     struct verify_papers papers = {0};
-    static struct verify_note note;
+    static struct verify_note notes[2];
+    const char *names[2];
+    size_t count = 0;
     struct verify_note_key k;
     struct verify_output o = {0};
     struct cli_session session = {0};
@@ -269,7 +273,7 @@ int cli_verify(int argc, char **argv) {
         {"--key", "K", .text = &key, .help = "the ledger's verifier key, or a file with it"},
         {"--ledger", NULL, .flag = &ledger_only, .help = "the ledger alone, not the rows: in no time"},
         {"--keep", "F", .text = &kept,
-         .help = "if nothing was found, write the newest checkpoint there"},
+         .help = "if nothing was found, write the newest checkpoint there; the ledger has to continue the one that is there"},
         {"--proof", "F", .text = &papers.proof, .help = "check this proof of one event; more may follow"},
         {"--receipt", "F", .text = &papers.receipt, .help = "check this receipt; more may follow"},
         {"--file", "F", .text = &papers.file,
@@ -283,16 +287,18 @@ int cli_verify(int argc, char **argv) {
     if (code == CLI_GO)
         code = verify_papers_check(&papers, words, words ? argv[1] : NULL);
     if (code == CLI_GO && checkpoint)
-        code = read_checkpoint(checkpoint, &note);
+        code = add_checkpoint(checkpoint, notes, names, &count);
+    if (code == CLI_GO && kept && access(kept, F_OK) == 0 && !(checkpoint && strcmp(kept, checkpoint) == 0))
+        code = add_checkpoint(kept, notes, names, &count); /* what is replaced has to be continued */
     if (code == CLI_GO && key)
         code = read_key(key, &k);
     if (code != CLI_GO)
         return code;
     o.terminal = isatty(STDERR_FILENO) == 1;
     struct verify_spec spec = {.dir = dir,
-                               .checkpoints = &note,
-                               .names = &checkpoint,
-                               .checkpoint_count = checkpoint != NULL,
+                               .checkpoints = notes,
+                               .names = names,
+                               .checkpoint_count = count,
                                .key = key ? &k : NULL,
                                .report = report,
                                .progress = progress,

@@ -332,7 +332,7 @@ int book_check_chains(struct verify *v, const struct book *b) {
             return rc;
         const bool same = i && before.sealer == f.sealer;
         const uint64_t next = same ? before.number + 1 : 1;
-        if (f.number > next && !spool_list_find(&v->spool, f.sealer, next))
+        if (f.number > next && !spool_list_excuses(&v->spool, f.sealer, next, NULL))
             verify_say_at(v, VERIFY_BATCH_GAP, NULL, f.sealer, next, VERIFY_NO_INDEX,
                           "the ledger has batch %" PRIu64 " of this sealer, and not %s before it",
                           f.number, f.number == next + 1 ? "the one" : "those");

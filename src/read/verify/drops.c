@@ -19,6 +19,15 @@ uint32_t drops_month_of(uint64_t time_us) {
     return gmtime_r(&s, &t) ? (uint32_t)(t.tm_year + 1900) * 100 + (uint32_t)t.tm_mon + 1 : 0;
 }
 
+static uint32_t months_since_zero(uint32_t month) {
+    return month / 100 * 12 + month % 100;
+}
+
+bool drops_plausible(uint32_t month, uint64_t noted_us) {
+    const uint32_t noted = months_since_zero(drops_month_of(noted_us)), row = months_since_zero(month);
+    return month % 100 >= 1 && month % 100 <= 12 && row + 1 >= noted && row <= noted + 1;
+}
+
 bool drops_retained(const struct book *b, int table, const struct shape_row *r) {
     const uint32_t month = drops_month_of(shape_time_us(r));
     for (size_t i = 0; i < b->drop_count; i++)

@@ -29,7 +29,7 @@ struct held_row {
 struct batch {
     struct verify *v;
     const struct book *book;
-    uint64_t sealer, number;
+    uint64_t sealer, number, time_us; /* noted */
     struct held_row *rows;
     size_t count, room, bytes;
     int reading;
@@ -201,6 +201,17 @@ static int tell_extra(struct batch *b, const struct held_row *h, const char *why
 
 /* ---- judging ---- */
 
+/* Whoever deletes rows can also write in the table leaves that they were of a month that went. */
+static int tell_missing(struct batch *b, const struct missing_row *m) {
+    const bool known = m->table >= SHAPE_DATA_KEYS && m->table <= SHAPE_TABLES;
+    if (known && drops_plausible(m->month, b->time_us))
+        return drops_missing(&b->v->drops, m);
+    verify_say_at(b->v, VERIFY_ROW_MISSING, known ? shape_of(m->table)->table : NULL, b->sealer, b->number,
+                  m->index, "it is not there, and what the table leaves says of its table and month cannot be");
+    b->v->interactions_changed += m->table == SHAPE_INTERACTIONS;
+    return 0;
+}
+
 static int with_leaves(struct batch *b) {
     int rc = 0;
     bool *there = calloc(b->leaf_count, 1);
@@ -247,16 +258,16 @@ static int with_leaves(struct batch *b) {
         const struct missing_row m = {b->sealer, b->number, (uint32_t)k, b->months[k], b->tables[k],
                                       1};
         if (!there[k])
-            rc = drops_missing(&b->v->drops, &m);
+            rc = tell_missing(b, &m);
     }
     free(there);
     return rc;
 }
 
-static int without_leaves(struct batch *b, uint64_t time_us) {
+static int without_leaves(struct batch *b) {
     uint32_t rows = b->fields.rows, there = 0;
     if (b->count == 0) {
-        const struct missing_row m = {b->sealer, b->number, 0, drops_month_of(time_us), 0, rows};
+        const struct missing_row m = {b->sealer, b->number, 0, drops_month_of(b->time_us), 0, rows};
         return drops_missing(&b->v->drops, &m);
     }
     for (size_t i = 0; i < b->count; i++) {
@@ -301,15 +312,15 @@ static bool complete(const struct batch *b) {
 }
 
 /* What the table leaves has of a batch that is complete. It has been compared with the root. */
-static void judge_leaves(struct batch *b, uint64_t time_us) {
+static void judge_leaves(struct batch *b) {
     bool right = b->leaves_right && b->leaves_rows == 1;
     for (size_t i = 0; right && i < b->count; i++) {
         const struct held_row *h = &b->rows[i];
         right = b->tables[h->place.index] == h->table &&
                 b->months[h->place.index] == drops_month_of(shape_time_us(&h->row));
     }
-    if (right || spool_list_find(&b->v->spool, b->sealer, b->number) ||
-        (!b->leaves_rows && drops_leaves_retained(b->book, drops_month_of(time_us))))
+    if (right || spool_list_excuses(&b->v->spool, b->sealer, b->number, b->fields.root) ||
+        (!b->leaves_rows && drops_leaves_retained(b->book, drops_month_of(b->time_us))))
         return;
     verify_say_at(b->v, VERIFY_LEAVES_CHANGED, NULL, b->sealer, b->number, VERIFY_NO_INDEX,
                   b->leaves_rows == 0 ? "the table leaves has no row of it any more"
@@ -332,19 +343,21 @@ static int count_exchanges(struct batch *b, bool all) {
 
 int examine_batch(struct verify *v, const struct book *book, size_t i) {
     const struct book_batch *x = &book->batches[i];
-    struct batch b = {.v = v, .book = book, .sealer = x->sealer, .number = x->number};
+    struct batch b = {.v = v, .book = book, .sealer = x->sealer, .number = x->number,
+                      .time_us = x->time_us};
     int rc = book_fields(book, i, &b.fields);
     if (!rc)
         rc = fetch(&b, true);
     if (!rc && complete(&b)) {
-        judge_leaves(&b, x->time_us);
+        judge_leaves(&b);
         v->totals->batches++;
         v->totals->rows += b.count;
         rc = count_exchanges(&b, true);
-    } else if (!rc && spool_list_find(&v->spool, x->sealer, x->number) && b.count < x->rows) {
+    } else if (!rc && b.count < x->rows &&
+               spool_list_excuses(&v->spool, x->sealer, x->number, b.fields.root)) {
         ; /* the spool's finding says it */
     } else if (!rc) {
-        rc = b.leaves_right ? with_leaves(&b) : without_leaves(&b, x->time_us);
+        rc = b.leaves_right ? with_leaves(&b) : without_leaves(&b);
         if (!rc)
             rc = count_exchanges(&b, !b.leaves_right);
     }

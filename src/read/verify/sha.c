@@ -9,6 +9,21 @@
 
 #include "base/err.h"
 
+_Static_assert(sizeof(SHA256_CTX) <= sizeof(struct sha) && _Alignof(SHA256_CTX) <= _Alignof(struct sha),
+               "it fits");
+
+void sha_begin(struct sha *s) {
+    SHA256_Init((SHA256_CTX *)s);
+}
+
+void sha_add(struct sha *s, const void *p, size_t len) {
+    SHA256_Update((SHA256_CTX *)s, p, len);
+}
+
+void sha_end(struct sha *s, uint8_t out[SHA_BYTES]) {
+    SHA256_Final(out, (SHA256_CTX *)s);
+}
+
 void sha_two(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len) {
     SHA256_CTX s;
     SHA256_Init(&s);
@@ -29,20 +44,20 @@ void sha_three(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *
 
 int sha_file(uint8_t out[SHA_BYTES], const char *path) {
     uint8_t p[65536];
-    SHA256_CTX s;
+    struct sha s;
     ssize_t n = 1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return ERR_IO;
-    SHA256_Init(&s);
+    sha_begin(&s);
     while (n > 0 || (n < 0 && errno == EINTR)) {
         n = read(fd, p, sizeof p);
         if (n > 0)
-            SHA256_Update(&s, p, (size_t)n);
+            sha_add(&s, p, (size_t)n);
     }
     const int error = errno;
     close(fd);
     errno = error;
-    SHA256_Final(out, &s);
+    sha_end(&s, out);
     return n < 0 ? ERR_IO : 0;
 }

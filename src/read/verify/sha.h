@@ -9,6 +9,14 @@
 
 #define SHA_BYTES 32
 
+/* In pieces: begin, add ..., end. */
+struct sha {
+    uint64_t state[14]; /* OpenSSL's, which nobody else looks into */
+};
+void sha_begin(struct sha *s);
+void sha_add(struct sha *s, const void *p, size_t len);
+void sha_end(struct sha *s, uint8_t out[SHA_BYTES]);
+
 /* The hash of a and b, one after the other. */
 void sha_two(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len);
 void sha_three(uint8_t out[SHA_BYTES], const void *a, size_t a_len, const void *b, size_t b_len,

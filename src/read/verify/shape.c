@@ -226,6 +226,7 @@ static int take(struct shape_stream *s, const uint8_t *p, size_t len, size_t *re
     while (!rc && used < len) {
         struct shape_row row;
         rc = shape_read(s->shape, p + used, len - used, &row);
+        s->malformed = s->malformed || rc == ERR_CORRUPT;
         if (rc)
             break;
         rc = s->fn(s->arg, &row);

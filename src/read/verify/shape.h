@@ -70,6 +70,7 @@ struct shape_stream {
     void *arg;
     uint8_t *rest; /* of a row that is not whole */
     size_t len, room;
+    bool malformed; /* ERR_CORRUPT was because of a row */
 };
 void shape_stream_init(struct shape_stream *s, int table, shape_fn *fn, void *arg);
 /* A store_sink and remote_sink. */

@@ -57,9 +57,12 @@ static int read_header(struct file *f, struct spool_file *ret) {
     return 0;
 }
 
-/* One frame; the first bytes of its payload to `small`. The check covers all of it. */
-static int read_frame(struct file *f, uint8_t head[FRAME_BYTES], uint8_t small[SMALL_BYTES]) {
+/* One frame; the first bytes of its payload to `small`, its hash as a leaf to `leaf`. The check covers
+ * all of it. */
+static int read_frame(struct file *f, uint8_t head[FRAME_BYTES], uint8_t small[SMALL_BYTES],
+                      uint8_t leaf[SHA_BYTES]) {
     crypto_generichash_state s;
+    struct sha h;
     uint8_t piece[READ_BYTES], full[16];
     int rc = read_at(f, head, FRAME_BYTES);
     if (rc)
@@ -70,6 +73,9 @@ static int read_frame(struct file *f, uint8_t head[FRAME_BYTES], uint8_t small[S
     f->at += FRAME_BYTES;
     crypto_generichash_init(&s, NULL, 0, sizeof full);
     crypto_generichash_update(&s, head, FRAME_BYTES);
+    const uint8_t prefix[2] = {0x00, head[5]};
+    sha_begin(&h);
+    sha_add(&h, prefix, sizeof prefix);
     for (bool first = true; left || first; first = false) {
         size_t n = left < sizeof piece ? left : sizeof piece;
         rc = read_at(f, piece, n);
@@ -78,33 +84,49 @@ static int read_frame(struct file *f, uint8_t head[FRAME_BYTES], uint8_t small[S
         if (first)
             memcpy(small, piece, n < SMALL_BYTES ? n : SMALL_BYTES);
         crypto_generichash_update(&s, piece, n);
+        sha_add(&h, piece, n);
         f->at += n;
         left -= n;
     }
     crypto_generichash_final(&s, full, sizeof full);
+    sha_end(&h, leaf);
     rc = read_at(f, piece, CHECK_BYTES);
     f->at += CHECK_BYTES;
     return rc ? rc : memcmp(full, piece, CHECK_BYTES) ? ERR_CORRUPT : 0;
 }
 
+/* What a frame of kind 3 names must have rows, or a file without any would hide that there are none. */
+static int take_exchange(struct verify *v, const uint8_t *p, size_t n, bool rows) {
+    if (n != EXCHANGE_BYTES || !rows)
+        return ERR_CORRUPT;
+    int rc = exchanges_add(&v->exchanges, get_u64(p), get_u64(p + 8));
+    return rc == ERR_EXISTS ? 0 : rc; /* the store may have its row already */
+}
+
 static int read_frames(struct verify *v, struct file *f, struct spool_file *ret) {
-    uint8_t head[FRAME_BYTES], small[SMALL_BYTES] = {0};
+    uint8_t head[FRAME_BYTES], small[SMALL_BYTES] = {0}, leaf[SHA_BYTES];
+    struct tree t;
+    bool rows = false; /* since the last exchange */
     int rc;
-    while ((rc = read_frame(f, head, small)) == 0) {
+    tree_init(&t);
+    while ((rc = read_frame(f, head, small, leaf)) == 0) {
         const size_t n = get_u32(head);
         if (ret->ended)
             return ERR_CORRUPT;
         if (head[4] == 1) {
+            tree_add(&t, leaf);
             ret->rows++;
+            rows = true;
         } else if (head[4] == 2) {
+            tree_root(&t, ret->root);
             ret->ended = true;
-            if (n != END_BYTES || get_u32(small) != ret->rows)
+            if (n != END_BYTES || get_u32(small) != ret->rows || !ret->rows ||
+                memcmp(small + 4, ret->root, SHA_BYTES) != 0)
                 return ERR_CORRUPT;
         } else if (head[4] == 3) {
-            if (n != EXCHANGE_BYTES)
-                return ERR_CORRUPT;
-            rc = exchanges_add(&v->exchanges, get_u64(small), get_u64(small + 8));
-            if (rc && rc != ERR_EXISTS) /* the store may have its row already */
+            rc = take_exchange(v, small, n, rows);
+            rows = false;
+            if (rc)
                 return rc;
         }
     }
@@ -143,10 +165,12 @@ static int take(struct verify *v, struct spool_list *l, int dir, const char *nam
                       "its file was put aside as damaged; its rows are in no table");
         return 0;
     }
-    struct file file = {.fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-    if (name[n] || (file.fd < 0 && errno == ENOENT))
+    if (name[n])
+        return 0;
+    struct file file = {.fd = verify_open(dir, name)};
+    if (file.fd == ERR_NOTFOUND)
         return 0; /* gone in the meantime: the store has it */
-    int rc = file.fd < 0 ? err_from_errno(errno) : read_header(&file, &f);
+    int rc = file.fd < 0 ? file.fd : read_header(&file, &f);
     if (!rc)
         rc = read_frames(v, &file, &f);
     if (file.fd >= 0)
@@ -176,10 +200,17 @@ int spool_list_read(struct verify *v, struct spool_list *l) {
     return rc;
 }
 
-const struct spool_file *spool_list_find(const struct spool_list *l, uint64_t sealer,
-                                         uint64_t number) {
+struct spool_file *spool_list_find(const struct spool_list *l, uint64_t sealer, uint64_t number) {
     for (size_t i = 0; i < l->count; i++)
         if (l->files[i].sealer == sealer && l->files[i].number == number)
             return &l->files[i];
     return NULL;
+}
+
+bool spool_list_excuses(struct spool_list *l, uint64_t sealer, uint64_t number, const uint8_t *root) {
+    struct spool_file *f = spool_list_find(l, sealer, number);
+    if (!f || !f->ended || (root && memcmp(root, f->root, SHA_BYTES) != 0))
+        return false;
+    f->excuses = true;
+    return true;
 }

@@ -75,24 +75,44 @@ static bool has_ttl(const char *text) {
     return false;
 }
 
-static int check(struct verify *v, const struct table *t) {
+/* Is `text` the definition, of a table whose name has `prefix` before it? */
+static bool is_made_so(const char *text, const char *definition, const char *prefix) {
+    static const char create[] = "CREATE TABLE safehouse.";
+    const size_t head = sizeof create - 1, n = strlen(prefix);
+    return strncmp(text, create, head) == 0 && strncmp(text + head, prefix, n) == 0 &&
+           strcmp(text + head + n, definition + head) == 0;
+}
+
+static int check(struct verify *v, const struct table *t, const char *prefix) {
     struct buf text;
     char sql[64];
     buf_init(&text, DEFINITION_MAX);
-    snprintf(sql, sizeof sql, "SHOW CREATE TABLE %s", t->name);
+    snprintf(sql, sizeof sql, "SHOW CREATE TABLE %s%s", prefix, t->name);
     int rc = verify_ask(v, "TabSeparatedRaw", sql, append, &text);
     if (!rc)
         rc = buf_append_u8(&text, 0);
     if (!rc) {
         plain((char *)text.p);
         if (has_ttl((const char *)text.p))
-            verify_say(v, VERIFY_TABLE_TTL, "table %s has a TTL: the engine deletes rows of it; take "
-                       "it off: ALTER TABLE %s REMOVE TTL", t->name, t->name);
-        else if (strcmp((const char *)text.p, t->definition) != 0)
-            verify_say(v, VERIFY_TABLE_CHANGED, "table %s is not defined as it was made; see SHOW CREATE "
-                       "TABLE %s", t->name, t->name);
+            verify_say(v, VERIFY_TABLE_TTL, "table %s%s has a TTL: the engine deletes rows of it; take "
+                       "it off: ALTER TABLE %s%s REMOVE TTL", prefix, t->name, prefix, t->name);
+        else if (!is_made_so((const char *)text.p, t->definition, prefix))
+            verify_say(v, VERIFY_TABLE_CHANGED, "table %s%s is not defined as it was made; see SHOW CREATE "
+                       "TABLE %s%s", prefix, t->name, prefix, t->name);
     }
     buf_wipe(&text);
+    return rc;
+}
+
+/* The tables themselves, and those of what holds keep. */
+static int check_all(struct verify *v) {
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof tables / sizeof tables[0]; i++) {
+        const int t = (int)i + SHAPE_DATA_KEYS; /* the last is `leaves`, of which nothing is held */
+        rc = check(v, &tables[i], "");
+        if (!rc && t <= SHAPE_TABLES && v->has_held[t])
+            rc = check(v, &tables[i], "held_");
+    }
     return rc;
 }
 
@@ -134,8 +154,8 @@ static int find_held(struct verify *v) {
 
 int tables_check(struct verify *v) {
     int rc = find_held(v);
-    for (size_t i = 0; !rc && i < sizeof tables / sizeof tables[0]; i++)
-        rc = check(v, &tables[i]);
+    if (!rc)
+        rc = check_all(v);
     for (int t = SHAPE_DATA_KEYS; !rc && t <= SHAPE_TABLES; t++)
         rc = count_rows(v, t);
     return rc;

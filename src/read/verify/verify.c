@@ -101,6 +101,9 @@ static int rows_of(struct verify *v, int t, const char *condition, shape_fn *fn,
         rc = buf_append_u8(&sql, 0);
     if (!rc)
         rc = verify_ask(v, "RowBinary", (const char *)sql.p, shape_stream_feed, &s);
+    if (s.malformed) /* whoever put it there may not keep the rest from being named */
+        verify_say(v, VERIFY_ROW_ADDED, "table %s%s has a row that is longer, or of another form, than any "
+                   "that is written", v->in_held ? "held_" : "", s.shape->table);
     const int end = shape_stream_end(&s);
     rc = rc ? rc : end;
     buf_wipe(&sql);
@@ -206,7 +209,7 @@ static int examine_strange_ones(struct verify *v, const struct book *now) {
         const struct strange *s = &v->strange[k];
         if (knows(now, s->sealer, s->batch, &i))
             rc = examine_batch(v, now, i);
-        else if (spool_list_find(&v->spool, s->sealer, s->batch))
+        else if (spool_list_excuses(&v->spool, s->sealer, s->batch, NULL))
             continue; /* the vault will note it */
         else if (v->examined++ < VERIFY_EXAMINED_MAX)
             rc = examine_strange(v, now, s->sealer, s->batch);
@@ -231,14 +234,24 @@ static int examine_new(struct verify *v, const struct book *before, const struct
     return rc;
 }
 
-static void tell_spool(struct verify *v) {
-    for (size_t i = 0; i < v->spool.count; i++) {
-        const struct spool_file *f = &v->spool.files[i];
-        if (f->rows)
-            verify_say_at(v, VERIFY_SPOOL_WAITING, NULL, f->sealer, f->number, VERIFY_NO_INDEX,
-                          "%" PRIu32 " rows wait in the spool%s", f->rows,
-                          f->ended ? "" : "; the batch is not closed yet");
-    }
+/* Of a batch that the ledger has, are the rows in the spool those that were noted? */
+static void tell_waiting(struct verify *v, const struct book *b, const struct spool_file *f) {
+    struct book_fields fields;
+    size_t i;
+    if (f->ended && knows(b, f->sealer, f->number, &i) && book_fields(b, i, &fields) == 0 &&
+        memcmp(fields.root, f->root, SHA_BYTES) != 0)
+        verify_say_at(v, VERIFY_SPOOL_DAMAGED, NULL, f->sealer, f->number, VERIFY_NO_INDEX,
+                      "its file in the spool has other rows than the ledger");
+    else
+        verify_say_at(v, VERIFY_SPOOL_WAITING, NULL, f->sealer, f->number, VERIFY_NO_INDEX,
+                      "%" PRIu32 " rows wait in the spool%s", f->rows,
+                      f->ended ? "" : "; the batch is not closed yet");
+}
+
+static void tell_spool(struct verify *v, const struct book *b) {
+    for (size_t i = 0; i < v->spool.count; i++)
+        if (v->spool.files[i].rows || v->spool.files[i].excuses)
+            tell_waiting(v, b, &v->spool.files[i]);
 }
 
 /* The ledger once more, where something can only be told with what came to it in the meantime. */
@@ -318,7 +331,7 @@ int verify_run(const struct verify_spec *spec, struct verify_totals *ret) {
         }
         if (!rc) {
             rc = book_check_chains(&v, &b);
-            tell_spool(&v);
+            tell_spool(&v, &b);
         }
     }
     if (rc && rc != ERR_NOMEM && rc != ERR_NOTFOUND)

@@ -116,6 +116,8 @@ struct spool_file {
     uint64_t sealer, number;
     uint32_t rows;
     bool ended;
+    uint8_t root[SHA_BYTES]; /* of its rows, as they stand there */
+    bool excuses;            /* something that is not there was not told, because of it */
 };
 struct spool_list {
     struct spool_file *files; /* by sealer and number */
@@ -124,8 +126,11 @@ struct spool_list {
 /* What is in D/spool now; its exchanges go to v->exchanges. Read after the rows: what is not there any
  * more is in the store, and what is not there yet is in no row. Tells which files are damaged. */
 int spool_list_read(struct verify *v, struct spool_list *l);
-const struct spool_file *spool_list_find(const struct spool_list *l, uint64_t sealer,
-                                         uint64_t number);
+/* Anybody who can write to the disk can put a file there, so what it excuses is pending and never clean. */
+struct spool_file *spool_list_find(const struct spool_list *l, uint64_t sealer, uint64_t number);
+/* Is there a finished file of this batch? Then what is missing of it is on its way. `root`: the ledger's,
+ * NULL where it does not have the batch yet. */
+bool spool_list_excuses(struct spool_list *l, uint64_t sealer, uint64_t number, const uint8_t *root);
 
 /* ---- book.c ---- */
 struct book_batch {
@@ -209,6 +214,9 @@ int drops_missing(struct drops *d, const struct missing_row *r);
 /* NULL: no memory. */
 struct month_rows *drops_month(struct drops *d, int table, uint32_t month);
 uint32_t drops_month_of(uint64_t time_us);
+/* Can a row of a batch that was noted then be of this month? The table leaves says the month of a row that
+ * is gone, and nothing proves it; a retention lets go of old months. */
+bool drops_plausible(uint32_t month, uint64_t noted_us);
 /* Does the ledger have a retention of the row's table and month? Only then may it stand in the held_ table. */
 bool drops_retained(const struct book *b, int table, const struct shape_row *r);
 bool drops_leaves_retained(const struct book *b, uint32_t month); /* or of the month of the table leaves? */
