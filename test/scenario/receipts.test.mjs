@@ -97,6 +97,7 @@ test('the papers that the programs give out hold, and say what they are of', asy
   await made('records', 'report', 'records');
   await made('breach', 'report', 'breach', '--since', '1h', '--quick');
   await made('subject', 'report', 'subject', 'Zoë "Z"');
+  const streamed = await house.cli('subject', 'export', 'Zoë "Z"', '--reason', 'asked for', '--dir', house.dir, '--output', '-');
   const erased = await house.cliResult('subject', 'erase', 'Zoë "Z"', '--reason', 'asked for', '--dir', house.dir, '--json');
   assert.equal(erased.code, 0, erased.stderr);
   papers.erasure = { text: erased.stdout };
@@ -115,6 +116,14 @@ test('the papers that the programs give out hold, and say what they are of', asy
     fails('proof-unanchored', text, { file, key: null });
     await settled();
   }
+  // An export that went to standard output ends with its receipt.
+  holds(streamed);
+  fails('receipt-file', streamed.replace('hello', 'hallo'));
+  fails('receipt-wrong', streamed.trim().split('\n').slice(0, -1).join('\n') + '\n'); // it is not whole
+  fails('receipt-unproven', streamed.trim().split('\n').at(-1));
+  fails('receipt-wrong', member(papers.erasure.text, { type: 'receipt' }));
+  fails('receipt-wrong', member(papers.export.text, { type: 'export' }), papers.export);
+  await settled();
   // Beside its file a receipt finds it; people are told in a sentence.
   const said = await house.cliResult('verify', '--receipt', at('export.receipt'), at('records.receipt'), '--key', key);
   assert.equal(said.code, 0, said.stderr);

@@ -81,11 +81,12 @@ function parseReceipt(bytes) {
   if (text[0] !== '{') return parseText(parseSigned(text));
   const o = parseObject(text);
   for (const [key, v] of o) {
-    const type = { receipt: 'string', note: 'string', name: 'text', project: 'text', proof: 'text', checkpoint: 'text', pending: 'boolean' }[key];
+    const type = { receipt: 'string', note: 'string', name: 'text', project: 'text', proof: 'text', checkpoint: 'text', type: 'text', pending: 'boolean' }[key];
     if (!(type === 'text' ? v === null || typeof v === 'string' : typeof v === type)) throw new Error('a member');
   }
   const r = { ...parseText(parseSigned(o.get('note'))), ...Object.fromEntries(['name', 'project', 'proof', 'checkpoint'].map((k) => [k, o.get(k) ?? null])) };
-  const erasure = r.kind === 'erasure';
+  const erasure = r.kind === 'erasure', type = o.get('type') ?? null;
+  if (type !== null && (r.kind !== 'export' || type !== 'receipt')) throw new Error('another line');
   if (o.get('receipt') !== r.kind || erasure !== o.has('pending') || (!erasure && (r.name ?? r.project) !== null) ||
     (r.kind === 'report' ? r.proof : r.checkpoint) !== null || (erasure && o.get('pending') !== r.waiting > 0))
     throw new Error('other members than its note');
@@ -228,7 +229,15 @@ function isNamed(r) {
     length(name, 2)]), 32, Buffer.from(r.salt, 'hex')).toString('hex') === r.hash);
 }
 
+// An export that ends with its receipt, a line: [receipt, what it is about]; anything else is no such file.
+function splitExport(bytes) {
+  const end = bytes.length && bytes.at(-1) === 10 ? bytes.length - 1 : bytes.length, at = bytes.subarray(0, end).lastIndexOf(10) + 1;
+  return at > 0 && bytes.subarray(at).toString('latin1').startsWith('{"type":"receipt",') ? [bytes.subarray(at), bytes.subarray(0, at)] : null;
+}
+
 export function judgeReceipt(bytes, { file, ...anchors }) {
+  const whole = file ? null : splitExport(bytes);
+  if (whole) [bytes, file] = whole;
   const { findings, find } = finder();
   let r;
   try {

@@ -127,9 +127,9 @@ static bool is_text(const json_t *o, const char *key, bool or_null, const char *
 }
 
 static const char *read_members(struct paper *r, json_t *o) {
-    static const char *const known[] = {"receipt", "name", "project", "pending", "note", "proof",
+    static const char *const known[] = {"type", "receipt", "name", "project", "pending", "note", "proof",
                                         "checkpoint"};
-    const char *key, *kind, *note;
+    const char *key, *kind, *note, *type;
     json_t *value;
     json_object_foreach(o, key, value) {
         bool is_known = false;
@@ -141,7 +141,7 @@ static const char *read_members(struct paper *r, json_t *o) {
     const json_t *pending = json_object_get(o, "pending");
     r->has_pending = pending != NULL;
     r->pending = json_is_true(pending);
-    if (!is_text(o, "receipt", false, &kind) || !is_text(o, "note", false, &note) ||
+    if (!is_text(o, "type", true, &type) || !is_text(o, "receipt", false, &kind) || !is_text(o, "note", false, &note) ||
         !is_text(o, "name", true, &r->name) || !is_text(o, "project", true, &r->project) ||
         !is_text(o, "proof", true, &r->proof) || !is_text(o, "checkpoint", true, &r->checkpoint) ||
         (pending && !json_is_boolean(pending)))
@@ -152,6 +152,8 @@ static const char *read_members(struct paper *r, json_t *o) {
     if (strcmp(kind, kinds[r->kind - 1].name) != 0)
         return "it says that it is another receipt than its note";
     if ((r->kind == VERIFY_ERASURE) != r->has_pending || (r->kind != VERIFY_ERASURE && (r->name || r->project)))
+        return "it has not the members of its kind";
+    if (type && (r->kind != VERIFY_EXPORT || strcmp(type, "receipt") != 0)) /* an export's last line */
         return "it has not the members of its kind";
     if (r->kind == VERIFY_REPORT ? r->proof != NULL : r->checkpoint != NULL)
         return "it has not the members of its kind";
