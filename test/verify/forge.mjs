@@ -79,6 +79,16 @@ export function append(file, signer, ...entries) {
   return build(head, [...frames, ...more, checkpointFrame()], signer);
 }
 
+// The file with these entries before all others.
+export function prepend(file, signer, ...entries) {
+  const { head, frames } = split(file);
+  const [first, ...rest] = frames.map((f) => ({ ...f, body: Buffer.from(f.body) }));
+  const time = leafOf(rest.find((f) => f.type === 1).body).readBigUInt64LE(12);
+  const more = entries.map(([kind, fields], i) => entry(i, time, kind, fields));
+  rest.filter((f) => f.type === 1).forEach((f, i) => leafOf(f.body).writeBigUInt64LE(BigInt(more.length + i), 4));
+  return build(head, [first, ...more, checkpointFrame(), ...rest], signer);
+}
+
 // Checkpoints in the file, oldest first, as signed notes.
 export function notes(file) {
   const { head, frames } = split(file);

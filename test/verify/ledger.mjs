@@ -109,7 +109,7 @@ export class Ledger {
       const b = {
         sealer: f.readBigUInt64LE(0), number: f.readBigUInt64LE(8), rows: f.readUInt32LE(16),
         previous: f.subarray(20, 52), root: f.subarray(52, 84), commitment: f.subarray(84, 116),
-        time: leaf.readBigUInt64LE(12),
+        time: leaf.readBigUInt64LE(12), order: leaf.readBigUInt64LE(4),
       };
       const key = `${b.sealer}/${b.number}`;
       if (this.batches.has(key)) this.find('ledger-batch-twice', { sealer: b.sealer, batch: b.number });
@@ -124,6 +124,7 @@ export class Ledger {
       this.drops.push({
         table: texts[0], month: Number(texts[1]),
         rows: Number(f.readBigUInt64LE(at + 16)), held: Number(f.readBigUInt64LE(at + 24)),
+        order: leaf.readBigUInt64LE(4),
       });
     } else if (kind === 15) {
       for (let i = 0, n = f.readUInt16LE(8); i < n; i++)

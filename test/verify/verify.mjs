@@ -11,9 +11,6 @@ const monthOf = (us) => {
   return t.getUTCFullYear() * 100 + t.getUTCMonth() + 1;
 };
 
-const count = (month) => Math.floor(month / 100) * 12 + month % 100;
-const plausible = (month, us) => month % 100 >= 1 && month % 100 <= 12 && Math.abs(count(month) - count(monthOf(us))) <= 1;
-
 class Check {
   constructor({ ledger, rows, leaves, checkpoints = [] }) {
     this.ledger = new Ledger(ledger);
@@ -80,7 +77,7 @@ class Check {
     }
     const known = (this.leaves.get(key) ?? []).find((l) => l.hashes.length === b.rows &&
       l.tables.every((t) => t >= 1 && t <= 4) && treeRoot(l.hashes).equals(b.root));
-    if (!known && rows.length === 0) return this.lost(`leaves ${monthOf(b.time)}`, 'batch-missing', place);
+    if (!known && rows.length === 0) return this.lost(b, `leaves ${monthOf(b.time)}`, 'batch-missing', place);
     if (!known) return this.find('batch-changed', place);
     const there = new Set();
     for (const r of rows) {
@@ -103,12 +100,7 @@ class Check {
     }
     for (let i = 0; i < b.rows; i++) {
       const table = TABLES[known.tables[i]];
-      if (there.has(i)) continue;
-      // What says the month of a row that is gone proves nothing: it has to be one of the batch's time.
-      if (!plausible(known.months[i], b.time)) {
-        this.row('row-missing', { table, ...place, index: i });
-        if (known.tables[i] === 3) this.lostExchanges = (this.lostExchanges ?? 0n) + 1n;
-      } else this.lost(`${table} ${known.months[i]}`, 'row-missing', { table, ...place, index: i });
+      if (!there.has(i)) this.lost(b, `${table} ${known.months[i]}`, 'row-missing', { table, ...place, index: i });
     }
   }
 
@@ -120,19 +112,21 @@ class Check {
     if (!right) this.find('leaves-changed', { sealer: b.sealer, batch: b.number });
   }
 
-  lost(group, finding, more) {
+  lost(b, group, finding, more) {
     if (!this.missing.has(group)) this.missing.set(group, []);
-    this.missing.get(group).push({ finding, ...more });
+    this.missing.get(group).push({ order: b.order, f: { finding, ...more } });
     if (group.startsWith('interactions')) this.lostExchanges = (this.lostExchanges ?? 0n) + 1n;
     if (finding === 'batch-missing') this.lostBatches = true;
   }
 
+  // A row goes under a retention that the ledger has behind its batch.
   judgeMissing() {
     for (const [group, list] of this.missing) {
       const [table, month] = group.split(' ');
-      const may = this.ledger.drops.filter((d) => d.table === table && d.month === Number(month))
-        .reduce((n, d) => n + d.rows - d.held, 0);
-      if (list.length > may) this.findings.push(...list);
+      const drops = this.ledger.drops.filter((d) => d.table === table && d.month === Number(month));
+      const lawful = [-1n, ...drops.map((d) => d.order)].every((after) => list.filter((m) => m.order > after).length <=
+        drops.filter((d) => d.order > after).reduce((n, d) => n + Math.max(0, d.rows - d.held), 0));
+      if (!lawful) this.findings.push(...list.map((m) => m.f));
     }
   }
 

@@ -93,7 +93,7 @@ static bool take_s8(const uint8_t **p, size_t *left, char *out, size_t size) {
 /* s8 table | s8 partition | i64 from | i64 to | u64 rows | u64 of them held | s8 policy */
 static int take_drop(struct reading *g, const struct journal_leaf *l) {
     struct book *b = g->b;
-    struct book_drop d = {0};
+    struct book_drop d = {.at = l->at};
     char partition[16], *end;
     const uint8_t *p = l->fields;
     size_t left = l->len;

@@ -19,15 +19,6 @@ uint32_t drops_month_of(uint64_t time_us) {
     return gmtime_r(&s, &t) ? (uint32_t)(t.tm_year + 1900) * 100 + (uint32_t)t.tm_mon + 1 : 0;
 }
 
-static uint32_t months_since_zero(uint32_t month) {
-    return month / 100 * 12 + month % 100;
-}
-
-bool drops_plausible(uint32_t month, uint64_t noted_us) {
-    const uint32_t noted = months_since_zero(drops_month_of(noted_us)), row = months_since_zero(month);
-    return month % 100 >= 1 && month % 100 <= 12 && row + 1 >= noted && row <= noted + 1;
-}
-
 bool drops_retained(const struct book *b, int table, const struct shape_row *r) {
     const uint32_t month = drops_month_of(shape_time_us(r));
     for (size_t i = 0; i < b->drop_count; i++)
@@ -57,10 +48,22 @@ struct month_rows *drops_month(struct drops *d, int table, uint32_t month) {
     return &more[n];
 }
 
+static bool is_of(const struct book_drop *d, int table, uint32_t month) {
+    return d->month == month && strcmp(d->table, table ? shape_of(table)->table : "leaves") == 0;
+}
+
+unsigned drops_before(const struct book *b, int table, uint32_t month, uint64_t at) {
+    unsigned n = 0;
+    for (size_t i = 0; i < b->drop_count; i++)
+        n += b->drops[i].at < at && is_of(&b->drops[i], table, month);
+    return n;
+}
+
 int drops_missing(struct drops *d, const struct missing_row *r) {
     struct month_rows *m = drops_month(d, r->table, r->month);
     if (!m)
         return ERR_NOMEM;
+    m->late[r->before < DROPS_TOLD ? r->before : DROPS_TOLD - 1]++;
     m->missing += r->table ? 1 : 0;
     m->batches += r->table ? 0 : 1;
     m->rows += r->rows;
@@ -84,16 +87,30 @@ void drops_done(struct drops *d) {
         free(d->months[t]);
 }
 
-/* How many rows the retentions let go; of table 0, how many batches with all that is known of them. */
-static uint64_t lawful(const struct book *b, int table, uint32_t month) {
-    const char *name = table ? shape_of(table)->table : "leaves";
+/* How many rows the retentions let go, but for the first few of them; of table 0, how many batches with
+ * all that is known of them. They stand in the order of the ledger. */
+static uint64_t lawful(const struct book *b, int table, uint32_t month, unsigned skip) {
     uint64_t n = 0;
     for (size_t i = 0; i < b->drop_count; i++) {
         const struct book_drop *d = &b->drops[i];
-        if (d->month == month && d->rows >= d->held && strcmp(d->table, name) == 0)
+        if (!is_of(d, table, month) || (skip && skip--))
+            continue;
+        if (d->rows >= d->held)
             n += d->rows - d->held;
     }
     return n;
+}
+
+/* A row goes under a retention that was noted after its batch. So of those whose batches came after the
+ * first n retentions no more may be missing than the others let go. */
+static bool in_order(const struct book *b, int table, const struct month_rows *m) {
+    uint64_t late = 0;
+    for (unsigned n = DROPS_TOLD; n-- > 1;) {
+        late += m->late[n];
+        if (late > lawful(b, table, m->month, n))
+            return false;
+    }
+    return true;
 }
 
 static void tell_rows(struct verify *v, int table, uint32_t month) {
@@ -113,8 +130,9 @@ static void tell_rows(struct verify *v, int table, uint32_t month) {
 
 static void judge_month(struct verify *v, const struct book *b, int table,
                         const struct month_rows *m) {
-    const uint64_t may = lawful(b, table, m->month), missing = table ? m->missing : m->batches;
-    if (missing <= may) {
+    const uint64_t may = lawful(b, table, m->month, 0), missing = table ? m->missing : m->batches;
+    const bool late = !in_order(b, table, m);
+    if (missing <= may && !late) {
         v->totals->gone += m->rows;
         return;
     }
@@ -125,7 +143,10 @@ static void judge_month(struct verify *v, const struct book *b, int table,
                    missing);
         return;
     }
-    if (may)
+    if (may && late)
+        verify_say(v, VERIFY_PARTITION_DROPPED, "table %s, partition %" PRIu32 ": rows are gone of batches "
+                   "that were noted after the retention that would have let them go", name, m->month);
+    else if (may)
         verify_say(v, VERIFY_PARTITION_DROPPED, "table %s, partition %" PRIu32 ": %" PRIu64
                    " rows are gone, and retentions in the ledger let %" PRIu64 " go", name, m->month,
                    missing, may);

@@ -29,7 +29,7 @@ struct held_row {
 struct batch {
     struct verify *v;
     const struct book *book;
-    uint64_t sealer, number, time_us; /* noted */
+    uint64_t sealer, number, time_us, at; /* noted when, and where in the ledger */
     struct held_row *rows;
     size_t count, room, bytes;
     int reading;
@@ -201,15 +201,9 @@ static int tell_extra(struct batch *b, const struct held_row *h, const char *why
 
 /* ---- judging ---- */
 
-/* Whoever deletes rows can also write in the table leaves that they were of a month that went. */
-static int tell_missing(struct batch *b, const struct missing_row *m) {
-    const bool known = m->table >= SHAPE_DATA_KEYS && m->table <= SHAPE_TABLES;
-    if (known && drops_plausible(m->month, b->time_us))
-        return drops_missing(&b->v->drops, m);
-    verify_say_at(b->v, VERIFY_ROW_MISSING, known ? shape_of(m->table)->table : NULL, b->sealer, b->number,
-                  m->index, "it is not there, and what the table leaves says of its table and month cannot be");
-    b->v->interactions_changed += m->table == SHAPE_INTERACTIONS;
-    return 0;
+static int missing(struct batch *b, struct missing_row *m) {
+    m->before = drops_before(b->book, m->table, m->month, b->at);
+    return drops_missing(&b->v->drops, m);
 }
 
 static int with_leaves(struct batch *b) {
@@ -255,10 +249,9 @@ static int with_leaves(struct batch *b) {
         }
     }
     for (size_t k = 0; !rc && k < b->leaf_count; k++) {
-        const struct missing_row m = {b->sealer, b->number, (uint32_t)k, b->months[k], b->tables[k],
-                                      1};
+        struct missing_row m = {b->sealer, b->number, (uint32_t)k, b->months[k], b->tables[k], 1, 0};
         if (!there[k])
-            rc = tell_missing(b, &m);
+            rc = missing(b, &m);
     }
     free(there);
     return rc;
@@ -267,8 +260,8 @@ static int with_leaves(struct batch *b) {
 static int without_leaves(struct batch *b) {
     uint32_t rows = b->fields.rows, there = 0;
     if (b->count == 0) {
-        const struct missing_row m = {b->sealer, b->number, 0, drops_month_of(b->time_us), 0, rows};
-        return drops_missing(&b->v->drops, &m);
+        struct missing_row m = {b->sealer, b->number, 0, drops_month_of(b->time_us), 0, rows, 0};
+        return missing(b, &m);
     }
     for (size_t i = 0; i < b->count; i++) {
         const uint32_t k = b->rows[i].place.index;
@@ -344,7 +337,7 @@ static int count_exchanges(struct batch *b, bool all) {
 int examine_batch(struct verify *v, const struct book *book, size_t i) {
     const struct book_batch *x = &book->batches[i];
     struct batch b = {.v = v, .book = book, .sealer = x->sealer, .number = x->number,
-                      .time_us = x->time_us};
+                      .time_us = x->time_us, .at = x->at};
     int rc = book_fields(book, i, &b.fields);
     if (!rc)
         rc = fetch(&b, true);

@@ -148,6 +148,7 @@ struct book_drop {
     char table[32];
     uint32_t month;
     uint64_t rows, held;
+    uint64_t at; /* in the ledger's file */
 };
 struct book {
     int fd;
@@ -198,11 +199,14 @@ struct missing_row {
     uint32_t index, month;
     uint8_t table; /* 0: all rows of the batch */
     uint32_t rows;
+    unsigned before; /* drops_before, of its batch */
 };
+#define DROPS_TOLD 8 /* retentions of one month that are told apart */
 struct month_rows {
     uint32_t month;
     uint64_t there; /* the store's word */
     uint64_t missing, batches, rows;
+    uint64_t late[DROPS_TOLD]; /* of missing, or of batches: those before which there were so many retentions */
 };
 struct drops {
     struct missing_row *rows; /* as many as are told singly */
@@ -214,9 +218,9 @@ int drops_missing(struct drops *d, const struct missing_row *r);
 /* NULL: no memory. */
 struct month_rows *drops_month(struct drops *d, int table, uint32_t month);
 uint32_t drops_month_of(uint64_t time_us);
-/* Can a row of a batch that was noted then be of this month? The table leaves says the month of a row that
- * is gone, and nothing proves it; a retention lets go of old months. */
-bool drops_plausible(uint32_t month, uint64_t noted_us);
+/* How many retentions of that table (0: leaves) and month the ledger has before `at`: those let no row of a
+ * batch go that was noted there. */
+unsigned drops_before(const struct book *b, int table, uint32_t month, uint64_t at);
 /* Does the ledger have a retention of the row's table and month? Only then may it stand in the held_ table. */
 bool drops_retained(const struct book *b, int table, const struct shape_row *r);
 bool drops_leaves_retained(const struct book *b, uint32_t month); /* or of the month of the table leaves? */

@@ -145,12 +145,10 @@ static bool gives_root(struct window *w, size_t i) {
     return memcmp(root, f.root, sizeof root) == 0;
 }
 
-/* Do they say of the rows that are there what these are, and of the others what can be? */
-static bool match(const struct window *w, const struct span *s, const struct leaves *l, uint64_t noted_us) {
+/* Do they say of the rows that are there what these are? */
+static bool match(const struct window *w, const struct span *s, const struct leaves *l) {
     for (size_t k = 0; k < s->rows; k++) {
         const size_t at = s->base + k;
-        if (!w->table[at] && !drops_plausible(get_u32(l->months + 4 * k), noted_us))
-            return false;
         if (w->table[at] && (l->tables[k] != (w->table[at] & ~COPIED) ||
                              get_u32(l->months + 4 * k) != w->month[at] ||
                              memcmp(l->hashes + k * SHA_BYTES, w->leaf[at], SHA_BYTES) != 0))
@@ -168,7 +166,7 @@ static int on_leaves(void *arg, const struct leaves *l) {
         return strange_add(&w->v->strange, &w->v->strange_count, &w->v->strange_room, l->sealer, l->batch);
     struct span *s = &w->spans[i - w->from];
     s->leaves++;
-    if (s->bad || l->count != s->rows || !match(w, s, l, w->b->batches[i].time_us))
+    if (s->bad || l->count != s->rows || !match(w, s, l))
         return 0;
     s->leaves_right = true;
     if (s->done)
@@ -182,10 +180,11 @@ static int on_leaves(void *arg, const struct leaves *l) {
         if (l->tables[k] < SHAPE_DATA_KEYS || l->tables[k] > SHAPE_TABLES)
             return 0;
     for (size_t k = 0; k < s->rows; k++) {
-        const struct missing_row m = {l->sealer, l->batch, (uint32_t)k, get_u32(l->months + 4 * k),
-                                      l->tables[k], 1};
+        struct missing_row m = {l->sealer, l->batch, (uint32_t)k, get_u32(l->months + 4 * k), l->tables[k],
+                                1, 0};
         if (w->table[s->base + k])
             continue;
+        m.before = drops_before(w->b, m.table, m.month, w->b->batches[i].at);
         int rc = drops_missing(&w->v->drops, &m);
         if (rc)
             return rc;
