@@ -94,6 +94,47 @@ test('findings name file and line, stay the same when lines move, and go to code
   assert.deepEqual([c9.artifactLocation.uri, c9.region.startLine], [path.join(dir, 'config.d/more.xml'), 6]);
 });
 
+const OPEN = { 'config.d/net.xml': '<clickhouse><listen_host replace="1">::</listen_host></clickhouse>' };
+
+test('files that a configuration names: users elsewhere, substitutions, folders over all', async () => {
+  const server = (more) => SERVER.replace('</clickhouse>', `${more}</clickhouse>`);
+  const user = (inner, name = 'default') => `<clickhouse><users><${name}>${inner}</${name}></users></clickhouse>`;
+  const from = (text) => ({ 'subst.xml': `<whatever>${text}</whatever>`, 'users.d/from.xml': '<clickhouse><include_from>/etc/elsewhere/subst.xml</include_from></clickhouse>' });
+  const rows = [
+    // [name, files, verdict, grade, code, titles of config notes]
+    ['users_config', { 'config.xml': server('<users_config>people.xml</users_config>'), 'people.xml': user('<password>x</password>', 'ann') }, 'auth-required', 'B', 0],
+    ['users_config by its whole path', { 'config.xml': server('<users_config>/etc/clickhouse-server/people.yaml</users_config>'), 'people.yaml': 'users:\n  ann:\n    no_password: 1\n' }, 'open', 'F', 1],
+    ['the folder over it', { 'config.xml': server('<users_config>people.xml</users_config>'), 'people.xml': user('<password>x</password>'), 'people.d/o.xml': user('<password remove="1"/><no_password/>') }, 'open', 'F', 1],
+    ['and not users.d', { 'config.xml': server('<users_config>people.xml</users_config>'), 'people.xml': user('<password>x</password>'), 'users.d/o.xml': user('<password remove="1"/><no_password/>') }, 'auth-required', 'B', 0],
+    ['user_directories', { 'config.xml': server('<user_directories><users_xml><path>people.xml</path></users_xml></user_directories>'), 'people.xml': user('<password>x</password>') }, 'auth-required', 'B', 0],
+    ['a users_config that is not there', { 'config.xml': server('<users_config>/nowhere/people.xml</users_config>') }, 'open', 'F', 1, /not read.*people\.xml/],
+    ['conf.d goes over users, too', { 'conf.d/p.xml': user('<password>x</password>') }, 'auth-required', 'B', 0],
+    ['conf.d before config.d', { 'conf.d/z.xml': '<clickhouse><listen_host>::</listen_host></clickhouse>', 'config.d/net.xml': '<clickhouse><listen_host>::1</listen_host></clickhouse>' }, 'closed', 'A', 0],
+    ['a file with another root', { 'users.d/o.xml': '<other><users><default><password>x</password></default></users></other>' }, 'open', 'F', 1, /root is <other>/],
+    ['attributes in another order', { 'users.d/a.xml': user('<password a="1" b="2"/>', 'ann'), 'users.d/b.xml': user('<password b="2" a="1">x</password>', 'ann'), 'users.d/c.xml': '<clickhouse><users><default remove="1"/></users></clickhouse>' }, 'auth-required', 'B', 0],
+    ['what is new and to go', { 'users.d/a.xml': user('<password remove="1">x</password>', 'ann'), 'users.d/c.xml': '<clickhouse><users><default remove="1"/></users></clickhouse>' }, 'open', 'F', 1],
+    ['a password by substitution', { ...from('<pw>secret-canary</pw>'), 'users.d/p.xml': user('<password incl="pw"/>') }, 'auth-required', 'B', 0],
+    ['an empty one by substitution', { ...from('<pw></pw>'), 'users.d/p.xml': user('<password incl="pw"/>') }, 'open', 'F', 1],
+    ['networks by substitution', { ...from('<nets><ip>10.0.0.0/8</ip></nets>'), 'users.d/p.xml': user('<networks incl="nets" replace="1"/>') }, 'auth-required', 'B', 0],
+    ['a whole user by substitution', { ...from('<all><eve><password></password></eve></all>'), 'users.d/p.xml': '<clickhouse><users><default remove="1"/><include incl="all"/></users></clickhouse>' }, 'open', 'F', 1],
+    ['one that is not there counts as set', { ...from(''), 'users.d/p.xml': user('<password incl="pw"/>') }, 'auth-required', 'B', 0],
+    ['one that is not there and optional goes', { ...from(''), 'users.d/p.xml': user('<password incl="pw" optional="true"/>') }, 'open', 'F', 1],
+    ['substitutions that are not there', { 'users.d/p.xml': '<clickhouse><include_from>/etc/metrika.xml</include_from><users><default><password incl="pw"/></default></users></clickhouse>' }, 'auth-required', 'B', 0, /count as set.*metrika\.xml/],
+    ['of the server, in YAML', { ...OPEN, 'config.d/z.yaml': 'include_from: subst.yml\nlisten_host: {"@replace": 1, "@incl": inner}\n', 'subst.yml': 'inner: "127.0.0.1"\n' }, 'closed', 'A', 0],
+    ['from_env on one, incl on another', { ...from('<pw>x</pw>'), 'users.d/p.xml': user('<password from_env="P"/>'), 'users.d/q.xml': user('<password incl="pw"/>', 'ann') }, 'auth-required', 'B', 0],
+  ];
+  for (const [name, files, verdict, grade, code, note] of rows) {
+    const r = audit(await folder({ 'config.xml': SERVER, 'users.xml': USERS, ...OPEN, ...files }));
+    assert.deepEqual([name, r.host?.verdict, r.host?.grade, r.code], [name, verdict, grade, code], r.stderr + JSON.stringify(r.findings));
+    const said = r.findings.filter((f) => f.rule === 'check/config').map((f) => `${f.title}: ${f.detail}`).join();
+    note ? assert.match(said, note) : assert.equal(said, '');
+    assert.doesNotMatch(r.stdout, /canary/);
+  }
+  // a finding names the line that says it, in the file of substitutions too
+  const dir = await folder({ 'config.xml': SERVER, 'users.xml': USERS, ...OPEN, ...from('\n\n<nets><ip>::/0</ip></nets>'), 'users.d/p.xml': user('<networks incl="nets" replace="1"/>') });
+  assert.deepEqual(at(audit(dir), 'C3', dir), ['subst.xml:3']);
+});
+
 test('files that want something: other files, endless entities, depth, nonsense', async () => {
   const secret = path.join(home, 'secret');
   await writeFile(secret, 'entity-canary');
@@ -110,15 +151,18 @@ test('files that want something: other files, endless entities, depth, nonsense'
     ['xml', `<clickhouse>${'<a/>'.repeat(150000)}</clickhouse>`, /more than/],
     ['xml', '\u0000\u0001', /well-formed/],
     ['xml', '', /well-formed/],
+    ['xml', '<clickhouse><include_from>s.xml</include_from><include incl="a"/></clickhouse>', /more than/, { 's.xml': '<x><a><include incl="a"/><include incl="a"/></a></x>' }],
+    ['xml', '<clickhouse><include_from>s.xml</include_from><b incl="a"/></clickhouse>', /deeper than/, { 's.xml': '<x><a><b incl="a"/></a></x>' }],
+    ['xml', '<clickhouse><include_from>s.xml</include_from><b incl="a"/></clickhouse>', /well-formed|document type/, { 's.xml': `<!DOCTYPE x SYSTEM "file://${secret}"><x/>` }],
     ['yaml', anchors.join('\n'), /more than/],
     ['yaml', 'a: &a [*a]\n', /YAML|more than/],
     ['yaml', '[1, 2]\n', /no settings/],
     ['yaml', 'a: "\n', /no YAML/],
     ['yaml', `a: ${'['.repeat(5000)}${']'.repeat(5000)}\n`, /YAML|more than/],
   ];
-  for (const [ending, text, why] of cases) {
+  for (const [ending, text, why, more = {}] of cases) {
     const begun = Date.now();
-    const r = audit(await folder({ 'config.xml': SERVER, 'users.xml': USERS, [`config.d/x.${ending}`]: text }));
+    const r = audit(await folder({ 'config.xml': SERVER, 'users.xml': USERS, ...more, [`config.d/x.${ending}`]: text }));
     const note = r.findings.find((f) => f.rule === 'check/config');
     assert.match(note?.detail ?? `${r.code} ${r.stderr}`, why);
     assert.equal(r.code, 3, text.slice(0, 80));

@@ -13,6 +13,7 @@
 
 struct judging {
     struct probe *p;
+    const struct config_read *read;
     const struct cnode *server, *users;
     bool outside;         /* it listens beyond loopback */
     char no_password[64]; /* a user without one who may come from anywhere; "" = none */
@@ -275,12 +276,14 @@ static void judge_reach(struct judging *j) {
 
 /* What is set from elsewhere is not known here. */
 static void judge_elsewhere(struct judging *j) {
-    const struct cnode *own = cnode_at(j->server, "users_config");
-    const char *file = strrchr(cnode_text(own), '/');
-    file = file ? file + 1 : cnode_text(own);
-    if (*file && strcmp(file, "users.xml") != 0 && strcmp(file, "users.yaml") != 0)
-        NOTE(j, own, "config", "info", "Users stand in a file that was not read",
-             "put it beside config.xml as users.xml, or look at it yourself", file);
+    if (j->read->no_users)
+        NOTE(j, cnode_at(j->server, "users_config"), "config", "info",
+             "Users stand in a file that was not read",
+             "put it beside config.xml, or look at it yourself", j->read->no_users);
+    if (j->read->no_substitutions)
+        NOTE(j, cnode_at(j->server, "include_from"), "config", "info",
+             "Values stand in a file that was not read, and count as set",
+             "put it beside config.xml, or look at it yourself", j->read->no_substitutions);
     const struct cnode *stored = cnode_at(j->server, "user_directories/local_directory/path");
     if (!stored)
         stored = cnode_at(j->server, "access_control_path");
@@ -307,10 +310,10 @@ static void say(struct judging *j) {
     }
 }
 
-void config_judge(struct probe *p, const struct ctree *server, const struct ctree *users) {
+void config_judge(struct probe *p, const struct config_read *c) {
     /* users may stand in config.xml as well */
-    const struct cnode *own = cnode_at(server->root, "users") ? server->root : users->root;
-    struct judging j = {.p = p, .server = server->root, .users = own};
+    const struct cnode *own = cnode_at(c->server.root, "users") ? c->server.root : c->users.root;
+    struct judging j = {.p = p, .read = c, .server = c->server.root, .users = own};
     *p->result = (struct probe_result){
         .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "clickhouse", .probe = "configuration"};
     judge_listen(&j);

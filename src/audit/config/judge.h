@@ -8,8 +8,15 @@
 #include "audit/config/tree.h"
 #include "audit/probe/probe.h"
 
-/* `server`: config.xml and config.d, `users`: users.xml and users.d, merged; either may be empty.
- * The result is complete; of `p` only `result` is used. */
-void config_judge(struct probe *p, const struct ctree *server, const struct ctree *users);
+/* What was read: `server` from config.xml and what goes over it, `users` from the users' file
+ * likewise, merged and with what they include; either may be empty. Files that they name and that
+ * were not there: the users' file, those of substitutions; borrowed names, NULL for none. */
+struct config_read {
+    struct ctree server, users;
+    const char *no_users, *no_substitutions;
+};
+
+/* The result is complete; of `p` only `result` is used. */
+void config_judge(struct probe *p, const struct config_read *c);
 
 #endif

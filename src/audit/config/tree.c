@@ -38,6 +38,7 @@ void cnode_free(struct cnode *n) {
         free(n->name);
         free(n->text);
         free(n->identity);
+        free(n->incl);
         free(n);
         n = next;
     }
@@ -52,20 +53,41 @@ void cnode_append(struct cnode *parent, struct cnode *take) {
     parent->last = take;
 }
 
+/* The identity with one more line; lines are sorted, so the order in which attributes stand does
+ * not matter. */
+static bool add_identity(struct cnode *n, const char *name, const char *value) {
+    char *line, *more;
+    if (asprintf(&line, "%s=%s\n", name, value) < 0)
+        return false;
+    const char *at = n->identity;
+    for (const char *end; *at && strncmp(at, line, strlen(line)) < 0; at = end + 1)
+        if (!(end = strchr(at, '\n')))
+            break;
+    const int before = (int)(at - n->identity);
+    const bool ok = asprintf(&more, "%.*s%s%s", before, n->identity, line, at) >= 0;
+    free(line);
+    if (ok) {
+        free(n->identity);
+        n->identity = more;
+    }
+    return ok;
+}
+
 bool cnode_attribute(struct cnode *n, const char *name, const char *value) {
-    char *more;
     if (strcmp(name, "replace") == 0) {
         n->replace = true;
     } else if (strcmp(name, "remove") == 0) {
         n->remove = true;
-    } else if (strcmp(name, "incl") == 0 || strcmp(name, "from_env") == 0 ||
-               strcmp(name, "from_zk") == 0) {
+    } else if (strcmp(name, "incl") == 0) {
         n->from_elsewhere = true;
-    } else if (strcmp(name, "optional") != 0 && strcmp(name, "hide_in_preprocessed") != 0) {
-        if (asprintf(&more, "%s%s=%s\n", n->identity, name, value) < 0)
-            return false;
-        free(n->identity);
-        n->identity = more;
+        free(n->incl);
+        n->incl = strdup(value);
+        return n->incl != NULL;
+    } else if (strcmp(name, "from_env") == 0 || strcmp(name, "from_zk") == 0) {
+        n->from_elsewhere = true;
+    } else {
+        n->optional |= strcmp(name, "optional") == 0;
+        return add_identity(n, name, value);
     }
     return true;
 }
@@ -140,6 +162,20 @@ static struct cnode *same(struct cnode **left, size_t count, const struct cnode 
     return NULL;
 }
 
+/* In what is new, attributes for merging have nothing to work on: what is to go is not there. */
+static void prune(struct cnode *parent) {
+    for (struct cnode *n = parent->first, *next; n; n = next) {
+        next = n->next;
+        n->replace = false;
+        if (n->remove) {
+            unlink_child(parent, n);
+            cnode_free(n);
+        } else {
+            prune(n);
+        }
+    }
+}
+
 /* Takes `with` apart: what is in it becomes part of `into`, or is freed. */
 static int merge(struct cnode *into, struct cnode *with) {
     size_t count = 0, i = 0;
@@ -155,13 +191,19 @@ static int merge(struct cnode *into, struct cnode *with) {
     with->text = text;
     into->file = with->file;
     into->line = with->line;
-    into->from_elsewhere = with->from_elsewhere;
+    if (*into->text || with->first || with->from_elsewhere) { /* else it has no value of its own */
+        char *incl = into->incl;
+        into->incl = with->incl;
+        with->incl = incl;
+        into->from_elsewhere = with->from_elsewhere;
+    }
     int rc = 0;
     for (struct cnode *n = with->first; n && !rc; n = next) {
         struct cnode *old = same(left, count, n);
         next = n->next;
         unlink_child(with, n);
         if (!old && !n->remove) {
+            prune(n);
             cnode_append(into, n);
             continue;
         }
@@ -181,6 +223,88 @@ static int merge(struct cnode *into, struct cnode *with) {
     return rc;
 }
 
+/* ---- substitutions ---- */
+
+static struct cnode *clone(struct ctree *t, const struct cnode *of, unsigned depth) {
+    struct cnode *n = depth < CTREE_DEPTH ? cnode_new(t, of->name, of->file, of->line) : NULL;
+    if (!n)
+        return NULL;
+    n->replace = of->replace;
+    n->optional = of->optional;
+    n->from_elsewhere = of->from_elsewhere;
+    bool ok = cnode_set_text(n, of->text, strlen(of->text));
+    if (of->incl)
+        ok = (n->incl = strdup(of->incl)) && ok;
+    for (const struct cnode *c = of->first; ok && c; c = c->next) {
+        struct cnode *child = clone(t, c, depth + 1);
+        if (child)
+            cnode_append(n, child);
+        ok = child != NULL;
+    }
+    if (!ok) {
+        cnode_free(n);
+        return NULL;
+    }
+    return n;
+}
+
+static int append_children(struct ctree *t, struct cnode *into, const struct cnode *of) {
+    for (const struct cnode *c = of->first; c; c = c->next) {
+        struct cnode *copy = clone(t, c, 0);
+        if (!copy)
+            return ERR_LIMIT;
+        cnode_append(into, copy);
+    }
+    return 0;
+}
+
+/* The value of an element is now what the named one has. What that takes from elsewhere itself
+ * stays unknown. */
+static int take_from(struct ctree *t, struct cnode *n, const struct cnode *what) {
+    if (n->replace) {
+        cnode_free(n->first);
+        n->first = n->last = NULL;
+    }
+    free(n->incl);
+    n->incl = NULL;
+    n->from_elsewhere = what->from_elsewhere;
+    n->file = what->file;
+    n->line = what->line;
+    if (*what->text && !cnode_set_text(n, what->text, strlen(what->text)))
+        return ERR_NOMEM;
+    return append_children(t, n, what);
+}
+
+static void drop(struct cnode *parent, struct cnode *n) {
+    unlink_child(parent, n);
+    cnode_free(n);
+}
+
+/* <include incl="NAME"/> becomes what is in NAME (at the end of its parent, where this comes to it
+ * yet); any other element keeps its name. */
+static int include_below(struct ctree *t, struct cnode *parent, const struct cnode *from,
+                         unsigned depth) {
+    int rc = depth < CTREE_DEPTH ? 0 : ERR_LIMIT;
+    for (struct cnode *n = parent->first, *next; n && !rc; n = next) {
+        const struct cnode *what = n->incl ? cnode_at(from, n->incl) : NULL;
+        const bool in_place = what && strcmp(n->name, "include") == 0;
+        if (in_place)
+            rc = append_children(t, parent, what);
+        else if (what)
+            rc = take_from(t, n, what);
+        next = n->next;
+        if (in_place || (n->incl && n->optional))
+            drop(parent, n);
+        else if (!rc)
+            rc = include_below(t, n, from, depth + 1);
+    }
+    return rc;
+}
+
+int ctree_include(struct ctree *t, const struct cnode *from) {
+    return t->root ? include_below(t, t->root, from, 0) : 0;
+}
+
 /* ---- the tree ---- */
 
 void ctree_init(struct ctree *t) {
@@ -197,6 +321,14 @@ void ctree_done(struct ctree *t) {
 static bool ends_in(const char *name, const char *end) {
     size_t n = strlen(name), m = strlen(end);
     return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static bool is_ours(const struct cnode *root) {
+    return strcmp(root->name, "clickhouse") == 0 || strcmp(root->name, "yandex") == 0;
+}
+
+static bool same_root(const struct cnode *a, const struct cnode *b) {
+    return strcmp(a->name, b->name) == 0 || (is_ours(a) && is_ours(b));
 }
 
 int ctree_add(struct ctree *t, const char *file, const char *text, size_t len,
@@ -219,8 +351,12 @@ int ctree_add(struct ctree *t, const char *file, const char *text, size_t len,
         t->root = read;
         return 0;
     }
-    if (!rc)
+    if (!rc && same_root(t->root, read)) {
         rc = merge(t->root, read);
+    } else if (!rc && is_ours(t->root)) {
+        snprintf(why, CTREE_WHY, "its root is <%.40s>, and must be <clickhouse>", read->name);
+        rc = ERR_SYNTAX;
+    }
     cnode_free(read);
     return rc;
 }

@@ -12,7 +12,8 @@
  *   ctree_done(&t);
  *
  * Files are anyone's: no entity is expanded, no other file read, and there are ceilings for bytes,
- * depth and nodes. Substitutions from elsewhere (incl, from_env, from_zk) are seen and not made.
+ * depth and nodes. Of the substitutions from elsewhere, incl is made from a file that is there;
+ * from_env and from_zk are seen and not made.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,8 +27,10 @@
 struct cnode {
     char *name, *text; /* text: of the node itself, trimmed; "" for none */
     char *identity;    /* attributes that tell it from others of its name */
-    bool replace, remove, from_elsewhere;
-    const char *file; /* borrowed from the tree */
+    char *incl; /* the name in the file of substitutions that its value is taken from; NULL: none */
+    bool replace, remove, optional;
+    bool from_elsewhere; /* its value is not known here */
+    const char *file;    /* borrowed from the tree */
     unsigned line;
     struct cnode *first, *last, *next;
 };
@@ -41,9 +44,15 @@ struct ctree {
 void ctree_init(struct ctree *t);
 void ctree_done(struct ctree *t);
 /* ERR_SYNTAX, ERR_LIMIT, ERR_NOMEM, and why; then the tree is as it was before. The name says which
- * form it has: .yaml and .yml, and XML otherwise. */
+ * form it has: .yaml and .yml, and XML otherwise. A file must have the
+ * tree's root (clickhouse and yandex are one): with another the server does not start. */
 int ctree_add(struct ctree *t, const char *file, const char *text, size_t len,
               char why[static CTREE_WHY]);
+
+/* Puts in what elements with incl="NAME" are to be: what NAME has in `from`, the root of the file
+ * of substitutions (NULL: there is none). What is not there stays from_elsewhere, or goes if it is
+ * optional. ERR_LIMIT, ERR_NOMEM. */
+int ctree_include(struct ctree *t, const struct cnode *from);
 
 /* The first node at a path of names; NULL: there is none. `from` may be NULL. */
 const struct cnode *cnode_at(const struct cnode *from, const char *path);

@@ -1,6 +1,7 @@
 /*
- * Files of a ClickHouse, judged without it. They come by standard input, one object a line, in the
- * order in which ClickHouse merges them:  {"users": false, "file": NAME, "base64": BYTES}
+ * Files of a ClickHouse, judged without it. They come by standard input, one object a line, sorted
+ * by name:
+ *   {"name": "config.d/net.xml", "file": PATH, "base64": BYTES}
  * Everything is read before the sandbox, parsed in it, with no file and no socket, and told as one
  * host.
  */
@@ -10,54 +11,48 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "audit/config/judge.h"
+#include "audit/config/folder.h"
 #include "base/err.h"
 #include "ipc/child.h"
 #include "proc/audit/audit.h"
 
 #define MEMORY_MAX (1u << 30)
 
-struct file {
-    char *name, *bytes;
-    size_t len;
-    bool users;
-};
-
 struct files {
-    struct file at[CTREE_FILES];
+    struct config_file at[CTREE_FILES];
     size_t count;
 };
 
 static int take_file(struct files *all, const char *line, size_t len) {
-    const char *name, *text;
+    const char *name, *path, *text;
     size_t text_len, used = 0;
-    int users;
     json_t *o = json_loadb(line, len, 0, NULL);
     int rc = o && all->count < CTREE_FILES &&
-                     json_unpack(o, "{s:b, s:s, s:s%}", "users", &users, "file", &name, "base64",
+                     json_unpack(o, "{s:s, s:s, s:s%}", "name", &name, "file", &path, "base64",
                                  &text, &text_len) == 0
                  ? 0
                  : ERR_SYNTAX;
-    struct file *f = &all->at[all->count];
+    struct config_file *f = &all->at[all->count];
+    char *bytes = rc ? NULL : malloc(text_len + 1);
     if (!rc) {
-        *f = (struct file){strdup(name), malloc(text_len + 1), 0, users};
-        rc = f->name && f->bytes ? 0 : ERR_NOMEM;
+        *f = (struct config_file){.name = strdup(name), .path = strdup(path), .bytes = bytes};
+        rc = f->name && f->path && f->bytes ? 0 : ERR_NOMEM;
         all->count++;
     }
-    if (!rc && sodium_base642bin((uint8_t *)f->bytes, text_len + 1, text, text_len, NULL, &used,
-                                 NULL, sodium_base64_VARIANT_ORIGINAL))
+    if (!rc && sodium_base642bin((uint8_t *)bytes, text_len + 1, text, text_len, NULL, &used, NULL,
+                                 sodium_base64_VARIANT_ORIGINAL))
         rc = ERR_SYNTAX;
     f->len = used;
     json_decref(o);
     return rc;
 }
 
-static void unreadable(struct probe *p, const struct file *f, const char *why) {
+static void unreadable(struct probe *p, const struct config_file *f) {
     const struct probe_note n = {.id = "config",
                                  .severity = "high",
                                  .title = "A file cannot be read, so what it says is not judged",
                                  .fix = "mend it; the server would not start with it either"};
-    probe_note_at(p, &n, f->name, 0, why);
+    probe_note_at(p, &n, f->path, 0, f->why);
 }
 
 static int confine(void) {
@@ -69,29 +64,25 @@ static int confine(void) {
 }
 
 /* Notes about files that cannot be read come last: judging begins with an empty result. */
-static void judge(const struct files *all) {
-    char why[CTREE_FILES][CTREE_WHY];
-    struct ctree trees[2];
+static void judge(struct files *all) {
+    struct config_read read;
+    struct ctree substitutions[2];
     struct probe_result result;
     struct probe p = {.result = &result};
     const struct conn_pair nowhere = {.address = "", .port = 0};
-    ctree_init(&trees[0]);
-    ctree_init(&trees[1]);
+    config_read_all(&read, substitutions, all->at, all->count);
+    config_judge(&p, &read);
     for (size_t i = 0; i < all->count; i++)
-        if (ctree_add(&trees[all->at[i].users], all->at[i].name, all->at[i].bytes, all->at[i].len,
-                      why[i]) &&
-            !why[i][0])
-            snprintf(why[i], CTREE_WHY, "out of memory");
-    config_judge(&p, &trees[0], &trees[1]);
-    for (size_t i = 0; i < all->count; i++)
-        if (why[i][0])
-            unreadable(&p, &all->at[i], why[i]);
+        if (all->at[i].why[0])
+            unreadable(&p, &all->at[i]);
     json_t *o = audit_result_json(&nowhere, &result, 0);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
-    ctree_done(&trees[0]);
-    ctree_done(&trees[1]);
+    ctree_done(&read.server);
+    ctree_done(&read.users);
+    ctree_done(&substitutions[0]);
+    ctree_done(&substitutions[1]);
 }
 
 int audit_config(void) {
@@ -107,8 +98,9 @@ int audit_config(void) {
     if (!rc)
         judge(&all);
     for (size_t i = 0; i < all.count; i++) {
-        free(all.at[i].name);
-        free(all.at[i].bytes);
+        free((void *)(uintptr_t)all.at[i].name);
+        free((void *)(uintptr_t)all.at[i].path);
+        free((void *)(uintptr_t)all.at[i].bytes);
     }
     return rc || fflush(stdout) ? ERR_IO : 0;
 }

@@ -20,17 +20,17 @@ struct reading {
     const char *dir;
     struct buf *out;
     size_t count;
-    bool users; /* the files that are read now are of users.xml */
+    bool found; /* a file that only a ClickHouse's configuration has */
 };
 
-static int add(struct reading *r, const char *path, const uint8_t *p, size_t len) {
+static int add(struct reading *r, const char *name, const char *path, const uint8_t *p,
+               size_t len) {
     const size_t room = sodium_base64_ENCODED_LEN(len, sodium_base64_VARIANT_ORIGINAL);
     char *text = malloc(room), *line = NULL;
     if (text)
         sodium_bin2base64(text, room, p, len, sodium_base64_VARIANT_ORIGINAL);
     json_t *o =
-        text ? json_pack("{s:b, s:s, s:s}", "users", (int)r->users, "file", path, "base64", text)
-             : NULL;
+        text ? json_pack("{s:s, s:s, s:s}", "name", name, "file", path, "base64", text) : NULL;
     if (o)
         line = json_dumps(o, JSON_COMPACT);
     int rc = line ? buf_append_str(r->out, line) : -1;
@@ -45,16 +45,24 @@ static int add(struct reading *r, const char *path, const uint8_t *p, size_t len
               : CLI_GO;
 }
 
-/* ERR: *ret_there false: there is none. */
-static int take(struct reading *r, const char *path, bool *ret_there) {
+static bool is_main(const char *name) {
+    return strncmp(name, "config.", 7) == 0 || strncmp(name, "users.", 6) == 0;
+}
+
+/* Of what lies at the top much is something else, so only the main files must be readable. */
+static int take(struct reading *r, const char *name) {
     static uint8_t bytes[FILE_MAX + 1];
+    char path[CLI_PATH];
     struct stat st;
+    const bool must = is_main(name) || strchr(name, '/') != NULL;
+    if (!cli_path(path, r->dir, name))
+        return cli_fail(CLI_USAGE, "use a shorter one", "the folder's path is too long");
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    *ret_there = fd >= 0;
     if (fd < 0)
-        return errno == ENOENT ? CLI_GO
-                               : cli_fail(CLI_USAGE, "run it as a user who may",
-                                          "%.1000s cannot be read: %s", path, strerror(errno));
+        return errno == ENOENT || !must
+                   ? CLI_GO
+                   : cli_fail(CLI_USAGE, "run it as a user who may", "%.1000s cannot be read: %s",
+                              path, strerror(errno));
     size_t have = 0;
     ssize_t n = fstat(fd, &st) || !S_ISREG(st.st_mode) ? -1 : 1;
     while (n > 0 && have < sizeof bytes) {
@@ -62,48 +70,65 @@ static int take(struct reading *r, const char *path, bool *ret_there) {
         have += n > 0 ? (size_t)n : 0;
     }
     close(fd);
+    if (!must && (n < 0 || have > FILE_MAX))
+        return CLI_GO;
     if (n < 0 || have > FILE_MAX || r->count == FILES_MAX)
         return cli_fail(CLI_USAGE, NULL, "%.1000s: %s", path,
                         n < 0             ? "this is no file that can be read"
                         : have > FILE_MAX ? "it is larger than 1 MiB"
                                           : "more than 256 files");
-    int code = add(r, path, bytes, have);
+    r->found |= is_main(name);
+    int code = add(r, name, path, bytes, have);
     sodium_memzero(bytes, have); /* passwords */
     return code;
 }
 
-static int is_configuration(const struct dirent *e) {
-    static const char *const ends[] = {".xml", ".conf", ".yaml", ".yml"};
-    const size_t n = strlen(e->d_name);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        const size_t m = strlen(ends[i]);
-        if (e->d_name[0] != '.' && n > m && strcmp(e->d_name + n - m, ends[i]) == 0)
-            return 1;
+static bool ends_in(const char *name, const char *const *ends) {
+    const size_t n = strlen(name);
+    for (; name[0] != '.' && *ends; ends++) {
+        const size_t m = strlen(*ends);
+        if (n > m && strcmp(name + n - m, *ends) == 0)
+            return true;
     }
-    return 0;
+    return false;
+}
+
+static int is_file(const struct dirent *e) {
+    return ends_in(e->d_name, (const char *const[]){".xml", ".yaml", ".yml", NULL});
+}
+
+static int is_over(const struct dirent *e) {
+    return ends_in(e->d_name, (const char *const[]){".xml", ".conf", ".yaml", ".yml", NULL});
+}
+
+static int is_folder(const struct dirent *e) {
+    return ends_in(e->d_name, (const char *const[]){".d", NULL});
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int take_folder(struct reading *r, const char *name) {
-    char folder[CLI_PATH], path[CLI_PATH];
+/* What is in a folder ("": the folder itself) and counts, sorted by name. */
+static int take_all(struct reading *r, const char *folder, int (*counts)(const struct dirent *),
+                    int (*one)(struct reading *r, const char *name)) {
+    char path[CLI_PATH], name[CLI_PATH];
     struct dirent **list = NULL;
-    bool there;
     int code = CLI_GO;
-    if (!cli_path(folder, r->dir, name))
+    if (!cli_path(path, r->dir, folder))
         return cli_fail(CLI_USAGE, "use a shorter one", "the folder's path is too long");
-    int n = scandir(folder, &list, is_configuration, by_name);
+    int n = scandir(path, &list, counts, by_name);
     if (n < 0)
         return errno == ENOENT || errno == ENOTDIR
                    ? CLI_GO
                    : cli_fail(CLI_USAGE, "run it as a user who may", "%.1000s cannot be read: %s",
-                              folder, strerror(errno));
+                              path, strerror(errno));
     for (int i = 0; i < n; i++) {
+        const int len =
+            snprintf(name, sizeof name, "%s%s%s", folder, *folder ? "/" : "", list[i]->d_name);
         if (code == CLI_GO)
-            code = cli_path(path, folder, list[i]->d_name)
-                       ? take(r, path, &there)
+            code = len > 0 && len < (int)sizeof name
+                       ? one(r, name)
                        : cli_fail(CLI_USAGE, "use a shorter one", "the folder's path is too long");
         free(list[i]);
     }
@@ -111,31 +136,16 @@ static int take_folder(struct reading *r, const char *name) {
     return code;
 }
 
-/* A name with its ending, and the folders that go over it. */
-static int take_all(struct reading *r, const char *name) {
-    static const char *const ends[] = {".xml", ".yaml", ".yml"};
-    char path[CLI_PATH], file[32];
-    bool there = false;
-    int code = CLI_GO;
-    for (size_t i = 0; code == CLI_GO && !there && i < 3; i++) {
-        snprintf(file, sizeof file, "%s%s", name, ends[i]);
-        code = cli_path(path, r->dir, file)
-                   ? take(r, path, &there)
-                   : cli_fail(CLI_USAGE, "use a shorter one", "the folder's path is too long");
-    }
-    snprintf(file, sizeof file, "%s.d", name);
-    if (code == CLI_GO)
-        code = take_folder(r, file);
-    return code == CLI_GO && !r->users ? take_folder(r, "conf.d") : code;
+static int take_folder(struct reading *r, const char *name) {
+    return take_all(r, name, is_over, take);
 }
 
 int audit_config_read(const char *dir, struct buf *out) {
     struct reading r = {.dir = dir, .out = out};
-    int code = take_all(&r, "config");
-    r.users = true;
+    int code = take_all(&r, "", is_file, take);
     if (code == CLI_GO)
-        code = take_all(&r, "users");
-    if (code == CLI_GO && !r.count)
+        code = take_all(&r, "", is_folder, take_folder);
+    if (code == CLI_GO && !r.found)
         code = cli_fail(CLI_USAGE, "it is usually /etc/clickhouse-server",
                         "there is no configuration of ClickHouse in %.1000s", dir);
     return code;

@@ -1,12 +1,10 @@
 #ifndef PROC_CLI_AUDIT_CONFIG_H
 #define PROC_CLI_AUDIT_CONFIG_H
 /*
- * The files of a ClickHouse's configuration folder, in the order in which it merges them:
- *
- *   DIR/config.xml (or .yaml, .yml), then DIR/config.d and DIR/conf.d, sorted by name; users.xml
- * likewise
- *
- * They are read here, and parsed by safehouse-audit in its sandbox.
+ * The files of a ClickHouse's configuration folder that may be part of it: those with .xml, .yaml
+ * and .yml that lie in it, and with .conf too those in its folders NAME.d. They are read here, and
+ * chosen and parsed by safehouse-audit in its sandbox (audit/config/folder.h): a configuration
+ * names its own files.
  */
 #include <stdbool.h>
 #include <stdio.h>
