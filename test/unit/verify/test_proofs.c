@@ -328,8 +328,81 @@ static void keys_and_notes_are_strict(void **state) {
     buf_wipe(&out);
 }
 
+/* ---- what others may write into a note ---- */
+
+static bool parses(const char *origin, const char *size, const char *name, size_t signature) {
+    static struct verify_note n;
+    static uint8_t bytes[16384];
+    static char text[32768], all[65536];
+    sodium_bin2base64(text, sizeof text, bytes, signature, sodium_base64_VARIANT_ORIGINAL);
+    const int len = snprintf(all, sizeof all, "%s\n%s\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n\xe2\x80\x94 %s %s\n",
+                             origin, size, name, text);
+    return verify_note_parse(&n, (const uint8_t *)all, (size_t)len) == 0;
+}
+
+static void notes_of_others(void **state) {
+    char name[300];
+    (void)state;
+    assert_true(parses("a", "1", "b", 68));
+    assert_true(parses("a", "9223372036854775807", "b", 5));
+    assert_true(parses("a", "0", "witness/\xc3\xbc", 8192)); /* post-quantum signatures are long */
+    assert_false(parses("a", "9223372036854775808", "b", 68));
+    assert_false(parses("a", "18446744073709551616", "b", 68));
+    assert_false(parses("a", "01", "b", 68));
+    assert_false(parses("a", "-1", "b", 68));
+    assert_false(parses("a", " 1", "b", 68));
+    assert_false(parses("a", "1", "b", 4));
+    assert_false(parses("a", "1", "b", 8193));
+    /* An origin is printed: nothing that looks like another, or moves the cursor. */
+    static const char *const origins[] = {"", "a b", "a+b", "a\xc2\xa0", "\xd0\xb0", "a\x1b[2J", "a\xc2\x9b" "2J", "a\x7f", "\xff"};
+    for (size_t i = 0; i < sizeof origins / sizeof origins[0]; i++)
+        assert_false(parses(origins[i], "1", "b", 68));
+    static const char *const names[] = {"", "a+b", "a\xc2\x85", "\xe2\x80\x83", "\xe3\x80\x80", "\xe2\x81\x9f", "\xe1\x9a\x80",
+                                        "\xff", "\xed\xa0\x80", "\xc0\xaf", "a\x7f", "a\tb"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_false(parses("a", "1", names[i], 68));
+    memset(name, 'n', sizeof name);
+    name[255] = 0;
+    assert_true(parses("a", "1", name, 68));
+    name[255] = 'n', name[256] = 0;
+    assert_false(parses("a", "1", name, 68));
+}
+
+/* A proof that its key signs, beside a checkpoint of the same size that is another, or one that nothing
+ * compares it with, is not just believed. */
+static void proofs_beside_other_checkpoints(void **state) {
+    struct buf proof;
+    struct verify_note_key k;
+    static struct verify_note n;
+    struct verify_event e;
+    static const char *const name = "kept";
+    (void)state;
+    verify_note_key_make(&k, ORIGIN, public);
+    make_proof(&proof, 3, 9);
+    const struct verify_spec spec = {.checkpoints = &n, .names = &name, .checkpoint_count = 1, .key = &k,
+                                     .report = report};
+    for (int i = 0; i < 3; i++) {
+        struct verify_totals t = {0};
+        make_note(&n, i == 2 ? 11 : 9);
+        if (i == 1) { /* a fork, signed with the same key */
+            verify_note_make(&n, ORIGIN, 9, (uint8_t[SHA_BYTES]){7});
+            strcpy(n.signatures[0].name, k.name);
+            memcpy(n.signatures[0].id, k.id, 4);
+            n.signatures[0].ed25519 = true;
+            crypto_sign_detached(n.signatures[0].bytes, NULL, (const uint8_t *)n.text, n.text_len, secret);
+            n.count = 1;
+        }
+        assert_int_equal(verify_proof(&spec, "proof", proof.p, proof.len, &t, &e), i == 0);
+        assert_int_equal(t.found, i == 1);
+        assert_int_equal(t.part, i == 2);
+    }
+    buf_wipe(&proof);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(notes_of_others),
+        cmocka_unit_test(proofs_beside_other_checkpoints),
         cmocka_unit_test(proofs_of_all_sizes_hold),
         cmocka_unit_test(no_mutated_proof_is_accepted),
         cmocka_unit_test(keys_and_notes_are_strict),
