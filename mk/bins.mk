@@ -29,8 +29,8 @@ LIBS_safehouse-vault            := -lsodium -lsqlite3 -lcrypto
 FORBIDDEN_safehouse-vault       := ZSTD_ chdb_connect socket connect
 
 MODULES_safehouse-console       := base ipc $(addprefix record/,context.c datakey.c envelope.c) codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c \
-                                   $(addprefix read/query/,binary.c cells.c format.c plan.c remote.c rowtype.c tally.c visible.c) read/http proc/console
-LIBS_safehouse-console          := -lmicrohttpd -lsodium -ljansson -lzstd -lz -lpthread
+                                   $(addprefix read/query/,binary.c cells.c format.c native.c plan.c remote.c rowtype.c tally.c visible.c) read/http proc/console
+LIBS_safehouse-console          := -lmicrohttpd -lsodium -ljansson -lzstd -llz4 -lz -lpthread
 FORBIDDEN_safehouse-console     := crypto_box_ crypto_aead_ crypto_secretbox crypto_kdf_derive unseal_ sqlite3_ chdb_connect \
                                    socket connect fopen execve
 

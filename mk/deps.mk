@@ -5,7 +5,7 @@
 
 # A package, or package:command where the command may come from elsewhere.
 DEB_BUILD := gcc:cc libc6-dev binutils:nm libsodium-dev libssl-dev libsqlite3-dev libyaml-dev libjansson-dev \
-             libzstd-dev libvectorscan-dev libpcre2-dev libxml2-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev nginx nginx-dev ca-certificates curl:curl nodejs:node npm:npm
+             libzstd-dev liblz4-dev libvectorscan-dev libpcre2-dev libxml2-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev nginx nginx-dev ca-certificates curl:curl nodejs:node npm:npm
 DEB_TEST  := libcmocka-dev valgrind:valgrind gdb:gdb openssl:openssl clang:clang libclang-rt-14-dev mandoc:mandoc strace:strace iproute2:ip \
              redis-server memcached nats-server mosquitto etcd-server
 # Servers that `make test-audit` looks at, beside those.

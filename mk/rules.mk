@@ -51,12 +51,13 @@ UNIT_turn    := base tlog/merkle.c record llm write/turn
 UNIT_spool   := base tlog/merkle.c record write/spool
 UNIT_supervisor := base ipc ipc/dial tlog/merkle.c record ring control write/detect $(DETECT_DATA) proc/supervisor proc/demo/demo.c
 UNIT_query   := base ipc ipc/dial tlog/merkle.c record codec/codec_decompress.c codec/dictionary.S llm/json.c llm/reqscan.c read/query
+UNIT_http    := base llm/json.c llm/reqscan.c read/query/format.c read/http
 UNIT_sealer  := base tlog/merkle.c record ring llm/json.c llm/reqscan.c write/detect $(DETECT_DATA) write/policy write/mask/mask.c write/mask/nest.c write/mask/put.c proc/sealer/findings.c proc/sealer/known.c
 UNIT_store   := base ipc tlog/merkle.c record store proc/store/console.c proc/store/question.c
 UNIT_detect  := base tlog/merkle.c record llm write/turn write/detect $(DETECT_DATA)
 UNIT_mask    := base record/fingerprint.c llm write/detect $(DETECT_DATA) write/mask
 UNIT_policy  := base write/policy
-UNIT_LIBS    := -lcmocka -lsodium -lcrypto -lzstd -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
+UNIT_LIBS    := -lcmocka -lsodium -lcrypto -lzstd -llz4 -lz -lsqlite3 -ljansson -lyaml -lhs -lpcre2-8
 UNIT_LIBS_store := -L$(CHDB_DIR) -lchdb -Wl,-rpath,$(CURDIR)/$(CHDB_DIR) -lpthread
 
 unit_tests := $(wildcard test/unit/*/test_*.c)

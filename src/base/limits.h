@@ -33,6 +33,7 @@
 #define LIMIT_PARAMETERS 256             /* parameters of one statement */
 #define LIMIT_PARAMETER_BYTES (256u << 10) /* all of them, names and values */
 #define LIMIT_CONSOLE_QUERY (2u << 20)   /* a statement with its parameters, and the projects that it sees */
+#define LIMIT_DATA_PIECE (1u << 20)      /* of a result in one message; a shorter one is the last of what the engine gave */
 #define LIMIT_COMMAND 16384              /* a command of the console's, with its options */
 #define LIMIT_SECRET 16384               /* a value that is asked for */
 #define LIMIT_SECRET_TAG (128u << 10)    /* it, and the classes and keys it is tagged by */

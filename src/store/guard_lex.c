@@ -142,6 +142,31 @@ static size_t skip_space(const struct lexer *x, size_t i) {
     return i;
 }
 
+/* displayName(), which ClickHouse's Go client begins with, would be the host's name: a client gets the store's. */
+static size_t display_name(const struct lexer *x, size_t end) {
+    static const char name[] = "displayName";
+    const size_t open = skip_space(x, end), close = open < x->len ? skip_space(x, open + 1) : open;
+    return x->g->terms.client && end - x->i == sizeof name - 1 && !memcmp(x->in + x->i, name, sizeof name - 1) &&
+                   close < x->len && x->in[open] == '(' && x->in[close] == ')'
+               ? close + 1
+               : 0;
+}
+
+static int word(struct lexer *x) {
+    static const char instead[] = "'" STORE_DATABASE "'";
+    const size_t end = skip_word(x, x->i), name_end = display_name(x, end);
+    if (!name_end)
+        return emit(x, TOKEN_WORD, x->i, end - x->i, 0);
+    const char *in = x->in;
+    const size_t at = x->i;
+    x->in = instead;
+    x->i = 0;
+    int rc = emit(x, TOKEN_STRING, 0, sizeof instead - 1, 1);
+    x->in = in;
+    x->i = rc ? at : name_end;
+    return rc;
+}
+
 /* {name:Type}. The engine takes the text between colon and brace for a type's name, whatever it is; a type
  * has words, brackets, and strings in it. With the type Identifier the value would be a name. */
 static int parameter(struct lexer *x) {
@@ -185,7 +210,7 @@ static int next(struct lexer *x) {
     if (c == '\'' || c == '"' || c == '`')
         return quoted(x);
     if (is_word(c))
-        return emit(x, TOKEN_WORD, x->i, skip_word(x, x->i) - x->i, 0);
+        return word(x);
     if (c == ';') {
         for (x->i++; x->i < x->len; x->i++)
             if (!isspace((unsigned char)x->in[x->i]) && x->in[x->i] != ';')

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import { createClient } from '@clickhouse/client';
+import { native, rowBinary, unframe } from './lib/clickhouse.mjs';
 import { BIN, Installation, until } from './lib/installation.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 
@@ -207,8 +208,6 @@ test('codings of request and answer, and their limits', async () => {
   assert.equal(bomb.status, 413);
   assert.equal((await ask('ana', 'no gzip', {}, { 'content-encoding': 'gzip' })).status, 500);
   assert.equal((await ask('ana', sql, {}, { 'content-encoding': 'br' })).status, 501);
-  for (const framing of ['compress', 'decompress']) // ClickHouse's own, which is not spoken
-    assert.equal((await ask('ana', sql, { [framing]: 1 })).status, 501, framing);
   assert.equal((await ask('ana', sql, { compress: 0 })).text, '0\n1\n2\n');
   const packed = await new Promise((done) => {
     const q = http.request(`${url}/?enable_http_compression=1`, { method: 'POST', headers: { authorization: basic('ana'),
@@ -221,6 +220,92 @@ test('codings of request and answer, and their limits', async () => {
   assert.equal(packed.a.headers['content-encoding'], 'gzip');
   assert.equal(zlib.gunzipSync(packed.body).toString().split('\n').length, 100001);
   assert.equal((await ask('ana', 'x'.repeat(2 << 20))).status, 413);
+});
+
+test("ClickHouse's own framing, of answer and request", async () => {
+  const many = 'SELECT number, repeat(toString(number), 20) FROM system.numbers LIMIT 60000';
+  const framed = await ask('ana', many, { compress: 1 });
+  assert.equal(framed.headers.get('content-encoding'), null);
+  const plain = unframe(framed.body);
+  assert.ok(plain.frames > 20);
+  assert.ok(plain.equals((await ask('ana', many)).body));
+  // What comes framed goes back framed: the checksums are right both ways.
+  const statement = await ask('ana', "SELECT 'SELECT 40 + 2'", { compress: 1, default_format: 'TabSeparatedRaw' });
+  assert.equal((await ask('ana', statement.body, { decompress: 1 })).text, '42\n');
+  assert.equal((await ask('ana', zlib.gzipSync(statement.body), { decompress: 1 }, { 'content-encoding': 'gzip' })).text, '42\n');
+  statement.body[20] ^= 1;
+  assert.equal((await ask('ana', statement.body, { decompress: 1 })).status, 500);
+  assert.equal((await ask('ana', 'SELECT 1', { decompress: 1 })).status, 500);
+  const wrong = await ask('ana', 'SELECT nope', { compress: 1 });
+  assert.match(wrong.text, /^Code: 47\. DB::Exception/, 'an error is plain, as drivers read it too');
+  const late = await new Promise((done) => {
+    const q = http.request(`${url}/?compress=1`, { method: 'POST', headers: { authorization: basic('ana') } }, (a) => {
+      const all = [];
+      a.on('data', (d) => all.push(d));
+      a.on('close', () => done({ complete: a.complete, body: Buffer.concat(all) }));
+      a.on('error', () => {});
+    });
+    q.end(LATE);
+  });
+  assert.equal(late.complete, false);
+  assert.match(unframe(late.body).toString('latin1').slice(-600), /__exception__\r\n$/);
+});
+
+test('what the JDBC driver of Metabase sends is answered as it reads it', async () => {
+  const jdbc = async (sql, more = {}) => {
+    const r = await ask('ana', sql, { query_id: 'cd4f2d9a-1818-42e0-914b-9d042310ea7a', compress: 1, ...more },
+      { 'content-type': 'text/plain', 'x-clickhouse-format': 'RowBinaryWithNamesAndTypes', 'x-clickhouse-database': 'safehouse' });
+    assert.equal(r.status, 200, `${sql}: ${r.text}`);
+    assert.equal(r.headers.get('x-clickhouse-format'), 'RowBinaryWithNamesAndTypes');
+    return rowBinary(unframe(r.body));
+  };
+  assert.match((await jdbc('SELECT version() as server_version', { wait_end_of_query: 1 })).rows[0][0], /^\d+\.\d+/);
+  assert.deepEqual((await jdbc("SELECT name AS TABLE_SCHEM, '' AS TABLE_CATALOG FROM system.databases ORDER BY name")).rows,
+    [['default', ''], ['safehouse', '']]);
+  const tables = await jdbc(`SELECT '' AS TABLE_CAT, t.database AS TABLE_SCHEM, t.name AS TABLE_NAME, if(t.is_temporary = 1, concat('Temporary', t.engine), t.engine) AS TABLE_TYPE,
+    t.comment AS REMARKS, CAST(null as Nullable(String)) AS TYPE_CAT, d.engine AS TYPE_SCHEM FROM system.tables t JOIN system.databases d ON system.tables.database = system.databases.name
+    WHERE t.database LIKE 'safehouse' AND t.name LIKE '%' AND t.engine IN ('MergeTree', 'View')`);
+  assert.ok(tables.rows.some((r) => r[2] === 'interactions' && r[3] === 'MergeTree'));
+  const columns = await jdbc(`SELECT '' AS TABLE_CAT, database AS TABLE_SCHEM, table AS TABLE_NAME, name AS COLUMN_NAME, toInt32(1111) AS DATA_TYPE, type AS TYPE_NAME,
+    toInt32(multiIf(character_octet_length IS NOT NULL, character_octet_length, system.columns.type == 'Bool', 1, numeric_precision IS NOT NULL, numeric_precision, 0)) AS COLUMN_SIZE,
+    toInt32(position) AS ORDINAL_POSITION FROM system.columns WHERE TABLE_SCHEM ILIKE 'safehouse' AND TABLE_NAME ILIKE 'interactions' AND COLUMN_NAME ILIKE '%' ORDER BY TABLE_SCHEM, TABLE_NAME, ORDINAL_POSITION`);
+  assert.ok(columns.rows.length > 30);
+  const keys = await jdbc(`SELECT NULL::Nullable(String) AS TABLE_CAT, system.tables.database AS TABLE_SCHEM, system.tables.name AS TABLE_NAME, trim(c.1) AS COLUMN_NAME, CAST(c.2 AS Int16) AS KEY_SEQ, 'PRIMARY' AS PK_NAME
+    FROM system.tables ARRAY JOIN arrayZip(splitByChar(',', primary_key), arrayEnumerate(splitByChar(',', primary_key))) as c
+    WHERE system.tables.primary_key <> '' AND system.tables.database ILIKE 'safehouse' AND system.tables.name ILIKE 'interactions' ORDER BY COLUMN_NAME`);
+  assert.ok(keys.rows.length > 1 && keys.rows.every((r) => r[5] === 'PRIMARY'));
+  assert.deepEqual((await jdbc('SELECT count(*) FROM `safehouse`.`interactions`')).rows, [[10]]);
+  assert.deepEqual((await jdbc('SELECT project, count() AS n, any(cost) FROM (SELECT project, NULL::Nullable(String) AS cost FROM interactions) GROUP BY project ORDER BY project')).rows,
+    [['default', 6, null], ['sales', 4, null]]);
+});
+
+test('what the Go driver of Grafana and the Python driver of Superset send is answered as they read it', async () => {
+  const hello = 'SELECT displayName(), version(), revision(), timezone()';
+  for (const compress of [0, 1]) {
+    const go = (sql, more = {}, name = 'ana') => ask(null, sql, { client_protocol_version: 54460, database: 'safehouse', default_format: 'Native',
+      ...(compress ? { compress } : {}), ...more }, { 'x-clickhouse-user': name, 'x-clickhouse-key': secrets[name], 'x-clickhouse-ssl-certificate-auth': 'off' });
+    const read = async (r) => {
+      assert.equal(r.status, 200, r.text);
+      return native(compress ? unframe(r.body) : r.body, 54460);
+    };
+    const [[name, version, revision, zone]] = (await read(await go(hello))).rows;
+    assert.deepEqual([name, zone], ['safehouse', 'UTC']);
+    assert.ok(/^\d+\.\d+/.test(version) && revision > 54460);
+    assert.deepEqual(await read(await go('SELECT 1')), { names: ['1'], rows: [[1]] });
+    assert.deepEqual((await read(await go("SELECT CAST(project, 'String') AS p, count() AS n FROM interactions WHERE project = {p:String} GROUP BY p", { param_p: 'sales', max_execution_time: 60 }))).rows, [['sales', 4]]);
+    assert.deepEqual((await read(await go('SELECT 1 WHERE 0'))).rows, []);
+    const many = (await read(await go('SELECT number, toString(number) AS s FROM system.numbers LIMIT 200000'))).rows;
+    assert.equal(many.length, 200000);
+    assert.deepEqual(many[199999], [199999, '199999']);
+    const opened = (await read(await go('SELECT concat(\'x\', body) AS text, 7 AS n FROM turns ORDER BY id', { open: 1, reason: 'see it' }, 'rea'))).rows;
+    assert.equal(opened.filter((r) => r[0].includes('said ') && r[1] === 7).length, 6);
+    assert.match((await go('SELECT nope')).text, /^Code: 47/);
+  }
+  // clickhouse-connect asks whether the version is understood.
+  const probe = await ask('ana', 'SELECT 1 AS check FORMAT Native', { client_protocol_version: 54405, database: 'safehouse' });
+  assert.equal(probe.body.subarray(8, 16).toString('latin1'), '\x01\x01\x05check');
+  const settings = await ask('ana', 'SELECT name, value, readonly as readonly FROM system.settings LIMIT 10000 FORMAT Native', { client_protocol_version: 54405 });
+  assert.ok(native(settings.body, 54405).rows.length > 500);
 });
 
 test('settings that change nothing or lower a limit are taken, all others refused', async () => {

@@ -37,6 +37,7 @@ struct opening {
     struct cells *cells; /* of a text format, */
     struct binary *binary; /* of another one */
     enum binary_format binary_format;
+    uint32_t protocol; /* of Native */
     const char *ask; /* the format that the store is asked for */
     size_t planned;
 };
@@ -95,6 +96,7 @@ int opening_new(struct console *c, const struct caller *caller, const struct htt
     o->ask = r->format;
     if (r->family == FORMAT_BINARY)
         (void)binary_find(r->format, &o->binary_format, &o->ask);
+    o->protocol = r->settings.protocol;
     o->write = write;
     o->write_arg = write_arg;
     memcpy(o->reason, r->reason, sizeof o->reason);
@@ -160,7 +162,7 @@ static int refuse(struct opening *o, int rc, struct http_why *why) {
 /* Steps over all values of a binary result. */
 static int gather_binary(struct opening *o, struct buf *hashes, struct http_why *why) {
     struct binary *b;
-    int rc = binary_new(&b, o->binary_format, o->held.p, o->held.len, plan_gather, hashes, plan_discard,
+    int rc = binary_new(&b, o->binary_format, 0, o->held.p, o->held.len, plan_gather, hashes, plan_discard,
                         NULL);
     if (rc == ERR_UNSUPPORTED)
         return http_say(why, rc, HTTP_NOT_IMPLEMENTED,
@@ -201,8 +203,8 @@ int opening_begin(struct opening *o, struct http_why *why) {
             refuse(o, rc, why);
     }
     if (!rc && o->family == FORMAT_BINARY)
-        rc = binary_new(&o->binary, o->binary_format, o->held.p, o->held.len, remote_open, o->remote,
-                        o->write, o->write_arg);
+        rc = binary_new(&o->binary, o->binary_format, o->protocol, o->held.p, o->held.len, remote_open,
+                        o->remote, o->write, o->write_arg);
     else if (!rc)
         rc = cells_new(&o->cells, o->family, remote_open, o->remote, o->write, o->write_arg);
     buf_wipe(&hashes);

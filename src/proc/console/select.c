@@ -17,6 +17,7 @@
 #include "proc/console/console.h"
 #include "proc/console/opening.h"
 #include "proc/console/select.h"
+#include "read/query/native.h"
 
 #define PREFETCH (256u << 10)
 #define WHOLE_MAX (64u << 20)    /* of an answer with wait_end_of_query */
@@ -33,6 +34,7 @@ struct answer {
     struct peer *store;
     int client_fd;
     struct opening *opening; /* NULL: cells stay sealed */
+    struct native *native;   /* NULL: as the store gives it */
     struct http_encoder *encoder;
     struct buf out;
     size_t out_at;
@@ -47,6 +49,7 @@ static void answer_free(void *arg) {
     struct answer *a = arg;
     peer_free(a->store);
     opening_free(a->opening);
+    native_free(a->native);
     http_encoder_free(a->encoder);
     buf_wipe(&a->out);
     caller_leave(&a->caller);
@@ -161,11 +164,22 @@ static void fail(struct answer *a, int rc) {
 
 /* What the opening still holds, and the coding's end. */
 static int finish(struct answer *a) {
-    int rc = a->opening ? opening_finish(a->opening, &a->why) : 0;
+    int rc = a->opening ? opening_finish(a->opening, &a->why) : a->native ? native_finish(a->native) : 0;
     if (!rc && a->encoder)
         rc = http_encode_end(a->encoder, &a->out);
     a->ended = true;
     return rc;
+}
+
+static int take_data(struct answer *a, const struct frame *f) {
+    if (a->opening)
+        return opening_hold(a->opening, f->p, f->len, &a->why);
+    int rc = a->native ? native_feed(a->native, f->p, f->len, f->len < LIMIT_DATA_PIECE) : write_out(a, f->p, f->len);
+    return rc == ERR_UNSUPPORTED
+               ? http_say(&a->why, rc, HTTP_NOT_IMPLEMENTED,
+                          "the result has a column of a type that is not known in Native of this client_protocol_version; "
+                          "cast it to String")
+               : rc;
 }
 
 /* One frame further. */
@@ -183,7 +197,7 @@ static void step(struct answer *a) {
     }
     rc = ask_frame(a->store, a->client_fd, &f, &left);
     if (!rc && f.msg == MSG_DATA) {
-        rc = a->opening ? opening_hold(a->opening, f.p, f.len, &a->why) : write_out(a, f.p, f.len);
+        rc = take_data(a, &f);
     } else if (!rc && f.msg == MSG_RESULT) {
         rc = take_result(a, &f);
         if (!rc)
@@ -266,7 +280,7 @@ static enum MHD_Result begin(struct answer *a, struct MHD_Connection *connection
     reply_headers(response, r);
     add_summary(response, &a->cost);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type(r));
-    if (a->encoder)
+    if (a->encoder && http_coding_name(http_request_coding(r)))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
                                 http_coding_name(http_request_coding(r)));
     if (!a->ended)
@@ -286,6 +300,8 @@ static int prepare(struct answer *a, const struct http_request *r) {
         rc = http_encoder_new(http_request_coding(r), &a->encoder);
     if (!rc && r->open)
         rc = opening_new(a->console, &a->caller, r, write_out, a, &a->opening, &a->why);
+    if (!rc && !r->open && native_differs(r->format, r->settings.protocol))
+        rc = native_new(&a->native, r->settings.protocol, write_out, a);
     if (!rc)
         rc = select_send(a->store, &a->caller, r, a->opening ? opening_format(a->opening) : r->format,
                          (const char *)r->sql.p, r->sql.len);

@@ -98,11 +98,18 @@ static void take_body(struct exchange *x, const char *p, size_t len) {
 static void decode_body(struct exchange *x) {
     if (x->rc || !x->raw.len)
         return;
-    x->rc = http_decode(x->request.body_coding, x->raw.p, x->raw.len, &x->request.body);
+    struct buf framed; /* by decompress=1, within the Content-Encoding */
+    const bool two = x->request.framed_body;
+    buf_init(&framed, 2 * RAW_BODY_MAX);
+    x->rc = http_decode(x->request.body_coding, x->raw.p, x->raw.len, two ? &framed : &x->request.body);
+    if (!x->rc && two)
+        x->rc = http_decode(HTTP_FRAMED, framed.p, framed.len, &x->request.body);
+    buf_wipe(&framed);
     if (x->rc)
         http_say(&x->why, x->rc, x->rc == ERR_LIMIT ? HTTP_QUERY_TOO_LARGE : HTTP_CANNOT_DECOMPRESS,
                  x->rc == ERR_LIMIT ? "the request's body is too large when it is decoded"
-                                    : "the request's body is not in its Content-Encoding");
+                                    : "the request's body is not in its Content-Encoding, or (decompress=1) not in "
+                                      "ClickHouse's framing");
 }
 
 /* ---- routes ---- */

@@ -35,7 +35,6 @@
 #define LATE_NS 2000000000ull /* after the time that the engine itself was given */
 #define SECONDS_MAX 60
 #define STOP_S 3
-#define PIECE (1u << 20) /* of one MSG_DATA */
 #define TAG_BYTES 40
 
 #define TOO_MANY_QUERIES 202
@@ -173,7 +172,7 @@ static int send_piece(void *arg, const void *p, size_t len) {
     struct peer *peer = s->channel->peer;
     const uint8_t *at = p;
     while (len > 0) {
-        const size_t n = len < PIECE ? len : PIECE;
+        const size_t n = len < LIMIT_DATA_PIECE ? len : LIMIT_DATA_PIECE;
         if (unwanted(s->console, s->channel))
             return ERR_PEER;
         int rc = peer_send(peer, MSG_DATA, at, n, -1);

@@ -7,6 +7,7 @@
 #include <zstd.h>
 
 #include "base/err.h"
+#include "read/http/framed.h"
 
 #define STEP 16384u
 #define ZSTD_LEVEL 1
@@ -66,6 +67,8 @@ int http_decode(enum http_coding coding, const void *p, size_t len, struct buf *
         return inflate_all(15, p, len, out);
     case HTTP_ZSTD:
         return zstd_all(p, len, out);
+    case HTTP_FRAMED:
+        return framed_decode(p, len, out);
     }
     return ERR_UNSUPPORTED;
 }
@@ -76,10 +79,11 @@ struct http_encoder {
     enum http_coding coding;
     z_stream z;
     ZSTD_CCtx *zstd;
+    struct buf block; /* of HTTP_FRAMED: what it does not fill yet */
 };
 
 const char *http_coding_name(enum http_coding coding) {
-    return coding == HTTP_GZIP ? "gzip" : coding == HTTP_ZSTD ? "zstd" : "identity";
+    return coding == HTTP_GZIP ? "gzip" : coding == HTTP_ZSTD ? "zstd" : NULL;
 }
 
 int http_encoder_new(enum http_coding coding, struct http_encoder **ret) {
@@ -92,6 +96,9 @@ int http_encoder_new(enum http_coding coding, struct http_encoder **ret) {
         rc = e->zstd ? 0 : ERR_NOMEM;
         if (!rc)
             ZSTD_CCtx_setParameter(e->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
+    } else if (!rc && coding == HTTP_FRAMED) {
+        buf_init(&e->block, FRAMED_BLOCK);
+        rc = buf_reserve(&e->block, FRAMED_BLOCK);
     } else if (!rc) {
         rc = ERR_UNSUPPORTED;
     }
@@ -110,6 +117,7 @@ void http_encoder_free(struct http_encoder *e) {
     if (e->coding == HTTP_GZIP)
         deflateEnd(&e->z);
     ZSTD_freeCCtx(e->zstd);
+    buf_wipe(&e->block);
     free(e);
 }
 
@@ -148,12 +156,33 @@ static int zstd_some(struct http_encoder *e, const void *p, size_t len, ZSTD_End
     }
 }
 
+static int frame_some(struct http_encoder *e, const uint8_t *p, size_t len, bool flush, struct buf *out) {
+    int rc = 0;
+    while (!rc && (len || flush)) {
+        const size_t room = FRAMED_BLOCK - e->block.len, n = len < room ? len : room;
+        rc = buf_append(&e->block, p, n);
+        p += n;
+        len -= n;
+        if (rc || (e->block.len < FRAMED_BLOCK && !flush))
+            break;
+        rc = framed_put(out, e->block.p, e->block.len);
+        buf_clear(&e->block);
+        if (!len)
+            break;
+    }
+    return rc;
+}
+
 int http_encode(struct http_encoder *e, const void *p, size_t len, bool flush, struct buf *out) {
+    if (e->coding == HTTP_FRAMED)
+        return frame_some(e, p, len, flush, out);
     return e->coding == HTTP_GZIP ? gzip_some(e, p, len, flush ? Z_SYNC_FLUSH : Z_NO_FLUSH, out)
                                   : zstd_some(e, p, len, flush ? ZSTD_e_flush : ZSTD_e_continue, out);
 }
 
 int http_encode_end(struct http_encoder *e, struct buf *out) {
+    if (e->coding == HTTP_FRAMED)
+        return frame_some(e, NULL, 0, true, out);
     return e->coding == HTTP_GZIP ? gzip_some(e, NULL, 0, Z_FINISH, out)
                                   : zstd_some(e, NULL, 0, ZSTD_e_end, out);
 }

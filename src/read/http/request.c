@@ -143,15 +143,9 @@ static int own_parameter(struct http_request *r, size_t i, struct http_why *why,
             if ((unsigned char)*c <= ' ' || (unsigned char)*c > '~')
                 *c = '_'; /* it goes into a header */
     } else if (http_param_is(p, i, "compress")) {
-        if (n != 1 || *v != '0') /* unframed, the client would misread it */
-            *rc = http_say(why, ERR_UNSUPPORTED, HTTP_NOT_IMPLEMENTED,
-                           "compress=1 is not supported: send compress=0, or enable_http_compression=1 "
-                           "with Accept-Encoding gzip or zstd");
+        r->framed = n == 1 && *v == '1';
     } else if (http_param_is(p, i, "decompress")) {
-        if (n != 1 || *v != '0')
-            *rc = http_say(why, ERR_UNSUPPORTED, HTTP_NOT_IMPLEMENTED,
-                           "decompress=1 is not supported: send the statement plain, or with "
-                           "Content-Encoding gzip, deflate or zstd");
+        r->framed_body = n == 1 && *v == '1';
     } else if (http_param_is(p, i, "open")) {
         r->open = n == 1 && *v == '1';
     } else if (http_param_is(p, i, "reason")) {
@@ -259,7 +253,8 @@ bool http_request_foreign(const struct http_request *r) {
 }
 
 enum http_coding http_request_coding(const struct http_request *r) {
-    return !r->settings.compression ? HTTP_IDENTITY
+    return r->framed                ? HTTP_FRAMED
+           : !r->settings.compression ? HTTP_IDENTITY
            : r->accepts_zstd       ? HTTP_ZSTD
            : r->accepts_gzip       ? HTTP_GZIP
                                    : HTTP_IDENTITY;

@@ -54,6 +54,7 @@ struct http_request {
     char reason[LIMIT_REASON + 1];
     char query_id[HTTP_QUERY_ID_MAX + 1];
     enum http_coding body_coding;
+    bool framed_body, framed; /* decompress=1, compress=1 */
     bool accepts_gzip, accepts_zstd;
     bool multipart, json; /* the body, by its Content-Type */
     bool origin, fetched;  /* a browser's page asks: Origin, Sec-Fetch-Site; */

@@ -14,6 +14,7 @@ enum rule {
     ROWS,
     COMPRESSION,
     WAIT_END,
+    PROTOCOL,
 };
 
 static const struct {
@@ -35,6 +36,8 @@ static const struct {
     /* HTTP */
     {"enable_http_compression", COMPRESSION, NULL},
     {"http_zlib_compression_level", ANY, NULL},
+    {"network_compression_method", ONLY, "LZ4|lz4"}, /* of compress=1 */
+    {"http_native_compression_disable_checksumming_on_decompress", ONLY, "0"},
     {"wait_end_of_query", WAIT_END, NULL},
     {"buffer_size", ANY, NULL},
     {"send_progress_in_http_headers", ANY, NULL},
@@ -49,7 +52,7 @@ static const struct {
     {"connect_timeout", ANY, NULL},
     {"receive_timeout", ANY, NULL},
     {"send_timeout", ANY, NULL},
-    {"client_protocol_version", ANY, NULL},
+    {"client_protocol_version", PROTOCOL, NULL},
     /* what comes back */
     {"extremes", ONLY, "0"},
     {"output_format_json_quote_64bit_integers", ONLY, "0"},
@@ -77,6 +80,7 @@ static const struct {
     {"prefer_column_name_to_alias", ONLY, "0"},
     {"allow_experimental_analyzer", ONLY, "1"},
     {"enable_analyzer", ONLY, "1"},
+    {"log_comment", ANY, NULL}, /* nothing is logged; the store's own use of that name is its own */
     {"async_insert", ANY, NULL},
     {"wait_for_async_insert", ANY, NULL},
     {"insert_quorum", ANY, NULL},
@@ -145,6 +149,10 @@ int http_setting(struct http_settings *s, const char *name, size_t name_len, con
         break;
     case ROWS:
         rc = number(value, value_len, &s->rows_max);
+        break;
+    case PROTOCOL:
+        rc = number(value, value_len, &v);
+        s->protocol = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
         break;
     case COMPRESSION:
         rc = boolean(value, value_len, &s->compression);

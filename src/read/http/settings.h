@@ -16,6 +16,7 @@ struct http_settings {
     uint64_t rows_max;    /* 0: the same */
     bool compression;     /* enable_http_compression */
     bool wait_end;        /* wait_end_of_query */
+    uint32_t protocol;    /* client_protocol_version; 0: none is named */
 };
 
 /* ERR_DENIED and READONLY, ERR_SYNTAX and BAD_ARGUMENTS. */

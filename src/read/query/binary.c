@@ -17,6 +17,12 @@
 #define ROWS_MAX (1ull << 40)
 #define RAW_STEP (1u << 20) /* written at once where there is no cell */
 
+/* What Native has more in the client's protocol version: at byte `at`, before what is there. */
+struct mark {
+    size_t at;
+    enum { MARK_BLOCK, MARK_COLUMN } what;
+};
+
 /* A string with a cell in it. */
 struct value {
     size_t at, data, len; /* of its length, of its bytes */
@@ -28,6 +34,9 @@ struct binary {
     struct rowtypes types;
     struct value *values;
     size_t count, room;
+    uint32_t protocol;
+    struct mark *marks;
+    size_t marks_n, marks_room, mark; /* mark: the next to be written */
     cells_open *open;
     cells_write *write;
     void *open_arg, *write_arg;
@@ -117,13 +126,28 @@ static int remember(struct binary *b, const struct value *v) {
     return 0;
 }
 
+static int add_mark(struct binary *b, uint32_t since, int what) {
+    if (b->protocol < since)
+        return 0;
+    if (b->marks_n == b->marks_room) {
+        const size_t room = b->marks_room ? b->marks_room * 2 : 64;
+        struct mark *more = reallocarray(b->marks, room, sizeof *more);
+        if (!more)
+            return ERR_NOMEM;
+        b->marks = more;
+        b->marks_room = room;
+    }
+    b->marks[b->marks_n++] = (struct mark){b->at, what};
+    return 0;
+}
+
 static int string(struct binary *b) {
     struct value v = {.at = b->at};
     const char *p;
     size_t cell;
     int rc = text(b, &p, &v.len);
     v.data = b->at - (rc ? 0 : v.len);
-    if (rc || cells_find((const uint8_t *)p, v.len, &cell) == v.len)
+    if (rc || !b->open || cells_find((const uint8_t *)p, v.len, &cell) == v.len)
         return rc;
     return remember(b, &v);
 }
@@ -277,7 +301,9 @@ static int walk_native(struct binary *b) {
     int rc = 0;
     while (!rc && b->at < b->len) {
         uint64_t columns, rows;
-        rc = varint(b, &columns);
+        rc = add_mark(b, BINARY_BLOCK_INFO, MARK_BLOCK);
+        if (!rc)
+            rc = varint(b, &columns);
         if (!rc)
             rc = varint(b, &rows);
         if (!rc && columns > COLUMNS_MAX)
@@ -292,6 +318,8 @@ static int walk_native(struct binary *b) {
                 rc = text(b, &name, &len);
             if (!rc)
                 rc = rowtype_parse(&b->types, name, len, &type);
+            if (!rc)
+                rc = add_mark(b, BINARY_SERIALIZATION, MARK_COLUMN);
             if (!rc && rows)
                 rc = prefixes(b, type);
             if (!rc)
@@ -303,12 +331,12 @@ static int walk_native(struct binary *b) {
 
 /* ---- life ---- */
 
-int binary_new(struct binary **ret, enum binary_format format, const uint8_t *p, size_t len,
+int binary_new(struct binary **ret, enum binary_format format, uint32_t protocol, const uint8_t *p, size_t len,
                cells_open *open, void *open_arg, cells_write *write, void *write_arg) {
     struct binary *b = calloc(1, sizeof *b);
     if (!b)
         return ERR_NOMEM;
-    *b = (struct binary){.p = p, .len = len, .open = open, .open_arg = open_arg, .write = write,
+    *b = (struct binary){.p = p, .len = len, .protocol = protocol, .open = open, .open_arg = open_arg, .write = write,
                          .write_arg = write_arg};
     int rc = !len ? 0 : format == BINARY_NATIVE ? walk_native(b) : walk_rows(b, format);
     if (rc) {
@@ -323,6 +351,7 @@ void binary_free(struct binary *b) {
     if (!b)
         return;
     free(b->values);
+    free(b->marks);
     free(b);
 }
 
@@ -365,6 +394,31 @@ static bool take_value(const struct binary *b, const struct value *v, struct gro
     return true;
 }
 
+/* Marks up to that byte, which is the next to be written. */
+static int put_marks(struct binary *b, size_t upto) {
+    /* BlockInfo: field 1, no overflow | field 2, bucket -1 | the end */
+    static const uint8_t block[] = {1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0}, column_head[] = {0};
+    int rc = 0;
+    for (; !rc && b->mark < b->marks_n && b->marks[b->mark].at <= upto; b->mark++)
+        rc = b->marks[b->mark].what == MARK_BLOCK ? b->write(b->write_arg, block, sizeof block)
+                                                  : b->write(b->write_arg, column_head, sizeof column_head);
+    return rc;
+}
+
+/* n bytes as they came, with the marks before them. */
+static int put(struct binary *b, size_t from, size_t n) {
+    const size_t end = from + n;
+    int rc = 0;
+    while (!rc && from < end) {
+        rc = put_marks(b, from);
+        const size_t next = b->mark < b->marks_n && b->marks[b->mark].at < end ? b->marks[b->mark].at : end;
+        if (!rc)
+            rc = b->write(b->write_arg, b->p + from, next - from);
+        from = next;
+    }
+    return rc;
+}
+
 /* The value with its cells' texts in their places. */
 static int put_value(struct binary *b, const struct value *v, const struct group *g, size_t *cell) {
     uint64_t len = v->len;
@@ -378,7 +432,9 @@ static int put_value(struct binary *b, const struct value *v, const struct group
         }
     int rc = 0;
     if (any) { /* what is as it was goes out as it came */
-        rc = b->write(b->write_arg, b->p + at, v->at - at);
+        rc = put(b, at, v->at - at);
+        if (!rc)
+            rc = put_marks(b, v->at);
         if (!rc)
             rc = b->write(b->write_arg, head, varint_put(head, len));
         at = v->data;
@@ -388,25 +444,23 @@ static int put_value(struct binary *b, const struct value *v, const struct group
         tally_note(&b->tally, o->rc);
         if (o->rc)
             continue;
-        rc = b->write(b->write_arg, b->p + at, g->at[i] - at);
+        rc = put(b, at, g->at[i] - at);
         if (!rc)
             rc = b->write(b->write_arg, o->text.p, o->text.len);
         at = g->at[i] + g->len[i];
     }
     *cell = i;
     if (!rc)
-        rc = b->write(b->write_arg, b->p + at, v->data + v->len - at);
+        rc = put(b, at, v->data + v->len - at);
     b->written = v->data + v->len;
     return rc;
 }
 
 static int write_rest(struct binary *b) {
     const size_t left = b->len - b->written, n = left < RAW_STEP ? left : RAW_STEP;
-    if (!n)
-        return ERR_NOTFOUND;
-    int rc = b->write(b->write_arg, b->p + b->written, n);
+    int rc = n ? put(b, b->written, n) : put_marks(b, b->len);
     b->written += n;
-    return rc;
+    return rc || n ? rc : ERR_NOTFOUND;
 }
 
 int binary_step(struct binary *b) {

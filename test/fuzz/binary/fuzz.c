@@ -31,9 +31,9 @@ static int keep(void *arg, const void *p, size_t len) {
     return buf_append(arg, p, len);
 }
 
-static int run(enum binary_format format, const uint8_t *p, size_t len, cells_open *open, struct buf *out) {
+static int run(enum binary_format format, uint32_t protocol, const uint8_t *p, size_t len, cells_open *open, struct buf *out) {
     struct binary *b;
-    int rc = binary_new(&b, format, p, len, open, NULL, keep, out);
+    int rc = binary_new(&b, format, protocol, p, len, open, NULL, keep, out);
     if (rc)
         return rc;
     while (!(rc = binary_step(b)))
@@ -50,12 +50,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const enum binary_format format = native ? BINARY_NATIVE : BINARY_ROWS_NAMES_TYPES;
     uint8_t *copy = malloc(size); /* no byte behind it may be read */
     memcpy(copy, data + 1, size - 1);
-    buf_init(&out, 2 * size + 64);
-    if (run(format, copy, size - 1, closed, &out) == ERR_NOTFOUND &&
+    buf_init(&out, 10 * size + 64);
+    if (run(format, 0, copy, size - 1, closed, &out) == ERR_NOTFOUND &&
         (out.len != size - 1 || (out.len && memcmp(out.p, copy, out.len))))
         abort();
     buf_clear(&out);
-    (void)run(native ? format : BINARY_ROWS_NAMES, copy, size - 1, opens, &out);
+    (void)run(native ? format : BINARY_ROWS_NAMES, data[0] & 2 ? BINARY_SERIALIZATION : 0, copy, size - 1, opens, &out);
     buf_wipe(&out);
     free(copy);
     return 0;
