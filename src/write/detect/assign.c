@@ -37,7 +37,7 @@ static const char *const harmless[128][WORDS_EACH] = {
     ['h'] = {"hint", "hotkey"}, ['i'] = {"index", "integrity", "i18n"},
     ['k'] = {"keyboard", "keyword", "key_id", "keyid", "keyname", "keydown", "keyup", "keypress", "keycode", "key_arn", "keyarn", "keyring", "kid"},
     ['l'] = {"label", "length"}, ['m'] = {"monkey"},
-    ['p'] = {"public", "pubkey", "primary", "placeholder", "partition", "pagetoken", "page_token"},
+    ['p'] = {"public", "pubkey", "primary", "primitive", "placeholder", "partition", "pagetoken", "page_token"},
     ['r'] = {"reset", "revision"}, ['s'] = {"sortkey", "secretary"},
     ['t'] = {"tokens", "tokeniz", "tokentype", "turkey"},
 };
@@ -139,8 +139,11 @@ static struct value value_after(struct text t, size_t at) {
         return v;
     }
     v.start = v.end = at;
-    while (v.end < stop && !ends_value(t.p[v.end]))
+    bool query = at > 0 && t.p[at - 1] == '='; /* there an & begins the next name */
+    while (v.end < stop && (!ends_value(t.p[v.end]) || (t.p[v.end] == '&' && !query)))
         v.end++;
+    if (v.end > at + 1 && t.p[v.end - 1] == '.' && (v.end == t.len || is_space(t.p[v.end]) || t.p[v.end] == '\\'))
+        v.end--; /* the sentence's */
     if (v.end < t.len && t.p[v.end] == '(')
         v.end = v.start; /* a call */
     return v;
@@ -150,9 +153,10 @@ static struct value value_after(struct text t, size_t at) {
 static bool is_key(const uint8_t *p, size_t len, bool quoted) {
     if (len < 10 || memmem(p, len, "://", 3))
         return false;
-    bool dense = quoted && len >= 32 && !memchr(p, ' ', len) && value_entropy(p, len) > 42 * 256 / 10;
+    bool dense = quoted && len >= 32 && !memchr(p, ' ', len) && !memmem(p, len, "{}", 2) &&
+                 value_entropy(p, len) > 42 * 256 / 10;
     return (dense || (value_is_random(p, len) && !value_is_placeholder(p, len))) && !value_is_file(p, len) &&
-           !value_is_sequence(p, len);
+           !value_is_sequence(p, len) && !value_is_name(p, len);
 }
 
 void assign_confirm(const struct detect *d, struct detect_work *w, struct text t, size_t rule,
@@ -161,12 +165,12 @@ void assign_confirm(const struct detect *d, struct detect_work *w, struct text t
     if (!end || end == w->tried[rule])
         return; /* a name with several such words is one name */
     w->tried[rule] = (uint32_t)end;
-    /* `...key">` ends a tag, and what is passed to a function is a value only in quotes. */
+    /* `...key">` ends a tag, and what is passed to a function, or stands in a list, is a value only in quotes. */
     uint8_t sign = t.p[end - 1];
     if (sign == '>' && is_quote(t.p[end - 2]))
         return;
     struct value v = value_after(t, end);
-    if (sign == '(' && !v.quoted)
+    if ((sign == '(' || sign == ',') && !v.quoted)
         return;
     size_t len = v.end - v.start;
     if (len < 6 || v.start < w->done[rule])

@@ -220,6 +220,8 @@ bool value_is_password(const uint8_t *p, size_t len, bool quoted);
 bool value_is_file(const uint8_t *p, size_t len);
 /* "abcdefg", "a1b2c3d4": what people type where a secret is to stand. */
 bool value_is_sequence(const uint8_t *p, size_t len);
+/* A name in code, with a number in it: "Uint8Array", "crypto_box_curve25519". */
+bool value_is_name(const uint8_t *p, size_t len);
 /* May it be a password at all, however weak? */
 bool value_is_weak(const uint8_t *p, size_t len);
 

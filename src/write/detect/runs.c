@@ -257,6 +257,21 @@ static bool is_word_run(const uint8_t *p, size_t len) {
     return upper * 3 < len;
 }
 
+/* "checksum: ...", "rev": "...": what tells one state of a package from another, by the word before the value. */
+static bool is_hash(struct text t, size_t value) {
+    static const char *const words[] = {"checksum", "integrity", "revision", "rev", "hash", "sha", "shasum", "sha1",
+                                        "sha256", "sha512", "md5", "digest", "reference", "commit", "etag"};
+    size_t end = value, start;
+    while (end > 0 && value - end < 8 && !is_alnum(t.p[end - 1]))
+        end--;
+    for (start = end; start > 0 && end - start < 16 && is_alnum(t.p[start - 1]);)
+        start--;
+    for (size_t i = 0; end < value && i < sizeof words / sizeof words[0]; i++)
+        if (strlen(words[i]) == end - start && starts_word(t.p + start, end - start, words[i]))
+            return true;
+    return end - start > 4 && starts_word(t.p + end - 4, 4, "hash");
+}
+
 /* The token around a run, without the words like "secret" that are glued to its front. */
 static void find_service_key(const struct detect *d, struct detect_work *w, struct text t, size_t start,
                              size_t end) {
@@ -271,8 +286,8 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
     if (end - start > 8 && starts_word(t.p + start, end - start, "sha") && is_digit(t.p[start + 3]) &&
         memchr(t.p + start, '-', 8))
         return; /* sha512-...: the integrity of a package, as lock files have it, */
-    if (start >= 3 && memcmp(t.p + start - 3, "h1:", 3) == 0)
-        return; /* and as those of Go do */
+    if ((start >= 3 && memcmp(t.p + start - 3, "h1:", 3) == 0) || is_hash(t, start))
+        return; /* and as others do */
     if (end - start > 6 && t.p[start] == 'v' && is_digit(t.p[start + 1]) && t.p[start + 2] == '.')
         return; /* a version, as Go names those between two */
     /* NAME=VALUE is one stretch; the value begins after the sign. */
@@ -302,7 +317,8 @@ static void find_service_key(const struct detect *d, struct detect_work *w, stru
     for (size_t tries = 0; tries < 2; tries++, value = start) {
         size_t len = end - value;
         if (end > value && len >= 10 && len <= VALUE_MAX && !is_address(t.p + value, len) &&
-            !value_is_placeholder(t.p + value, len) && is_named(d->names, t, value, len)) {
+            !value_is_placeholder(t.p + value, len) && !value_is_name(t.p + value, len) &&
+            is_named(d->names, t, value, len)) {
             work_found(w, d->by_kind[RULE_VENDOR] - 1u, value, end, DETECT_UNCHECKED);
             return;
         }

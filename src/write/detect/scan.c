@@ -42,16 +42,23 @@ static bool is_part(struct text t, size_t start, size_t end) {
            (end < t.len && is_alnum(t.p[end - 1]) && is_alnum(t.p[end]));
 }
 
-#define NOISE 64 /* bytes of base64 before a value */
+#define NOISE 40 /* bytes of base64 around a value, of 256 that are looked at */
+#define NOISE_SEEN 256
 
-/* Does base64 go on before the value, as in an image? There short prefixes stand by chance. */
-static bool is_in_noise(struct text t, size_t start) {
-    size_t low = start > NOISE ? start - NOISE : 0, at = start, capitals = 0;
+static bool is_base64(uint8_t c) {
+    return is_alnum(c) || c == '+' || c == '/';
+}
+
+/* Does base64 go on around the value, as in an image or a hash? There short prefixes stand by chance. */
+static bool is_in_noise(struct text t, size_t start, size_t end) {
+    size_t around = 0, capitals = 0;
     if (!start || (t.p[start - 1] != '+' && t.p[start - 1] != '/'))
         return false;
-    while (at > low && (is_alnum(t.p[at - 1]) || t.p[at - 1] == '+' || t.p[at - 1] == '/'))
+    for (size_t at = start; at > 0 && around < NOISE_SEEN && is_base64(t.p[at - 1]); around++)
         capitals += is_upper(t.p[--at]);
-    return start - at == NOISE && capitals > NOISE / 8;
+    for (size_t at = end; at < t.len && around < NOISE_SEEN && is_base64(t.p[at]); around++)
+        capitals += is_upper(t.p[at++]);
+    return around >= NOISE && capitals * 8 > around;
 }
 
 static bool accept(const struct rule *rule, struct text t, size_t start, size_t end, uint8_t *check) {
@@ -140,7 +147,7 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
     size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
     if (start == PCRE2_UNSET || start >= end || is_cut_off(t, start, end) ||
-        (!rule->glued && (is_part(t, start, end) || is_in_noise(t, start))) || !accept(rule, t, start, end, &check))
+        (!rule->glued && (is_part(t, start, end) || is_in_noise(t, start, end))) || !accept(rule, t, start, end, &check))
         return;
     w->done[index] = (uint32_t)end;
     work_found(w, index, start, end, check);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "write/detect/detect_int.h"
 
 static unsigned digit(uint8_t c) {
@@ -137,7 +138,7 @@ bool check_basic(const uint8_t *p, size_t len) {
     uint8_t text[512];
     long n = check_base64(text, sizeof text, p, len);
     const uint8_t *colon = n > 0 ? memchr(text, ':', (size_t)n) : NULL;
-    bool fine = colon && colon > text && colon < text + n - 1;
+    bool fine = colon && colon > text && colon < text + n - 1 && utf8_valid(text, (size_t)n);
     for (long i = 0; fine && i < n; i++)
         fine = text[i] >= 0x20 && text[i] != 0x7f;
     sodium_memzero(text, sizeof text);

@@ -255,6 +255,54 @@ bool value_is_sequence(const uint8_t *p, size_t len) {
     return false;
 }
 
+/* Does a word begin at a letter? At capitals: "XMLHttpRequest" has three. */
+static bool begins_word(const uint8_t *p, size_t len, size_t i) {
+    return i > 0 && is_upper(p[i]) && (is_lower(p[i - 1]) || (is_upper(p[i - 1]) && i + 1 < len && is_lower(p[i + 1])));
+}
+
+static bool is_vowel(uint8_t c) {
+    return strchr("aeiouy", lower(c)) != NULL;
+}
+
+/* A word that can be spoken, of three letters at least. */
+static bool is_spoken(const uint8_t *p, size_t len) {
+    size_t vowels = 0, run = 0, run_max = 0;
+    for (size_t i = 0; i < len; i++) {
+        vowels += is_vowel(p[i]);
+        run = is_vowel(p[i]) ? 0 : run + 1;
+        run_max = run > run_max ? run : run_max;
+    }
+    return len > 2 && vowels && run_max < 5;
+}
+
+#define NAME_LENGTH 56
+
+/* Nearly all letters stand in words; in random text capitals come too often for that. Small letters alone could be
+ * either. */
+bool value_is_name(const uint8_t *p, size_t len) {
+    size_t letters = 0, capitals = 0, digits = 0, numbers = 0, vowels = 0, spoken = 0, word = 0;
+    for (size_t i = 0; i <= len && len <= NAME_LENGTH; i++) {
+        bool letter = i < len && is_alpha(p[i]);
+        if (!letter || begins_word(p, len, i)) {
+            spoken += is_spoken(p + i - word, word) ? word : 0;
+            word = 0;
+        }
+        if (letter) {
+            letters++;
+            word++;
+            capitals += is_upper(p[i]);
+            vowels += is_vowel(p[i]);
+        } else if (i < len && is_digit(p[i])) {
+            digits++;
+            numbers += i == 0 || !is_digit(p[i - 1]);
+        } else if (i < len && !strchr("_.:+$", p[i])) {
+            return false;
+        }
+    }
+    return capitals > 1 && numbers * 5 <= letters && digits <= letters && spoken * 5 >= letters * 4 &&
+           vowels * 4 >= letters && !value_is_sequence(p, len);
+}
+
 /* "server.key": names of files stand behind the same names as secrets do. */
 bool value_is_file(const uint8_t *p, size_t len) {
     static const char *const endings[] = {".key", ".pem", ".crt", ".cer", ".pub", ".csr", ".json", ".yaml", ".yml", ".txt", ".conf"};
@@ -265,8 +313,8 @@ bool value_is_file(const uint8_t *p, size_t len) {
 }
 
 static const char *const code_words[128][WORDS_EACH] = {
-    ['$'] = {"${"}, ['%'] = {"%("}, ['('] = {"()"}, ['-'] = {"-set"}, [':'] = {"://"},
-    ['c'] = {"config."}, ['e'] = {"env."}, ['g'] = {"getenv"}, ['n'] = {"null"},
+    ['$'] = {"${"}, ['%'] = {"%("}, ['('] = {"()"}, ['-'] = {"-set"}, [':'] = {"://"}, ['8'] = {"8array"},
+    ['a'] = {"anonymous@"}, ['c'] = {"config."}, ['e'] = {"env."}, ['g'] = {"getenv"}, ['n'] = {"null"},
     ['o'] = {"optional"}, ['r'] = {"required"}, ['s'] = {"string"},
     ['u'] = {"userid", "undefined"}, ['{'] = {"{{"},
 };

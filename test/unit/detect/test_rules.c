@@ -61,6 +61,28 @@ static void examples_hold(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* What stands beside a value is no part of it: a sentence's full stop, the & of a query; all of a password is. */
+static void values_have_their_bytes(void **state) {
+    static const struct {
+        const char *text, *value;
+    } cases[] = {
+        {"Here is your new password: a9B7$#fG3&Z1. Please save it", "a9B7$#fG3&Z1"},
+        {"GET /login?name=ada&password=a9B7fG3kZ1&next=2", "a9B7fG3kZ1"},
+        {"password: aB3#fG7!kL9@.", "aB3#fG7!kL9@"},
+        {"password: aB3.fG7!kL9", "aB3.fG7!kL9"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct detect_findings list = {0};
+        assert_int_equal(detect_scan(d, w, cases[i].text, strlen(cases[i].text), DETECT_TEXT, &list), 0);
+        assert_int_equal(list.count, 1);
+        size_t len = list.items[0].end - list.items[0].start;
+        if (len != strlen(cases[i].value) || memcmp(cases[i].text + list.items[0].start, cases[i].value, len) != 0)
+            fail_msg("%s: %.*s", cases[i].text, (int)len, cases[i].text + list.items[0].start);
+        detect_findings_done(&list);
+    }
+}
+
 /* doc/detect.md names the classes of each family, in the family's row. */
 static void families_are_told(void **state) {
     static char doc[1 << 18];
@@ -217,6 +239,7 @@ static void time_is_limited(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_hold),
+        cmocka_unit_test(values_have_their_bytes),
         cmocka_unit_test(families_are_told),
         cmocka_unit_test(own_rules_stand_beside),
         cmocka_unit_test(wrong_rules_are_told),
