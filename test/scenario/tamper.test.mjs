@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BIN } from './lib/installation.mjs';
-import { Signer, append, prepend, retention, spool, spoolName } from '../verify/forge.mjs';
+import { Signer, append, build, checkpointFrame, leafOf, prepend, retention, split, spool, spoolName } from '../verify/forge.mjs';
 import { TABLES, rows as readRows } from '../verify/rowbinary.mjs';
 import { verify as second } from '../verify/verify.mjs';
 
@@ -18,10 +18,14 @@ const TOOLS = join(BIN, '..', 'test', 'tools');
 const OWN = TABLES.filter(Boolean), HELD = ['held_turns', 'held_interactions', 'held_findings'];
 const EACH = 20, BATCHES = 22;
 let home, D, store, sealer, columns;
+let dumped = false; // the rows are in files, as they are
 
 const safehouse = (...args) => run(join(BIN, 'safehouse'), args, { maxBuffer: 1 << 28 })
   .then((r) => ({ code: 0, ...r }), (e) => ({ code: e.code, stdout: e.stdout, stderr: e.stderr }));
-const sql = (format, ...statements) => run(join(TOOLS, 'tamper'), [store, format, ...statements], { maxBuffer: 1 << 28 });
+const sql = (format, ...statements) => {
+  if (format === 'Null') dumped = false;
+  return run(join(TOOLS, 'tamper'), [store, format, ...statements], { maxBuffer: 1 << 28 });
+};
 const select = async (statement) => (await sql('JSONEachRow', statement)).stdout.split('\n').filter(Boolean)
   .map((line) => JSON.parse(line));
 
@@ -43,12 +47,14 @@ const where = (list) => [...new Set(list.map((f) => {
 }))].sort();
 
 async function restore() {
+  dumped = false;
   await rm(store, { recursive: true, force: true });
   await run('cp', ['-a', join(home, 'kept'), store]);
 }
 // Applies, and gives what the first verifier found; the second found the same.
 async function tampered(...statements) {
-  await sql('RowBinary', ...statements, ...DUMPED.flatMap((t) => [`>${join(home, t)}`, `SELECT * FROM ${t}`]));
+  if (statements.length || !dumped) await sql('RowBinary', ...statements, ...DUMPED.flatMap((t) => [`>${join(home, t)}`, `SELECT * FROM ${t}`]));
+  dumped = true;
   const first = await findings(), other = await judgeBySecond();
   assert.equal(first.code, first.list.length ? 1 : 0, first.stderr);
   assert.equal(first.end.result, other.result);
@@ -199,11 +205,9 @@ test('files in the spool', async () => {
 test('what a true file of the spool excuses is pending, never clean', async () => {
   await restore();
   const dir = join(D, 'spool'), of = [];
-  for (const [number, table] of TABLES.entries()) {
-    if (!table) continue;
-    const bytes = (await run(join(TOOLS, 'tamper'), [store, 'RowBinary', `SELECT * FROM ${table} WHERE sealer = ${sealer} AND batch = 3`], { encoding: 'buffer' })).stdout;
-    for (const r of readRows(table, bytes)) of[r.index] = [number, r.row];
-  }
+  await sql('RowBinary', ...OWN.flatMap((t) => [`>${join(home, t)}`, `SELECT * FROM ${t}`]));
+  for (const [i, table] of OWN.entries())
+    for (const r of readRows(table, await readFile(join(home, table)))) if (r.batch === 3n) of[r.index] = [i + 1, r.row];
   await sql('Null', ...[...OWN, 'leaves'].map((t) => `ALTER TABLE ${t} DELETE WHERE sealer = ${sealer} AND batch = 3`));
   const file = join(dir, spoolName(sealer, 3));
   await writeFile(file, spool(sealer, 3, { rows: of, end: true }));
@@ -249,4 +253,49 @@ test('tables of what holds keep; a row that is none', async () => {
   const { code, list } = await findings();
   assert.equal(code, 1);
   assert.deepEqual(list.map((f) => f.finding).sort(), ['row-added', 'store-unread', 'table-changed', 'table-ttl']);
+});
+
+// Whoever has the vault's key can write any ledger; what its batches are has to agree with itself and the rows.
+test('a ledger whose batches are left out, doubled, chained to others', async () => {
+  await restore();
+  const log = join(D, 'vault', 'ledger.log'), original = await readFile(log);
+  const signer = Signer.of(await readFile(join(D, 'vault', 'ledger.key')));
+  const numberOf = (f) => f.type === 1 && leafOf(f.body)[1] === 1 ? Number(leafOf(f.body).readBigUInt64LE(22 + 8)) : 0;
+  const forged = async (change) => {
+    const { head, frames } = split(original);
+    const list = change(frames.map((f) => ({ ...f, body: Buffer.from(f.body) })));
+    list.filter((f) => f.type === 1).forEach((f, i) => leafOf(f.body).writeBigUInt64LE(BigInt(i), 4));
+    // A checkpoint counts more than the one before.
+    await writeFile(log, build(head, list.filter((f, i) => f.type !== 2 || i === 0 || list[i - 1].type === 1), signer));
+    return tampered();
+  };
+  const names = (list) => [...new Set(list.map((f) => `${f.finding} ${f.batch}`))].sort();
+  try {
+    const left = await forged((frames) => frames.filter((f) => numberOf(f) !== 5));
+    assert.deepEqual(names(left), ['batch-gap 5', 'leaves-changed 5', 'row-added 5']);
+    const first = await forged((frames) => frames.filter((f) => numberOf(f) !== 1));
+    assert.deepEqual(names(first), ['batch-gap 1', 'leaves-changed 1', 'row-added 1']);
+    const twice = await forged((frames) => [...frames, frames.find((f) => numberOf(f) === 5), checkpointFrame()].map((f) => ({ ...f, body: Buffer.from(f.body) })));
+    assert.deepEqual(names(twice), ['ledger-batch-twice 5', 'ledger-time undefined']);
+    const chained = await forged((frames) => {
+      leafOf(frames.find((f) => numberOf(f) === 7).body)[22 + 20] ^= 1; // `previous`
+      return frames;
+    });
+    assert.deepEqual(names(chained), ['batch-chain 7']);
+    const order = await forged((frames) => {
+      const [a, b] = [frames.findIndex((f) => numberOf(f) === 8), frames.findIndex((f) => numberOf(f) === 9)];
+      [frames[a], frames[b]] = [frames[b], frames[a]];
+      const time = leafOf(frames[a].body).readBigUInt64LE(12);
+      leafOf(frames[b].body).writeBigUInt64LE(time, 12);
+      return frames;
+    });
+    assert.deepEqual(order, [], 'the vault may note them in any order; their numbers chain them');
+    const other = await forged((frames) => {
+      leafOf(frames.find((f) => numberOf(f) === 10).body)[22 + 52] ^= 1; // its root
+      return frames;
+    });
+    assert.ok(other.some((f) => f.finding === 'batch-chain' && f.batch === '10') && other.some((f) => f.finding === 'batch-changed' && f.batch === '10'));
+  } finally {
+    await writeFile(log, original);
+  }
 });
