@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import http from 'node:http';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { BIN, FAST, audits } from './lib/audits.mjs';
@@ -322,4 +322,51 @@ test('runs that follow one another: kept, compared, and an alarm for what is new
   assert.match(await readFile(path.join(folder, 'audit.prom'), 'utf8'), /findings\{severity="critical",state="new"\} 1\n/);
   assert.equal((await stat(path.join(folder, 'latest.jsonl'))).mode & 0o777, 0o600);
   assert.equal((await run('--scope', scope, '--watch', '5')).code, 2);
+});
+
+test('--watch: run after run by itself; what opens in between raises an alarm, and what closes is said to be fixed', async () => {
+  const alarms = [];
+  let heard;
+  const hook = http.createServer((req, res) => {
+    let body = '';
+    req.on('data', (d) => { body += d; });
+    req.on('end', () => { alarms.push(JSON.parse(body)); res.end(); heard?.(); });
+  });
+  await new Promise((done) => hook.listen(0, '127.0.0.1', done));
+  const folder = path.join(dir, 'watched'), url = path.join(dir, 'watch-hook');
+  await writeFile(url, `http://127.0.0.1:${hook.address().port}/\n`);
+  const port = await freePort(), scope = await scopeOf(`127.0.0.1 ${port}\n`);
+  const child = spawn(path.join(BIN, 'safehouse'), ['audit', '--scope', scope, '--keep', folder, '--webhook', url, '--watch', '1', '--json', ...FAST]);
+  after(() => { child.kill(); hook.closeAllConnections(); hook.close(); });
+  const runs = [];
+  let rest = '', ended;
+  child.stdout.on('data', (d) => {
+    rest += d;
+    for (let end; (end = rest.indexOf('\n')) >= 0; rest = rest.slice(end + 1)) {
+      const o = JSON.parse(rest.slice(0, end));
+      if (o.type === 'summary') { runs.push(o); ended?.(); }
+    }
+  });
+  const until = async (question) => { while (!question()) await new Promise((done) => { ended = heard = done; }); };
+  await until(() => runs.length >= 1);
+  assert.equal(runs[0].verdicts.closed, 1);
+  assert.equal(alarms.length, 0);
+  await servers.real((p) => ['redis-server', '--port', String(p), '--bind', '127.0.0.1', '--save', ''], { port });
+  await until(() => alarms.length >= 1);
+  assert.ok(alarms[0].findings.every((f) => f.port === port && f.state === 'new'));
+  const open = runs.length;
+  await until(() => runs.length >= open + 2); // and again: it is as before, so there is no other alarm
+  assert.equal(alarms.length, 1);
+  cli('redis-cli', '-p', String(port), 'shutdown', 'nosave');
+  await until(() => runs.at(-1).verdicts.closed === 1);
+  assert.ok(runs.at(-1).fixed >= 1);
+  child.kill();
+  // each run is kept whole, as JSON Lines
+  const kept = (await readdir(folder)).filter((f) => /^\d{8}T\d{6}Z-[0-9a-f]{8}\.jsonl$/.test(f));
+  assert.ok(kept.length >= runs.length, `${kept}`);
+  for (const f of kept) {
+    const lines = (await readFile(path.join(folder, f), 'utf8')).trim().split('\n').map((l) => JSON.parse(l));
+    assert.deepEqual([lines[0].type, lines.at(-1).type], ['run', 'summary']);
+  }
+  assert.match(await readFile(path.join(folder, 'audit.prom'), 'utf8'), /findings\{severity="critical",state="new"\} 0\n/);
 });
