@@ -207,7 +207,8 @@ test('ZooKeeper, RabbitMQ', { skip: !['java', 'rabbitmq-server'].every(has) }, a
     for (const [k, v] of Object.entries({ RABBITMQ_NODENAME: `audit${port}@localhost`, RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1', RABBITMQ_NODE_PORT: port,
       RABBITMQ_DIST_PORT: dist, ERL_EPMD_PORT: epmd, RABBITMQ_MNESIA_BASE: `${d}/m`, RABBITMQ_LOG_BASE: `${d}/log`, RABBITMQ_ENABLED_PLUGINS_FILE: `${d}/p`, RABBITMQ_CONFIG_FILE: conf }))
       process.env[k] = String(v);
-    return servers.real(() => ['/usr/lib/rabbitmq/bin/rabbitmq-server'], { port: pages, dir: d }).then(() => port);
+    await servers.real(() => ['epmd', '-port', String(epmd)], { port: epmd }); // else it starts one that nobody ends
+    return servers.real(() => ['/usr/lib/rabbitmq/bin/rabbitmq-server'], { port: pages, dir: d, group: true }).then(() => port);
   };
   await table([
     ['zookeeper', await zookeeper(), 'open', 'D', 'zookeeper'],

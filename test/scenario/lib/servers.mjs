@@ -44,13 +44,15 @@ export class Servers {
     return d;
   }
 
-  // command: (port, dir) => [program, ...arguments]
+  // command: (port, dir) => [program, ...arguments]. options: port, dir, group (the program starts others, which are to
+  // end with it)
   async real(command, options = {}) {
     const port = options.port ?? await freePort();
     const dir = options.dir ?? await this.dir();
     const [program, ...args] = command(port, dir);
-    const child = spawn(program, args, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: dir } });
+    const child = spawn(program, args, { cwd: dir, detached: !!options.group, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOME: dir } });
     child.said = '';
+    child.end = () => (options.group ? process.kill(-child.pid, 'SIGKILL') : child.kill('SIGKILL'));
     for (const s of [child.stdout, child.stderr]) s.on('data', (d) => { child.said = (child.said + d).slice(-2000); });
     this.#children.push(child);
     await reachable(port, child);
@@ -103,8 +105,9 @@ export class Servers {
 
   async stop() {
     for (const s of this.#listeners) { s.closeAllConnections?.(); s.close(); }
+    for (const c of this.#children) { c.stdout.destroy(); c.stderr.destroy(); }
     await Promise.all(this.#children.map((c) => c.exitCode !== null || c.signalCode !== null ? null
-      : new Promise((done) => { c.on('exit', done); c.kill('SIGKILL'); })));
+      : new Promise((done) => { c.on('exit', done); c.end(); })));
     await Promise.all(this.#dirs.map((d) => rm(d, { recursive: true, force: true })));
   }
 }
