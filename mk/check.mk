@@ -21,6 +21,8 @@ $(B)/test/tools/%: test/scenario/tools/%.c $(call objects,base tlog/merkle.c rec
 TOOL_LIBS_tamper := $(UNIT_LIBS_store)
 TOOL_LIBS_fill   := $(UNIT_LIBS_store)
 $(B)/test/tools/fill: $(call objects,store tlog read/ledger)
+TOOL_LIBS_subjectkey := -lsqlite3
+$(B)/test/tools/subjectkey: $(call objects,read/subject)
 $(addprefix $(B)/test/tools/,tamper fill): | $(CHDB_DIR)/libchdb.so
 
 # Preloaded into a program, they change what it is told.

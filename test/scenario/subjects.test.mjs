@@ -4,16 +4,16 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Installation, BIN, until } from './lib/installation.mjs';
+import { Installation, until } from './lib/installation.mjs';
+import { files, hits, inCore, keysOf } from './lib/gone.mjs';
 import { callsOf, killedAt, sample, traced } from './lib/faults.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 import { leafOf, split } from '../verify/forge.mjs';
 
 const run = promisify(execFile);
-const SCAN = process.env.SAFEHOUSE_SCAN ?? join(BIN, '..', 'test', 'tools', 'scan');
 // No 12 bytes of them stand in the programs themselves, as "@example.org" does in the detector's rules.
 const ALICE = 'alice-Kx93mQpl7ZtW@vq7hzn2w.example';
 const BOB = 'bob-Rt55vBnn2LsY@kd84xmu1.example';
@@ -55,48 +55,6 @@ async function found(name) {
   const r = await subject('find', name, '--json');
   assert.equal(r.code, 0, r.stderr);
   return JSON.parse(r.stdout);
-}
-
-async function files(dir) {
-  const out = [];
-  for (const e of await readdir(dir, { withFileTypes: true })) {
-    const path = join(dir, e.name);
-    if (e.isDirectory()) out.push(...(await files(path)));
-    else if (e.isFile()) out.push(path);
-  }
-  return out;
-}
-
-// Every 12 bytes of what must be gone: as they are, in hex, in base64 at each alignment.
-function patterns(secrets) {
-  const all = new Set();
-  const windows = (b) => {
-    for (let i = 0; i + 12 <= b.length; i++) all.add(b.subarray(i, i + 12).toString('hex'));
-  };
-  for (const s of secrets) {
-    windows(s);
-    windows(Buffer.from(s.toString('hex')));
-    for (let shift = 0; shift < 3; shift++) {
-      const text = Buffer.concat([Buffer.alloc(shift), s]).toString('base64').replace(/=+$/, '');
-      windows(Buffer.from(text.slice(Math.ceil((shift * 8) / 6), Math.floor(((shift + s.length) * 8) / 6))));
-    }
-  }
-  return [...all];
-}
-async function hits(secrets, paths) {
-  const list = join(house.home, 'patterns');
-  await writeFile(list, patterns(secrets).join('\n') + '\n');
-  return run(SCAN, [list, ...paths], { maxBuffer: 1 << 26, encoding: 'latin1' })
-    .then(() => '', (e) => e.stdout || e.message);
-}
-
-// The row of a subject in SQLite's file, from its public key to its sealed name.
-function keysOf(file, id) {
-  const raw = Buffer.from(id.replaceAll('-', ''), 'hex');
-  for (let at = file.indexOf(raw); at >= 0; at = file.indexOf(raw, at + 1))
-    if (file.subarray(at - 20, at).includes(Buffer.from('2c4c812c', 'hex')))
-      return file.subarray(at + 16, at + 16 + 32 + 80 + 32 + 40);
-  throw new Error('no row');
 }
 
 let first, gone, before;
@@ -215,8 +173,8 @@ test('an erased person is gone: keys, name, what programs knew of it', { timeout
   await house.up();
   const id = (await found(ALICE)).ids[0].id;
   gone = [Buffer.from(ALICE), keysOf(await readFile(join(house.dir, 'vault', 'vault.db')), id)];
-  assert.notEqual(await hits([gone[1]], await files(join(house.dir, 'vault'))), '', 'the search finds it');
-  assert.notEqual(await hits([gone[1]], await files(replica)), '');
+  assert.notEqual(await hits(house, [gone[1]], await files(join(house.dir, 'vault'))), '', 'the search finds it');
+  assert.notEqual(await hits(house, [gone[1]], await files(replica)), '');
   const r = await subject('erase', ALICE, '--now', '--json');
   assert.equal(r.code, 0, r.stderr);
   const receipt = JSON.parse(r.stdout);
@@ -232,12 +190,10 @@ test('an erased person is gone: keys, name, what programs knew of it', { timeout
   assert.match(shown.stderr, /the key was destroyed/);
   const status = await house.status();
   assert.equal(status.vault.generation, 2);
-  assert.equal(await hits(gone, await files(join(house.dir, 'vault'))), '', 'the vault');
-  await until(async () => await hits(gone, await files(replica)) === '', 'the replica renewed');
+  assert.equal(await hits(house, gone, await files(join(house.dir, 'vault'))), '', 'the vault');
+  await until(async () => await hits(house, gone, await files(replica)) === '', 'the replica renewed');
   for (const name of ['vault', 'sealer']) {
-    const pid = await house.pid(name);
-    await run('gcore', ['-o', join(house.home, `core-${name}`), String(pid)]);
-    assert.equal(await hits(gone, [join(house.home, `core-${name}.${pid}`)]), '', `core of ${name}`);
+    assert.equal(await inCore(house, gone, await house.pid(name)), '', `core of ${name}`);
   }
 });
 

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/traces.h"
 #include "proc/cli/cli.h"
 
 #define ANSWER_MS 15000
@@ -66,7 +67,7 @@ int cli_attach(int argc, char **argv) {
         return text[0] ? cli_fail(CLI_USAGE, NULL, "%s", text)
                        : cli_fail_err(rc, "look at: safehouse status", "attaching");
     /* What libraries free without wiping, free() overwrites; a process cannot begin that later. */
-    if (setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=165", 1))
+    if (setenv("GLIBC_TUNABLES", TRACES_TUNABLES, 1))
         return cli_fail_err(ERR_NOMEM, NULL, "attaching");
     argv[1 + words] = NULL;
     signal(SIGPIPE, SIG_DFL);

@@ -59,8 +59,7 @@ int main(void) {
     static struct console c;
     struct sandbox_state sandbox = {0};
     log_program("console");
-    mallopt(M_PERTURB, 0xa5); /* freed memory is overwritten, whoever freed it */
-    mallopt(M_ARENA_MAX, 1);  /* further arenas read a file of /proc when they shrink */
+    mallopt(M_ARENA_MAX, 1); /* further arenas read a file of /proc when they shrink */
     if (sodium_init() < 0)
         return 4;
     int rc = child_start(IPC_CONSOLE, &c.child);

@@ -74,6 +74,8 @@ static void wipe_work(struct exchange_work *w) {
     wipe_buf(&w->row);
     wipe_buf(&w->labels);
     explicit_bzero(&w->about, sizeof w->about);
+    explicit_bzero(&w->subject, sizeof w->subject);
+    explicit_bzero(&w->ctx, sizeof w->ctx);
     llm_request_done(&w->asked);
     llm_answer_done(&w->answered);
     turn_done(&w->match);

@@ -8,7 +8,6 @@
  * are TICK_MS apart and share an fdatasync; without, the process sleeps until a worker wakes it.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -394,7 +393,6 @@ static int begin(struct sealer *s) {
 int main(void) {
     static struct sealer s;
     log_program("sealer");
-    mallopt(M_PERTURB, 0xa5); /* freed memory is overwritten, whoever freed it */
     int rc = sodium_init() < 0 ? ERR_INTERNAL : begin(&s);
     if (!rc)
         rc = loop_run(s.loop, tick, &s, TICK_MS);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/traces.h"
 #include "proc/supervisor/front_conf.h"
 #include "proc/supervisor/supervisor_int.h"
 
@@ -35,7 +36,7 @@ static int run(struct supervisor *s, struct program *p, const struct tls_files *
     spawn_give_file(g, tls->certificate_fd, certificate);
     spawn_give_file(g, tls->key_fd, key);
     /* What passes through it may be opened content: freed memory is overwritten. */
-    spawn_give_env(g, "GLIBC_TUNABLES=glibc.malloc.perturb=165");
+    spawn_give_env(g, "GLIBC_TUNABLES=%s", TRACES_TUNABLES);
     const struct front_conf conf = {.dir = dir,
                                     .listen = listen,
                                     .certificate = certificate,

@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/security_txt.h"
+#include "base/traces.h"
 #include "proc/supervisor/checks.h"
 #include "proc/supervisor/gateway_conf.h"
 #include "proc/supervisor/supervisor_int.h"
@@ -341,7 +342,7 @@ static int run(struct supervisor *s, struct making *m, struct master *master) {
     if (rc)
         return rc;
     if (gateway_conf_tls(&m->conf))
-        spawn_give_env(g, "GLIBC_TUNABLES=glibc.malloc.perturb=165");
+        spawn_give_env(g, "GLIBC_TUNABLES=%s", TRACES_TUNABLES);
     if (s->settings->config->sandbox == CONFIG_LENIENT)
         spawn_give_env(g, "SH_SANDBOX=best-effort");
     snprintf(prefix, sizeof prefix, "%s/", m->dir);

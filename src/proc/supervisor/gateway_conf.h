@@ -20,7 +20,7 @@
  *     SH_READY_FD      optional: a pipe's write end. Each worker writes {landlock abi, seccomp} as
  *                      two bytes when it is sandboxed and about to serve.
  *     SH_SANDBOX=best-effort    optional: start without Landlock where the kernel has none
- *     GLIBC_TUNABLES=glibc.malloc.perturb=165   when gateway_conf_tls says so: OpenSSL frees its
+ *     GLIBC_TUNABLES   TRACES_TUNABLES (base/traces.h) when gateway_conf_tls says so: OpenSSL frees its
  *                      buffers without wiping them, then free() does
  *   ring         two regions a worker: a reload has the old and the new ones side by side
  *   signals      TERM ends at once, QUIT after the requests under way; never USR1 (it reopens

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/traces.h"
 #include "proc/supervisor/checks.h"
 #include "proc/supervisor/supervisor_int.h"
 
@@ -218,6 +219,7 @@ static int run(struct supervisor *s, struct program *p, int control, int token) 
     spawn_give_env(&g, "SH_DIR=%s", dir);
     spawn_give_env(&g, "SH_OWNER_UID=%u", in->owner);
     spawn_give_env(&g, "TZ=UTC");
+    spawn_give_env(&g, "GLIBC_TUNABLES=%s", TRACES_TUNABLES);
     if (s->settings->config->sandbox == CONFIG_LENIENT)
         spawn_give_env(&g, "SH_SANDBOX=best-effort");
     const char *const argv[] = {row->file, NULL};

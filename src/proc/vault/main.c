@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sqlite3.h>
@@ -237,6 +236,7 @@ static int begin(struct vault *v) {
     v->approval_above = approval_above;
     if (child_lock_memory())
         log_event("memory-not-locked", LOG_END);
+    sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0); /* each page is freed by itself */
     sqlite3_randomness(1, &byte); /* reads /dev/urandom, once */
     rc = enter_sandbox(v, &replicas);
     if (!rc)
@@ -288,7 +288,6 @@ static int serve(void) {
 
 int main(int argc, char **argv) {
     log_program("vault");
-    mallopt(M_PERTURB, 0xa5); /* freed memory is overwritten, whoever freed it */
     if (sodium_init() < 0)
         return 4;
     if (argc == 4 && !strcmp(argv[1], "--init"))

@@ -242,6 +242,8 @@ void keys_rollback(struct keys *k) {
 
 static int configure(struct keys *k) {
     sqlite3_extended_result_codes(k->sql, 1);
+    /* What SQLite is done with goes through free(), which overwrites it (base/traces.h). */
+    sqlite3_db_config(k->sql, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     sqlite3_db_config(k->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(k->sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(k->sql, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);

@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/traces.h"
 #include "ipc/dial/dial.h"
 #include "ipc/peer.h"
 #include "record/batch.h"
@@ -115,7 +116,8 @@ static inline void become_vault(const struct rig *r, int control, int listening,
     snprintf(dir, sizeof dir, "SH_DIR=%s/vault", r->home);
     snprintf(owner, sizeof owner, "SH_OWNER_UID=%u", geteuid());
     snprintf(replicas, sizeof replicas, "SH_REPLICAS=%s", r->replicas);
-    char *const env[] = {dir, owner, replicas, "SH_LISTEN_FD=4", "SH_TOKEN_FD=5", NULL};
+    char *const env[] = {dir, owner, replicas, "SH_LISTEN_FD=4", "SH_TOKEN_FD=5",
+                         "GLIBC_TUNABLES=" TRACES_TUNABLES, NULL};
     char *const argv[] = {"safehouse-vault", NULL};
     if (!getenv("RIG_LOG"))
         dup2(open("/dev/null", O_WRONLY), 2);
