@@ -35,7 +35,7 @@ struct client {
     struct plan *plan;       /* what was approved for this reason; NULL: nothing */
     struct opening *opening; /* NULL: no cells since the last GO */
     int rc;                  /* of the cells so far: the first failure ends the request */
-    bool answering;          /* GO was noted; opening_next goes on */
+    bool answering;          /* GO: opening_note goes on, then opening_next */
     bool later;              /* for clients_answer */
 };
 

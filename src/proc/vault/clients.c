@@ -542,19 +542,22 @@ static const char *opening_text(int rc) {
                              : client_refusal(rc);
 }
 
+static int refuse_opening(struct client *c, int rc, const char *text) {
+    if (rc == ERR_IO)
+        log_event("opening-refused", LOG_ERR(rc), LOG_END);
+    end_request(c);
+    return client_end(c, rc, text[0] ? text : opening_text(rc));
+}
+
 static int go(struct vault *v, struct client *c) {
     int rc = c->rc ? c->rc : keys_locked(v->keys) ? ERR_LOCKED : c->reason_len ? 0 : ERR_USAGE;
     char text[256] = "";
     if (!rc && c->opening)
         rc = opening_begin(c->opening, c, text, sizeof text);
-    if (!rc && c->opening) {
-        c->answering = true;
-        return 0;
-    }
-    if (rc == ERR_IO)
-        log_event("opening-refused", LOG_ERR(rc), LOG_END);
-    end_request(c);
-    return rc ? client_end(c, rc, text[0] ? text : opening_text(rc)) : client_end_rc(c, 0);
+    if (rc)
+        return refuse_opening(c, rc, text);
+    c->answering = c->opening;
+    return c->answering ? 0 : client_end_rc(c, 0);
 }
 
 /* 32 session token */
@@ -644,16 +647,23 @@ static int handle(struct vault *v, struct client *c, const struct frame *f) {
 }
 
 static int take_frame(struct vault *v, struct client *c, const struct frame *f) {
+    v->traces = true;
     int rc = handle(v, c, f);
     return !rc && c->guesses >= GUESSES_MAX ? ERR_UNAUTHENTICATED : rc;
 }
 
 /* ---- turns ---- */
 
-/* Opens the next cell and sends it. */
-static int answer(struct client *c) {
+/* Notes the next piece, or opens the next cell and sends it. */
+static int answer(struct vault *v, struct client *c) {
     const struct buf *opened;
-    int rc = opening_next(c->opening, &opened);
+    int rc = 0;
+    v->traces = true;
+    if (!opening_noted(c->opening)) {
+        rc = opening_note(c->opening, c);
+        return rc && rc != ERR_AGAIN ? refuse_opening(c, rc, "") : 0;
+    }
+    rc = opening_next(c->opening, &opened);
     if (!rc)
         return peer_send(c->peer, MSG_OPENED, opened->p, opened->len, -1);
     end_request(c);
@@ -678,7 +688,7 @@ static int client_turn(struct vault *v, struct client *c) {
         rc = still(c);
     while (!rc && !c->waiting && clock_mono_ns() < until) {
         if (c->answering)
-            rc = answer(c);
+            rc = answer(v, c);
         else if (c->later)
             rc = ERR_AGAIN;
         else if ((rc = peer_recv(c->peer, &f)) == 0)
@@ -718,7 +728,6 @@ static void close_ranks(struct vault *v) {
 int clients_turn(struct vault *v) {
     const uint64_t until = clock_mono_ns() + VAULT_TURN_NS;
     const size_t count = v->client_count, first = count ? v->client_first++ % count : 0;
-    bool answered = false;
     int ms = -1;
     for (size_t n = 0; n < count; n++) {
         struct client **c = &v->clients[(first + n) % count];
@@ -726,7 +735,6 @@ int clients_turn(struct vault *v) {
             ms = 0; /* the others are first, some other time */
             break;
         }
-        answered = answered || (*c)->answering;
         int rc = client_turn(v, *c);
         *c = after_turn(v, *c, rc);
         if (!rc)
@@ -735,8 +743,9 @@ int clients_turn(struct vault *v) {
             ms = (int)(TOKEN_NS / 1000000u);
     }
     close_ranks(v);
-    if (answered)
+    if (v->traces)
         traces_wipe();
+    v->traces = false;
     return ms;
 }
 

@@ -131,7 +131,7 @@ static int show(struct vault *v, const struct keys_report *r, const struct peopl
                                : err_text(rc));
     memcpy(cell.cell.record, r->number, sizeof r->number);
     memcpy(cell.cell.hash, r->hash, sizeof r->hash);
-    rc = note_opening(v, who, &cell, 1);
+    rc = note_opening(v, who, &cell);
     if (rc)
         return answer_fail(out, rc, "the ledger cannot be written, so nothing is opened");
     buf_init(&text, LIMIT_REPORT + 512);

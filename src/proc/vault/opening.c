@@ -1,5 +1,5 @@
 /*
- * One opening request: cells come in, the ledger gets one entry about all of them, then they are
+ * One opening request: cells come in, the ledger gets an entry for each subject, then they are
  * opened one by one.
  *
  * Cells are sorted by data-key row and index before they are opened: so the subject's secret and
@@ -56,7 +56,8 @@ struct opening {
     struct item *items;
     struct noted_cell *cells; /* of those that are well-formed, in the order in which they came */
     size_t count, room, cell_count;
-    bool begun;
+    struct noting *noting; /* between opening_begin and the last opening_note */
+    bool noted;
     size_t next;
     struct unseal *unseal;
     struct pair *pair;
@@ -95,6 +96,7 @@ void opening_free(struct opening *o) {
     buf_wipe(&o->out);
     free(o->items);
     free(o->cells);
+    noting_free(o->noting);
     unseal_free(o->unseal);
     opener_done(&o->opener);
     sodium_free(o->pair);
@@ -222,7 +224,6 @@ static int charge(struct opening *o, bool approved) {
 }
 
 int opening_begin(struct opening *o, struct client *c, char *text, size_t text_size) {
-    struct ledger_who who;
     bool approved = false;
     int rc = keys_locked(o->vault->keys) ? ERR_LOCKED : opening_still(o);
     if (!rc)
@@ -237,16 +238,30 @@ int opening_begin(struct opening *o, struct client *c, char *text, size_t text_s
     }
     if (rc)
         return rc;
+    return noting_new(o->vault, o->cells, (uint32_t)o->cell_count, &o->noting);
+}
+
+int opening_note(struct opening *o, const struct client *c) {
+    struct ledger_who who;
+    CHECK(o->noting);
+    if (keys_locked(o->vault->keys))
+        return ERR_LOCKED;
     client_who(o->vault, c, &o->actor, &who);
-    rc = note_opening(o->vault, &who, o->cells, (uint32_t)o->cell_count);
+    int rc = noting_step(o->noting, &who);
     if (rc)
-        return rc == ERR_NOMEM ? rc : ERR_IO;
+        return rc == ERR_AGAIN || rc == ERR_NOMEM || rc == ERR_LOCKED ? rc : ERR_IO;
+    noting_free(o->noting);
+    o->noting = NULL;
     for (size_t i = 0; i < o->count; i++)
         o->items[i].base = o->bytes.p;
     if (o->count)
         qsort(o->items, o->count, sizeof *o->items, compare);
-    o->begun = true;
+    o->noted = true;
     return 0;
+}
+
+bool opening_noted(const struct opening *o) {
+    return o->noted;
 }
 
 /* ---- opening ---- */
@@ -311,7 +326,7 @@ static int open_item(struct opening *o, const struct item *i, uint8_t *ret_dicti
 
 int opening_next(struct opening *o, const struct buf **ret) {
     uint8_t head[OPENED_HEAD] = {0}, dictionary = 0;
-    CHECK(o->begun);
+    CHECK(o->noted);
     if (keys_locked(o->vault->keys))
         return ERR_LOCKED;
     if (o->out.cap > KEPT_BYTES)

@@ -91,7 +91,9 @@ struct vault {
     struct client *clients[VAULT_CLIENTS_MAX + VAULT_CHANNELS_MAX];
     size_t client_count, client_first; /* whose turn is first, by turns */
     size_t channel_count;              /* of them */
-    size_t open_bytes;                 /* sealed cells that wait in all clients' requests */
+    size_t open_bytes;                 /* sealed cells that wait in all clients' requests, and entries about them */
+    bool holds_changed;                /* since retention asked who is held */
+    bool traces;                       /* of keys, names and plaintext, in this turn */
 
     struct erasing *erasing;
     struct buf forget; /* ids that were erased, which the sealer has not said that it forgot */
@@ -274,9 +276,12 @@ void opening_free(struct opening *o); /* NULL-safe; wipes */
 bool opening_cell_whole(const uint8_t *p, size_t len);
 /* One that is. A cell that is not well-formed is answered so. ERR_LIMIT, ERR_FULL, ERR_NOMEM: the request fails. */
 int opening_cell(struct opening *o, const uint8_t *p, size_t len);
-/* Judges the opening, charges and notes it, durably. Only after 0 may opening_next be called. ERR_APPROVAL,
- * ERR_QUOTA, and why in `text`. */
+/* Judges the opening, and charges it. ERR_APPROVAL, ERR_QUOTA, and why in `text`. */
 int opening_begin(struct opening *o, struct client *c, char *text, size_t text_size);
+/* After that, as often as it says ERR_AGAIN: a bounded piece of noting it. 0: it is in the ledger, durably; only
+ * then may opening_next be called. ERR_IO: it cannot be written. */
+int opening_note(struct opening *o, const struct client *c);
+bool opening_noted(const struct opening *o);
 /* Is whoever asked still who may? Looked at before each turn. */
 int opening_still(const struct opening *o);
 /* Opens the next cell: *ret is the payload of OPENED (borrowed until the next call; wiped then).
@@ -290,9 +295,17 @@ struct noted_cell {
     uint32_t order; /* in which it came */
     struct ledger_cell cell;
 };
-/* Notes the opening, durably: sorts the cells, one entry for each subject. `who` without its rest. */
-int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cell *cells,
-                 uint32_t count);
+/*
+ * An opening in the making: one entry for each subject. Sorts the cells, which stay the caller's, and have to
+ * stay. noting_step does a bounded piece: ERR_AGAIN: come again; 0: the ledger has all of it, durably, and
+ * whom a canary has to tell knows; others: the ledger has nothing of it. `who` without its rest.
+ */
+struct noting;
+int noting_new(struct vault *v, struct noted_cell *cells, uint32_t count, struct noting **ret);
+int noting_step(struct noting *n, const struct ledger_who *who);
+void noting_free(struct noting *n); /* NULL-safe; wipes */
+/* All of it at once, for one cell. */
+int note_opening(struct vault *v, const struct ledger_who *who, struct noted_cell *cell);
 /* That somebody asked where a value was seen. */
 int note_question(struct vault *v, const struct ledger_who *who);
 /* The configuration that came into force, if the ledger does not have it as the last one. uid: of who asked, or

@@ -253,6 +253,8 @@ bool ledger_broken(const struct ledger *l) {
 
 /* ---- appending ---- */
 
+#define HINT_BYTES 8
+
 /* u32 uid | s8 person | 16 session | s16 reason | rest */
 static int put_who(struct buf *out, const struct ledger_who *w) {
     static const uint8_t no_session[16];
@@ -343,20 +345,18 @@ static int put_parts(struct ledger *l, const struct ledger_draft *d, struct seal
 
 static size_t leaf_bytes(const struct ledger_draft *d) {
     return LEDGER_LEAF_FIXED + d->fields_len + (d->who ? 2 * LEDGER_HASH_BYTES : 0) +
-           (d->about ? 8 + 2 * LEDGER_HASH_BYTES : 0);
+           (d->about ? HINT_BYTES + 2 * LEDGER_HASH_BYTES : 0);
 }
 
-/* The leaf, of which `leaf` has the room. */
-static void put_leaf(uint8_t *leaf, const struct ledger *l, const struct ledger_draft *d,
-                     const struct sealing *who, const struct sealing *about) {
-    const uint64_t now = clock_wall_us(), index = l->now.tree.size;
+/* The leaf, of which `leaf` has the room, without what its place in the log gives it. */
+static void put_leaf(uint8_t *leaf, const struct ledger_draft *d, const struct sealing *who,
+                     const struct sealing *about) {
     memset(leaf, 0, LEDGER_LEAF_FIXED);
     leaf[0] = 2;
     leaf[1] = (uint8_t)d->kind;
     leaf[2] = (uint8_t)((d->who ? LEDGER_HAS_WHO : 0) | (d->about ? LEDGER_HAS_ABOUT : 0) |
                         (d->about && !d->about->subject_public ? LEDGER_ABOUT_AUDIT : 0));
-    put_u64(leaf + 4, index);
-    put_u64(leaf + 12, now > l->now.time_us ? now : l->now.time_us);
+    put_u64(leaf + 4, UINT64_MAX); /* nowhere */
     put_u16(leaf + 20, (uint16_t)d->fields_len);
     uint8_t *p = leaf + LEDGER_LEAF_FIXED;
     if (d->fields_len)
@@ -368,12 +368,20 @@ static void put_leaf(uint8_t *leaf, const struct ledger *l, const struct ledger_
         p += 2 * LEDGER_HASH_BYTES;
     }
     if (d->about) {
-        memset(p, 0, 8);
-        if (d->about->subject_public && d->about->hint_key)
-            ledger_hint(p, d->about->hint_key, index);
-        memcpy(p + 8, about->commitment, LEDGER_HASH_BYTES);
-        memcpy(p + 8 + LEDGER_HASH_BYTES, about->hash, LEDGER_HASH_BYTES);
+        memset(p, 0, HINT_BYTES);
+        memcpy(p + HINT_BYTES, about->commitment, LEDGER_HASH_BYTES);
+        memcpy(p + HINT_BYTES + LEDGER_HASH_BYTES, about->hash, LEDGER_HASH_BYTES);
     }
+}
+
+/* Index, time and hint. The subject part stands last. */
+static void place_leaf(const struct ledger *l, uint8_t *leaf, size_t leaf_len,
+                       const uint8_t *hint_key) {
+    const uint64_t now = clock_wall_us(), index = l->now.tree.size;
+    put_u64(leaf + 4, index);
+    put_u64(leaf + 12, now > l->now.time_us ? now : l->now.time_us);
+    if (hint_key && leaf[2] & LEDGER_HAS_ABOUT && !(leaf[2] & LEDGER_ABOUT_AUDIT))
+        ledger_hint(leaf + leaf_len - 2 * LEDGER_HASH_BYTES - HINT_BYTES, hint_key, index);
 }
 
 /* The frame is in l->frame. */
@@ -398,14 +406,10 @@ static int write_entry(struct ledger *l, size_t leaf_len) {
     return rc;
 }
 
-int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *ret) {
+/* To l->frame. */
+static int make_frame(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *r) {
     struct sealing who = {0}, about = {0};
-    struct ledger_receipt r = {.index = l->now.tree.size};
     const size_t leaf_len = leaf_bytes(d);
-    if (l->broken)
-        ledger_undo(l);
-    if (l->broken)
-        return ERR_IO;
     if (d->fields_len > LEDGER_FIELDS_MAX)
         return ERR_LIMIT;
     buf_clear(&l->frame);
@@ -413,17 +417,73 @@ int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_
     if (rc)
         return rc;
     l->frame.len = LEDGER_FRAME_BYTES + 2 + leaf_len;
-    rc = put_parts(l, d, &who, &about, &r);
+    rc = put_parts(l, d, &who, &about, r);
     if (rc)
         return rc;
     put_u16(l->frame.p + LEDGER_FRAME_BYTES, (uint16_t)leaf_len);
-    put_leaf(l->frame.p + LEDGER_FRAME_BYTES + 2, l, d, &who, &about);
-    rc = write_entry(l, leaf_len);
+    put_leaf(l->frame.p + LEDGER_FRAME_BYTES + 2, d, &who, &about);
+    return 0;
+}
+
+static bool is_broken(struct ledger *l) {
+    if (l->broken)
+        ledger_undo(l);
+    return l->broken;
+}
+
+/* The frame is in l->frame. */
+static int append_frame(struct ledger *l, const uint8_t *hint_key) {
+    uint8_t *leaf = l->frame.p + LEDGER_FRAME_BYTES + 2;
+    const size_t leaf_len = get_u16(leaf - 2);
+    place_leaf(l, leaf, leaf_len, hint_key);
+    int rc = write_entry(l, leaf_len);
+    l->opening_count += !rc && leaf[1] == LEDGER_OPENED;
+    return rc;
+}
+
+int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *ret) {
+    struct ledger_receipt r = {0};
+    if (is_broken(l))
+        return ERR_IO;
+    int rc = make_frame(l, d, &r);
+    r.index = l->now.tree.size;
+    if (!rc)
+        rc = append_frame(l, d->about ? d->about->hint_key : NULL);
     if (rc)
         return rc;
-    l->opening_count += d->kind == LEDGER_OPENED;
     take_configuration(l, d->kind, d->fields, d->fields_len);
     if (ret)
         *ret = r;
     return 0;
+}
+
+/* u32 n | n the frame, its head not written yet */
+int ledger_seal(struct ledger *l, const struct ledger_draft *d, struct buf *out) {
+    struct ledger_receipt r = {0};
+    uint8_t n[4];
+    CHECK(d->kind != LEDGER_CONFIGURATION);
+    int rc = make_frame(l, d, &r);
+    sodium_memzero(&r, sizeof r);
+    if (rc)
+        return rc;
+    put_u32(n, (uint32_t)l->frame.len);
+    rc = buf_reserve(out, sizeof n + l->frame.len);
+    if (!rc)
+        rc = buf_append(out, n, sizeof n);
+    return rc ? rc : buf_append(out, l->frame.p, l->frame.len);
+}
+
+int ledger_append_sealed(struct ledger *l, const struct buf *sealed, size_t *at,
+                         const uint8_t *hint_key) {
+    CHECK(*at + 4 <= sealed->len);
+    const size_t n = get_u32(sealed->p + *at);
+    CHECK(n <= sealed->len - *at - 4);
+    if (is_broken(l))
+        return ERR_IO;
+    buf_clear(&l->frame);
+    int rc = buf_append(&l->frame, sealed->p + *at + 4, n);
+    if (!rc)
+        rc = append_frame(l, hint_key);
+    *at += 4 + n;
+    return rc;
 }

@@ -77,6 +77,17 @@ struct ledger_receipt {
 /* ERR_FULL, ERR_IO, ERR_LIMIT, ERR_NOMEM; ERR_CORRUPT: a key is no public key. ret may be NULL. */
 int ledger_append(struct ledger *l, const struct ledger_draft *d, struct ledger_receipt *ret);
 
+/*
+ * The same in two steps, for many entries of one request: sealing takes most of the time and may be spread
+ * over turns of the loop; what was sealed then gets its places in the log in one turn. ledger_seal appends
+ * the entry to `out`, with which ledger_append_sealed is called as many times as there were entries;
+ * *at, 0 at first, goes from one to the next. `hint_key` is that of the draft, or NULL. Nothing in `out`
+ * is secret. No entries of kind `configuration`.
+ */
+int ledger_seal(struct ledger *l, const struct ledger_draft *d, struct buf *out);
+int ledger_append_sealed(struct ledger *l, const struct buf *sealed, size_t *at,
+                         const uint8_t *hint_key);
+
 /* The key of a subject's hints: who has it finds the subject's entries. Wipe it. */
 void ledger_hint_key(uint8_t out[32], const uint8_t subject_secret[32]);
 

@@ -371,6 +371,49 @@ static void parts(void **state) {
     buf_wipe(&s.about);
 }
 
+/* Sealed ahead, entries get index, time and hint where they come to stand; in between others may be appended. */
+static void sealed_ahead(void **state) {
+    static struct seen s;
+    struct ledger_end end;
+    struct ledger *l = open_it();
+    struct buf sealed, text;
+    size_t at = 0;
+    (void)state;
+    crypto_box_keypair(s.public_key, s.secret);
+    ledger_hint_key(s.hint_key, s.secret);
+    buf_init(&sealed, 1 << 20);
+    buf_init(&text, TLOG_PROOF_MAX);
+    const struct ledger_who who = {.uid = 1000, .reason = "why", .reason_len = 3};
+    struct ledger_about about = {.part = "part", .part_len = 4};
+    const struct ledger_draft d = {.kind = LEDGER_OPENED, .who = &who, .about = &about};
+    const struct ledger_draft other = {.kind = LEDGER_ASKED, .who = &who};
+    assert_int_equal(ledger_seal(l, &d, &sealed), 0); /* nobody's */
+    about.subject_public = s.public_key;
+    assert_int_equal(ledger_seal(l, &d, &sealed), 0);
+    assert_int_equal(ledger_append(l, &other, NULL), 0);
+    assert_int_equal(ledger_sync(l), 0);
+    assert_int_equal(totals(l).entries, 1);
+    assert_int_equal(ledger_append_sealed(l, &sealed, &at, NULL), 0);
+    assert_int_equal(ledger_append_sealed(l, &sealed, &at, s.hint_key), 0);
+    assert_int_equal(at, sealed.len);
+    assert_int_equal(ledger_sync(l), 0);
+    assert_int_equal(ledger_prove_newest(l, &text), 0);
+    assert_int_equal(totals(l).openings, 2);
+    assert_int_equal(ledger_seal(l, &d, &sealed), 0);
+    assert_int_equal(ledger_prove_newest(l, &text), ERR_NOTFOUND); /* that one is nowhere */
+    ledger_close(l);
+    buf_init(&s.who, LEDGER_SEALED_MAX);
+    buf_init(&s.about, LEDGER_SEALED_MAX);
+    assert_int_equal(walk(see, &s, &end), 0);
+    assert_int_equal(s.opened, 2);
+    assert_int_equal(s.mine, 1);
+    assert_memory_equal(s.about.p + 32, "part", 4);
+    buf_wipe(&s.who);
+    buf_wipe(&s.about);
+    buf_wipe(&sealed);
+    buf_wipe(&text);
+}
+
 /* ---- checkpoints ---- */
 
 static void checkpoint_of(const struct ledger *l, struct buf *out) {
@@ -510,7 +553,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(created_once), TEST(chains),   TEST(torn),  TEST(cut_comes_again), TEST(flipped),
         TEST(reordered),    TEST(not_ours), TEST(parts), TEST(checkpoints),     TEST(no_room),
-        TEST(newest),
+        TEST(newest),       TEST(sealed_ahead),
     };
     signal(SIGXFSZ, SIG_IGN);
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
