@@ -26,6 +26,14 @@ static int put16(struct buf *out, const void *p, size_t len) {
     return rc ? rc : buf_append(out, p, len);
 }
 
+/* The same of a reason. */
+static bool take_reason(const uint8_t **p, const uint8_t *end, const char **ret, size_t *ret_len) {
+    const uint8_t *at;
+    bool is = take16(p, end, &at, ret_len) && *ret_len <= LIMIT_REASON;
+    *ret = is ? (const char *)at : NULL;
+    return is;
+}
+
 /* ---- SUBJECTS ---- */
 
 bool inquiry_name(const struct inquiry *q, size_t *at, const uint8_t **ret, size_t *ret_len) {
@@ -38,13 +46,12 @@ bool inquiry_name(const struct inquiry *q, size_t *at, const uint8_t **ret, size
 int inquiry_decode(struct inquiry *ret, const uint8_t *p, size_t len) {
     struct inquiry q = {0};
     struct subject_name decoded;
-    const uint8_t *at = p + 1, *end = p + len, *reason, *name;
+    const uint8_t *at = p + 1, *end = p + len, *name;
     size_t n, next = 0, count = 0;
     if (len < 3 || p[0] < INQUIRY_FIND || p[0] > INQUIRY_VERB_LAST ||
-        !take16(&at, end, &reason, &q.reason_len) || q.reason_len > LIMIT_REASON)
+        !take_reason(&at, end, &q.reason, &q.reason_len))
         return ERR_SYNTAX;
     q.verb = p[0];
-    q.reason = (const char *)reason;
     q.names = at;
     q.names_len = (size_t)(end - at);
     while (inquiry_name(&q, &next, &name, &n)) {
@@ -85,14 +92,13 @@ int inquiry_put_person(struct buf *out, const struct inquiry_person *p) {
 }
 
 int inquiry_person_decode(struct inquiry_person *ret, const uint8_t *p, size_t len) {
-    const uint8_t *at = p + INQUIRY_REQUEST_BYTES + 8, *end = p + len, *reason;
+    const uint8_t *at = p + INQUIRY_REQUEST_BYTES + 8, *end = p + len;
     struct inquiry_person r = {0};
-    if (len < INQUIRY_REQUEST_BYTES + 8 || !take16(&at, end, &reason, &r.reason_len) ||
+    if (len < INQUIRY_REQUEST_BYTES + 8 || !take_reason(&at, end, &r.reason, &r.reason_len) ||
         !take16(&at, end, &r.name, &r.name_len) || (end - at) % INQUIRY_ID_ROW)
         return ERR_SYNTAX;
     r.request = p;
     r.held_since_us = get_u64(p + INQUIRY_REQUEST_BYTES);
-    r.reason = (const char *)reason;
     r.ids = at;
     r.count = (size_t)(end - at) / INQUIRY_ID_ROW;
     *ret = r;
@@ -132,7 +138,7 @@ int inquiry_put_reading(struct buf *out, const struct inquiry_reading *r) {
 }
 
 int inquiry_reading_decode(struct inquiry_reading *ret, const uint8_t *p, size_t len) {
-    const uint8_t *at = p + READING_FIXED, *end = p + len, *reason;
+    const uint8_t *at = p + READING_FIXED, *end = p + len;
     if (len < READING_FIXED || p[READING_FIXED - 1] > end - at || p[25] > 1)
         return ERR_SYNTAX;
     struct inquiry_reading r = {.kind = p[0],
@@ -145,9 +151,8 @@ int inquiry_reading_decode(struct inquiry_reading *ret, const uint8_t *p, size_t
                                 .person_len = p[READING_FIXED - 1]};
     memcpy(r.subject, p + 26, UUID_BYTES);
     at += r.person_len;
-    if (!take16(&at, end, &reason, &r.reason_len) || at != end)
+    if (!take_reason(&at, end, &r.reason, &r.reason_len) || at != end)
         return ERR_SYNTAX;
-    r.reason = (const char *)reason;
     *ret = r;
     return 0;
 }
@@ -176,7 +181,7 @@ int inquiry_put_event(struct buf *out, const struct inquiry_event *e) {
 }
 
 int inquiry_event_decode(struct inquiry_event *ret, const uint8_t *p, size_t len) {
-    const uint8_t *at = p + EVENT_FIXED, *end = p + len, *reason;
+    const uint8_t *at = p + EVENT_FIXED, *end = p + len;
     if (len < EVENT_FIXED || p[EVENT_FIXED - 1] > end - at)
         return ERR_SYNTAX;
     struct inquiry_event e = {.kind = p[0],
@@ -186,10 +191,9 @@ int inquiry_event_decode(struct inquiry_event *ret, const uint8_t *p, size_t len
                               .person = (const char *)at,
                               .person_len = p[EVENT_FIXED - 1]};
     at += e.person_len;
-    if (!take16(&at, end, &reason, &e.reason_len) || !take16(&at, end, &e.fields, &e.fields_len) ||
+    if (!take_reason(&at, end, &e.reason, &e.reason_len) || !take16(&at, end, &e.fields, &e.fields_len) ||
         !take16(&at, end, &e.rest, &e.rest_len) || at != end)
         return ERR_SYNTAX;
-    e.reason = (const char *)reason;
     *ret = e;
     return 0;
 }

@@ -17,9 +17,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proc/vault/client.h"
+#include "read/people/canary_record.h"
 
-#define RECORD_CANARY 5 /* kinds 1 to 4 are read/people's */
-#define RECORD_HEAD 9   /* u8 5 | u64 since */
 #define CANARIES_MAX 64
 #define IDS_MAX (1u << 20) /* bytes, of all of them */
 
@@ -40,11 +39,8 @@ struct canaries { /* guarded memory */
     struct keys_counts when; /* the subjects that there were then */
 };
 
-bool canary_is_record(const uint8_t *p, size_t len) {
-    return len > RECORD_HEAD && p[0] == RECORD_CANARY;
-}
-
 int canary_take(struct vault *v, uint32_t n, const uint8_t *p, size_t len) {
+    struct canary_record r;
     if (!v->canaries) {
         v->canaries = sodium_malloc(sizeof *v->canaries);
         if (!v->canaries)
@@ -55,13 +51,14 @@ int canary_take(struct vault *v, uint32_t n, const uint8_t *p, size_t len) {
     struct canaries *all = v->canaries;
     if (all->count == CANARIES_MAX)
         return ERR_FULL;
-    if (len - RECORD_HEAD > SUBJECT_NAME_MAX)
-        return ERR_CORRUPT;
+    int rc = canary_record_decode(&r, p, len);
+    if (rc)
+        return rc;
     struct canary *c = &all->at[all->count++];
     c->row = n;
-    c->since_us = get_u64(p + 1);
-    c->name_len = len - RECORD_HEAD;
-    memcpy(c->name, p + RECORD_HEAD, c->name_len);
+    c->since_us = r.since_us;
+    c->name_len = r.name_len;
+    memcpy(c->name, r.name, r.name_len);
     all->looked = false;
     return 0;
 }
@@ -206,19 +203,19 @@ static int put(struct vault *v, uint32_t *row, const uint8_t *p, size_t len) {
 
 static int plant(struct vault *v, const struct ledger_who *who, const uint8_t *name, size_t len,
                  struct answer *a) {
-    uint8_t record[RECORD_HEAD + SUBJECT_NAME_MAX] = {RECORD_CANARY};
+    const struct canary_record r = {.since_us = clock_wall_us(), .name = name, .name_len = len};
+    uint8_t record[CANARY_RECORD_MAX];
     uint32_t row = 0;
     if (v->canaries && find(v->canaries, name, len) < v->canaries->count)
         return answer_fail(a, ERR_EXISTS, "this is a canary already");
     if (v->canaries && v->canaries->count == CANARIES_MAX)
         return answer_fail(a, ERR_FULL, "there are 64 canaries already: remove one");
-    put_u64(record + 1, clock_wall_us());
-    memcpy(record + RECORD_HEAD, name, len);
+    const size_t n = canary_record_encode(record, &r);
     int rc = note(v, who, PLANTED, name, len);
     if (!rc)
-        rc = put(v, &row, record, RECORD_HEAD + len);
+        rc = put(v, &row, record, n);
     if (!rc)
-        rc = canary_take(v, row, record, RECORD_HEAD + len);
+        rc = canary_take(v, row, record, n);
     sodium_memzero(record, sizeof record);
     return rc;
 }

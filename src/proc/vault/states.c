@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/traces.h"
 #include "proc/vault/vault.h"
+#include "read/people/canary_record.h"
 
 #define FREE_TRIES 1 /* a wrong passphrase that costs nothing but its Argon2id */
 #define PATIENCE_MAX_S 64u
@@ -34,7 +35,7 @@ static int put_record(void *arg, uint32_t *n, const uint8_t *p, size_t len) {
 
 static int take_record(void *arg, uint32_t n, const uint8_t *p, size_t len) {
     struct vault *v = arg;
-    return canary_is_record(p, len) ? canary_take(v, n, p, len) : people_take(v->people, n, p, len);
+    return canary_record_is(p, len) ? canary_take(v, n, p, len) : people_take(v->people, n, p, len);
 }
 
 void vault_load_people(struct vault *v) {

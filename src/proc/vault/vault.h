@@ -217,8 +217,7 @@ int events_answer(struct vault *v, const uint8_t *p, size_t len, struct answer *
 int reported_sign(struct vault *v, const uint8_t *p, size_t len, struct answer *a);
 
 /* ---- canary.c ---- */
-/* Is it a record of a canary, and not one of read/people? Then it is taken, when people are loaded. */
-bool canary_is_record(const uint8_t *p, size_t len);
+/* A record of a canary (read/people/canary_record.h), when people are loaded. ERR_CORRUPT, ERR_FULL. */
 int canary_take(struct vault *v, uint32_t n, const uint8_t *p, size_t len);
 void canaries_forget(struct vault *v);
 /* Their ids, before an opening. ERR_AGAIN: persons of the time when the vault was locked are being joined. */

@@ -31,6 +31,7 @@ static void question(struct buf *out, const uint8_t *p, size_t len) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct inquiry_person person;
     struct inquiry_reading reading;
+    struct inquiry_event event;
     struct inquiry_span span;
     struct buf out;
     if (!size)
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *p = data + 1;
     const size_t len = size - 1;
     buf_init(&out, 1u << 20);
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         question(&out, p, len);
         break;
@@ -52,6 +53,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 2:
         if (inquiry_reading_decode(&reading, p, len) == 0) {
             if (inquiry_put_reading(&out, &reading))
+                abort();
+            same(&out, p, len);
+        }
+        break;
+    case 4:
+        if (inquiry_event_decode(&event, p, len) == 0) {
+            if (event.reason_len > LIMIT_REASON || inquiry_put_event(&out, &event))
                 abort();
             same(&out, p, len);
         }

@@ -1,10 +1,11 @@
-/* Payloads of the messages about people, from whoever reaches the vault's socket. The first byte says
- * which. What was taken says nothing but what was in it: lengths stay inside, names are names or are
+/* Payloads of the messages about people, from whoever reaches the vault's socket, and a canary's record. The
+ * first byte says which. What was taken says nothing but what was in it: lengths stay inside, names are names or are
  * refused later, and whatever is taken has no byte left over. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "read/people/canary_record.h"
 #include "read/people/frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -47,14 +48,31 @@ static void plan(const uint8_t *data, size_t size) {
         abort();
 }
 
+static void canary(const uint8_t *data, size_t size) {
+    struct canary_record r;
+    uint8_t again[CANARY_RECORD_MAX];
+    if (canary_record_decode(&r, data, size))
+        return;
+    inside(r.name, r.name_len, data, size);
+    if (canary_record_encode(again, &r) != size || memcmp(again, data, size))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!size)
         return 0;
-    if (data[0] % 3 == 0)
+    switch (data[0] % 4) {
+    case 0:
         sign_in(data + 1, size - 1);
-    else if (data[0] % 3 == 1)
+        break;
+    case 1:
         request(data + 1, size - 1);
-    else
+        break;
+    case 2:
         plan(data + 1, size - 1);
+        break;
+    default:
+        canary(data + 1, size - 1);
+    }
     return 0;
 }
