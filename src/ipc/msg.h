@@ -153,7 +153,8 @@ enum ipc_role { IPC_SUPERVISOR = 1, IPC_GATEWAY, IPC_SEALER, IPC_STORE, IPC_VAUL
     X(MSG_HOLDS,        90, IPC_SUPERVISOR, IPC_VAULT,      0)                                     \
     X(MSG_HOLDS_ARE,    91, IPC_VAULT,      IPC_SUPERVISOR, LIMIT_FRAME)                           \
     /* supervisor -> store: k x 16 held id; store -> supervisor: i32 0 or ERR_* |                   \
-       n x (u8 table | u32 month, as 202611 | u64 rows | u64 of them of held subjects) */          \
+       n x (u8 table | u32 month, as 202611 | u64 rows | u64 of them of held subjects). Here and   \
+       below: table & ROWS_COPIES (record/rows.h): the copies that holds kept of that table */     \
     X(MSG_MONTHS,       92, IPC_SUPERVISOR, IPC_STORE,      LIMIT_FRAME)                           \
     X(MSG_MONTHS_ARE,   93, IPC_STORE,      IPC_SUPERVISOR, LIMIT_FRAME)                           \
     /* supervisor -> vault: u8 table | u32 month | u64 rows | u64 held | u32 days that rows are kept:  \

@@ -21,6 +21,8 @@
 enum rows_table { ROWS_DATA_KEYS = 1, ROWS_TURNS = 2, ROWS_INTERACTIONS = 3,
                   ROWS_FINDINGS = 4, ROWS_TABLE_LAST = 4 };
 const char *rows_table_name(enum rows_table t);
+/* Beside a table's number, in messages about retention: the copies of its rows that holds kept (held_*). */
+#define ROWS_COPIES 0x80
 
 /* Last three columns of every table: which sealer process, which batch, which leaf of it. */
 struct rows_place {

@@ -60,10 +60,10 @@ struct store_partition {
     uint32_t month;
     uint64_t rows, held;
 };
-/* Those of turns, interactions or findings, the oldest first; at most `max`. *ret_n: how many. `held`
- * are subjects, 16 bytes each, whose rows are counted. */
-int store_partitions(struct store *s, enum rows_table t, const uint8_t *held, size_t held_len,
-                     struct store_partition *ret, size_t max, size_t *ret_n);
+/* Those of turns, interactions or findings, or of the copies that holds kept of them; the oldest first; at
+ * most `max`. *ret_n: how many. `held` are subjects, 16 bytes each, whose rows are counted. */
+int store_partitions(struct store *s, enum rows_table t, bool copies, const uint8_t *held,
+                     size_t held_len, struct store_partition *ret, size_t max, size_t *ret_n);
 /*
  * Copies the rows of the subjects in `held` (16 bytes each) to the table's held_ one, unless they are
  * there, then drops the partition. May be done again after any failure. *ret_held: rows of it that
@@ -71,6 +71,11 @@ int store_partitions(struct store *s, enum rows_table t, const uint8_t *held, si
  */
 int store_retain(struct store *s, enum rows_table t, uint32_t month, const uint8_t *held,
                  size_t held_len, uint64_t *ret_held);
+
+/* Of the copies of a month lets all go that are not of the subjects in `held`. May be done again after any
+ * failure. *ret_held: rows that are kept. */
+int store_release(struct store *s, enum rows_table t, uint32_t month, const uint8_t *held,
+                  size_t held_len, uint64_t *ret_held);
 
 /* ---- reading (reader.c) ---- */
 

@@ -135,3 +135,24 @@ test('what goes without an entry is named, of the copies too', async () => {
   }
   assert.equal((await verify()).code, 0);
 });
+
+test('what a hold kept goes when it has ended, under an entry, and the log is clean', async () => {
+  await house.up();
+  assert.deepEqual(await retention(), [], 'ada is held');
+  await subject('release', 'ada', '--reason', 'settled');
+  const rows = ({ table, month: m, rows: n, held, days }) => [table, m, n, held, days];
+  const expected = [['held_turns', month(OLD), 1, 0, 10], ['held_turns', month(MIDDLE), 1, 0, 10],
+    ['held_interactions', month(OLD), 1, 0, 60]];
+  assert.deepEqual((await retention('--dry-run')).map(rows), expected);
+  const before = (await verify()).end.entries;
+  assert.deepEqual((await retention()).map(rows), expected);
+  for (const table of ['held_turns', 'held_interactions'])
+    assert.deepEqual(await house.rows(`SELECT count() AS n FROM ${table}`), [{ n: 0 }], table);
+  const after = await verify();
+  assert.equal(after.code, 0, JSON.stringify(after.findings));
+  assert.ok(after.end.entries >= before + 3);
+  assert.deepEqual(await retention(), []);
+  const ada = await exported('ada');
+  assert.deepEqual(ada.map((l) => l.id).sort(), [ids['ada-0'], ids[`ada-${MIDDLE}`]].sort());
+  assert.equal(ada.find((l) => l.id === ids[`ada-${MIDDLE}`]).attributes['safehouse.content'], 'gone');
+});

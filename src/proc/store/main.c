@@ -149,13 +149,17 @@ static int answer_supervisor(struct state *s, enum ipc_msg msg, const struct buf
     return rc ? rc : peer_flush_wait(s->child.supervisor, 5000);
 }
 
-static int put_months(struct state *s, enum rows_table t, const struct frame *f, struct buf *out) {
+/* Of the copies, those months in which somebody is not held any more. */
+static int put_months(struct state *s, enum rows_table t, bool copies, const struct frame *f,
+                      struct buf *out) {
     static struct store_partition months[MONTHS_MAX];
     uint8_t row[21];
     size_t n = 0;
-    int rc = store_partitions(s->store, t, f->p, f->len, months, MONTHS_MAX, &n);
+    int rc = store_partitions(s->store, t, copies, f->p, f->len, months, MONTHS_MAX, &n);
     for (size_t i = 0; !rc && i < n; i++) {
-        row[0] = (uint8_t)t;
+        if (copies && months[i].rows == months[i].held)
+            continue;
+        row[0] = (uint8_t)(t | (copies ? ROWS_COPIES : 0));
         put_u32(row + 1, months[i].month);
         put_u64(row + 5, months[i].rows);
         put_u64(row + 13, months[i].held);
@@ -169,8 +173,8 @@ static int tell_months(struct state *s, const struct frame *f) {
     uint8_t head[4] = {0};
     buf_init(&out, LIMIT_FRAME);
     int rc = buf_append(&out, head, sizeof head);
-    for (int t = ROWS_TURNS; !rc && t <= ROWS_FINDINGS; t++)
-        rc = put_months(s, (enum rows_table)t, f, &out);
+    for (int i = 0; !rc && i < 2 * (ROWS_FINDINGS - ROWS_TURNS + 1); i++)
+        rc = put_months(s, (enum rows_table)(ROWS_TURNS + i / 2), i % 2, f, &out);
     if (rc) {
         buf_clear(&out);
         put_u32(head, (uint32_t)rc);
@@ -186,8 +190,9 @@ static int drop_month(struct state *s, const struct frame *f) {
     uint64_t held = 0;
     if (f->len < 5)
         return ERR_SYNTAX;
-    int rc = store_retain(s->store, (enum rows_table)f->p[0], get_u32(f->p + 1), f->p + 5, f->len - 5,
-                          &held);
+    const enum rows_table t = (enum rows_table)(f->p[0] & ~ROWS_COPIES);
+    int rc = (f->p[0] & ROWS_COPIES ? store_release : store_retain)(s->store, t, get_u32(f->p + 1), f->p + 5,
+                                                                    f->len - 5, &held);
     log_event(rc ? "month-not-dropped" : "month-dropped", LOG_U64("table", f->p[0]),
               LOG_U64("month", get_u32(f->p + 1)), LOG_U64("kept", held), LOG_END);
     put_u32(answer, (uint32_t)rc);

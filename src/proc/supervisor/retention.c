@@ -8,6 +8,7 @@
  * A failure, or an answer that does not come, ends the run; the next one finds what is left. A run
  * that was interrupted between note and drop is noted again.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -89,7 +90,7 @@ static void ask(struct supervisor *s, enum program_id id, enum step step, enum i
 
 static uint64_t days_of(const struct supervisor *s, uint8_t table) {
     const struct config *c = s->settings->config;
-    return table == ROWS_TURNS ? c->retention.content_days : c->retention.metadata_days;
+    return (table & ~ROWS_COPIES) == ROWS_TURNS ? c->retention.content_days : c->retention.metadata_days;
 }
 
 /* Its last day is so many days ago. */
@@ -101,7 +102,10 @@ static bool over(uint32_t month, uint64_t days) {
 }
 
 static json_t *describe(const uint8_t *row, uint64_t days, bool dry) {
-    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:b}", "table", rows_table_name(row[0]), "month",
+    char table[32];
+    snprintf(table, sizeof table, "%s%s", row[0] & ROWS_COPIES ? "held_" : "",
+             rows_table_name((enum rows_table)(row[0] & ~ROWS_COPIES)));
+    return json_pack("{s:s, s:i, s:I, s:I, s:I, s:b}", "table", table, "month",
                      (int)get_u32(row + 1), "rows", (json_int_t)get_u64(row + 5), "held",
                      (json_int_t)get_u64(row + 13), "days", (json_int_t)days, "dropped", !dry);
 }
@@ -148,6 +152,7 @@ static const char *why_not(enum step step, int rc) {
     return step == HOLDS && rc == ERR_AGAIN
                ? "who is held is known when the vault was unlocked once more: persons of the time "
                  "when it was locked are not joined yet"
+           : step == NOTING && rc == ERR_AGAIN ? "who is held has changed meanwhile: try again"
            : step == NOTING ? "the ledger cannot be written, so nothing is dropped"
                             : err_text(rc);
 }

@@ -136,6 +136,7 @@ static int change(struct vault *v, const struct inquiry *q, const struct keys_pe
         rc = q->verb == INQUIRY_HOLD
                  ? keys_hold(v->keys, p, q->reason, q->reason_len, clock_wall_us())
                  : keys_release(v->keys, p);
+    v->holds_changed = true;
     if (!rc)
         return keys_commit(v->keys);
     keys_rollback(v->keys);

@@ -1,6 +1,7 @@
 /*
  * Retention's two questions to the vault (doc/retention.md): who is held, and that the ledger may
- * have that a month goes. A locked vault answers both, as long as it knows who is who.
+ * have that a month goes. A locked vault answers both, as long as it knows who is who. Nothing is noted on
+ * an answer that is no longer true: a hold that came in between is for the next run.
  */
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static int tell_held(struct vault *v) {
         rc = buf_append(&b, head, sizeof head);
     if (!rc)
         rc = keys_held(v->keys, &b);
+    v->holds_changed = false;
     if (rc) {
         buf_clear(&b);
         put_u32(head, (uint32_t)rc);
@@ -58,8 +60,9 @@ static int note(struct vault *v, const uint8_t *p) {
     struct buf b;
     buf_init(&b, LEDGER_FIELDS_MAX);
     snprintf(partition, sizeof partition, "%u", month);
-    snprintf(policy, sizeof policy, "%u days", get_u32(p + 21));
-    int rc = put_string(&b, rows_table_name(p[0]));
+    snprintf(policy, sizeof policy, "%u days%s", get_u32(p + 21),
+             p[0] & ROWS_COPIES ? ", after a hold" : "");
+    int rc = put_string(&b, rows_table_name((enum rows_table)(p[0] & ~ROWS_COPIES)));
     if (!rc)
         rc = put_string(&b, partition);
     if (!rc)
@@ -85,7 +88,8 @@ int retain_frame(struct vault *v, const struct frame *f) {
     uint8_t answer[4];
     if (f->msg == MSG_HOLDS)
         return tell_held(v);
-    const bool right = f->len == 25 && f->p[0] >= ROWS_TURNS && f->p[0] <= ROWS_FINDINGS;
-    put_u32(answer, (uint32_t)(right ? note(v, f->p) : ERR_SYNTAX));
+    const int table = f->len == 25 ? f->p[0] & ~ROWS_COPIES : 0;
+    const bool right = table >= ROWS_TURNS && table <= ROWS_FINDINGS;
+    put_u32(answer, (uint32_t)(!right ? ERR_SYNTAX : v->holds_changed ? ERR_AGAIN : note(v, f->p)));
     return peer_send(v->child.supervisor, MSG_RETENTION_IS, answer, sizeof answer, -1);
 }

@@ -300,10 +300,10 @@ static void a_month_goes(struct store *st) {
     make_sample(&a, 5, 1, NOVEMBER, DECEMBER);
     MUST(insert(st, &a, false) == 0);
     memcpy(ids + UUID_BYTES, a.turns[1].ctx.subject, UUID_BYTES); /* every fifth turn */
-    MUST(!store_partitions(st, ROWS_TURNS, ids, sizeof ids, parts, 4, &n) && n == 2);
+    MUST(!store_partitions(st, ROWS_TURNS, false, ids, sizeof ids, parts, 4, &n) && n == 2);
     MUST(parts[0].month == 202511 && parts[1].month == 202512 && parts[0].rows == EXCHANGES / 2);
     MUST(parts[0].held == EXCHANGES / 10);
-    MUST(store_partitions(st, ROWS_DATA_KEYS, NULL, 0, parts, 4, &n) == ERR_USAGE);
+    MUST(store_partitions(st, ROWS_DATA_KEYS, false, NULL, 0, parts, 4, &n) == ERR_USAGE);
     MUST(store_retain(st, ROWS_DATA_KEYS, 202511, NULL, 0, &held) == ERR_USAGE);
     MUST(store_retain(st, ROWS_TURNS, 202511, ids, 17, &held) == ERR_USAGE);
     MUST(!store_reader_open(st, &owner, &r));
@@ -318,7 +318,7 @@ static void a_month_goes(struct store *st) {
     }
     MUST(!ask(r, "TSV", "SELECT id, body FROM held_turns ORDER BY id", &out, why));
     MUST(out.len == before.len && !memcmp(out.p, before.p, out.len));
-    MUST(!store_partitions(st, ROWS_TURNS, NULL, 0, parts, 4, &n) && n == 1 && parts[0].month == 202512);
+    MUST(!store_partitions(st, ROWS_TURNS, false, NULL, 0, parts, 4, &n) && n == 1 && parts[0].month == 202512);
     MUST(count(st, ROWS_INTERACTIONS, 5, 1) == EXCHANGES); /* content and metadata are apart */
     MUST(!store_retain(st, ROWS_INTERACTIONS, 202511, NULL, 0, &held) && held == 0);
     MUST(count(st, ROWS_INTERACTIONS, 5, 1) == EXCHANGES / 2);
@@ -332,6 +332,49 @@ static void a_month_goes(struct store *st) {
 static void retention_drops_months(void **state) {
     (void)state;
     in_child(a_month_goes);
+}
+
+/* Two persons are held; when one is not any more, his copies go, and with the last one's the partition. */
+static void a_hold_ends(struct store *st) {
+    static struct sample a;
+    struct store_partition parts[4];
+    struct store_reader *r;
+    struct buf out;
+    char why[512];
+    size_t n;
+    uint64_t held = 0;
+    uint8_t ids[2 * UUID_BYTES];
+    buf_init(&out, 1 << 20);
+    make_sample(&a, 5, 1, NOVEMBER, DECEMBER);
+    MUST(insert(st, &a, false) == 0);
+    memcpy(ids, a.turns[2].ctx.subject, UUID_BYTES); /* each of them has every fifth turn */
+    memcpy(ids + UUID_BYTES, a.turns[1].ctx.subject, UUID_BYTES);
+    MUST(!store_partitions(st, ROWS_TURNS, true, ids, sizeof ids, parts, 4, &n) && n == 0);
+    MUST(!store_release(st, ROWS_TURNS, 202511, ids, sizeof ids, &held) && held == 0);
+    MUST(!store_retain(st, ROWS_TURNS, 202511, ids, sizeof ids, &held) && held == EXCHANGES / 5);
+    MUST(!store_partitions(st, ROWS_TURNS, true, ids, sizeof ids, parts, 4, &n) && n == 1);
+    MUST(parts[0].month == 202511 && parts[0].rows == EXCHANGES / 5 && parts[0].held == parts[0].rows);
+    MUST(!store_release(st, ROWS_TURNS, 202511, ids, sizeof ids, &held) && held == EXCHANGES / 5);
+    MUST(store_release(st, ROWS_TURNS, 202511, ids, 17, &held) == ERR_USAGE);
+    MUST(!store_partitions(st, ROWS_TURNS, true, ids, UUID_BYTES, parts, 4, &n) && n == 1);
+    MUST(parts[0].rows == EXCHANGES / 5 && parts[0].held == EXCHANGES / 10);
+    for (int twice = 0; twice < 2; twice++)
+        MUST(!store_release(st, ROWS_TURNS, 202511, ids, UUID_BYTES, &held) && held == EXCHANGES / 10);
+    MUST(!store_reader_open(st, &owner, &r));
+    MUST(!ask(r, "TSV", "SELECT uniqExact(subject), count() FROM held_turns", &out, why));
+    snprintf(why, sizeof why, "1\t%d\n", EXCHANGES / 10);
+    MUST(out.len == strlen(why) && !memcmp(out.p, why, out.len));
+    MUST(!store_release(st, ROWS_TURNS, 202511, NULL, 0, &held) && held == 0);
+    MUST(!store_partitions(st, ROWS_TURNS, true, NULL, 0, parts, 4, &n) && n == 0);
+    MUST(count(st, ROWS_TURNS, 5, 1) == EXCHANGES / 2); /* December is nobody's business here */
+    store_reader_close(r);
+    buf_wipe(&out);
+    free_sample(&a);
+}
+
+static void retention_releases(void **state) {
+    (void)state;
+    in_child(a_hold_ends);
 }
 
 static void half_of_it(struct store *st) {
@@ -719,6 +762,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(batches_go_in_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(retention_drops_months, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(retention_releases, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_batch_of_two_months_is_completed, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(damaged_files_leave_nothing, make_folder, remove_folder),
