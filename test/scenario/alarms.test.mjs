@@ -2,10 +2,12 @@
 // there is, after the ledger has it; a webhook that is slow or down holds up nobody and hears of it later.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { createServer } from 'node:http';
+import https from 'node:https';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Installation, until } from './lib/installation.mjs';
+import { BIN, Installation, until } from './lib/installation.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 
 const CANARY = 'uma.delacroix';
@@ -161,4 +163,35 @@ test('which configuration is in force is in the ledger: at the start, and when i
   assert.equal((await house.cliResult('reload', '--dir', house.dir)).code, 0);
   await until(async () => (await noted()).length === 3, 'noted');
   assert.equal((await noted())[2].who, `unix user ${process.getuid()}`);
+});
+
+test('whoever posts an alarm is confined first, whatever becomes of the post', async () => {
+  const program = join(BIN, 'safehouse'), trace = join(house.home, 'trace');
+  const post = (url, ...before) => {
+    const [file, ...args] = [...before, program, 'post-alarm'];
+    const p = spawn(file, args, { stdio: ['pipe', 'ignore', 'ignore'], env: { PATH: process.env.PATH } });
+    p.stdin.end(`${url}\n{"event":"test"}`);
+    return new Promise((go) => p.on('exit', (code, signal) => go([code, signal])));
+  };
+  answer = 204;
+  assert.deepEqual(await post(url, 'strace', '-f', '-qq', '-o', trace, '-e', 'trace=landlock_add_rule,landlock_restrict_self,seccomp,socket,connect'), [0, null]);
+  assert.equal(heard.at(-1).body.event, 'test');
+  const calls = (await readFile(trace, 'utf8')).split('\n');
+  const first = (call) => calls.findIndex((line) => line.includes(call));
+  assert.match(calls[first('landlock_restrict_self(')], /= 0$/);
+  assert.match(calls[first('seccomp(')], /SECCOMP_SET_MODE_FILTER.* = 0$/);
+  assert.ok(first('landlock_restrict_self(') < first('seccomp(') && first('seccomp(') < first('socket('), 'before it speaks to anybody');
+  assert.ok(!calls.some((line) => /landlock_add_rule.*WRITE_FILE/.test(line)), 'it may write nowhere');
+  // A name that has to be asked for, one that is not there, and a certificate that nobody vouches for.
+  assert.deepEqual(await post(url.replace('127.0.0.1', 'localhost')), [0, null]);
+  assert.deepEqual(await post('http://no-such-host.invalid/'), [3, null]);
+  const [key, cert] = ['key', 'cert'].map((name) => join(house.home, `${name}.pem`));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost'], { stdio: 'ignore' });
+  const server = https.createServer({ key: await readFile(key), cert: await readFile(cert) }, (req, res) => res.end());
+  let refused = 0;
+  server.on('tlsClientError', () => refused++);
+  await new Promise((go) => server.listen(0, '127.0.0.1', go));
+  assert.deepEqual(await post(`https://localhost:${server.address().port}/`), [3, null]);
+  assert.equal(refused, 1, 'after a look at its certificate');
+  server.close();
 });
