@@ -182,6 +182,14 @@ int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who 
     return v->ledger ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
 }
 
+int note_key(struct vault *v, enum rotated key, uint32_t number) {
+    uint8_t fields[5] = {(uint8_t)key};
+    put_u32(fields + 1, number);
+    const struct ledger_draft d = {
+        .kind = LEDGER_KEY_ROTATED, .fields = fields, .fields_len = sizeof fields};
+    return v->ledger ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
+}
+
 int note_sync(struct vault *v) {
     return v->ledger ? ledger_sync(v->ledger) : ERR_IO;
 }

@@ -3,7 +3,6 @@
  * for a while, or at the latest 20 hours after it; at once when somebody asks. Only an unlocked vault
  * can: what is sealed to the old generation is opened for it. In pieces, so that nobody waits.
  */
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -46,16 +45,11 @@ static void done(struct vault *v, int rc) {
     v->renewing = NULL;
 }
 
-/* The rotation is in the ledger; nobody in particular did it. */
 static int note(struct vault *v) {
     struct keys_counts counts;
-    uint8_t fields[5] = {1};
     keys_counts(v->keys, &counts);
-    put_u32(fields + 1, counts.generation + 1);
-    const struct ledger_draft d = {
-        .kind = LEDGER_KEY_ROTATED, .fields = fields, .fields_len = sizeof fields};
-    int rc = v->ledger ? ledger_append(v->ledger, &d, NULL) : ERR_IO;
-    return rc ? rc : ledger_sync(v->ledger);
+    int rc = note_key(v, ROTATED_GENERATION, counts.generation + 1);
+    return rc ? rc : note_sync(v);
 }
 
 static bool is_time(struct vault *v, uint64_t since_us) {

@@ -63,9 +63,24 @@ static int lend(struct vault *v, const struct keys_loan *loan) {
     return rc;
 }
 
+/* The ledger has which keys marked what from now on. That it cannot be written keeps nobody from logging. */
+static void note_temporary(struct vault *v, const struct keys_loan *loan) {
+    int rc = v->stale ? ERR_DENIED : note_key(v, ROTATED_PEPPER, loan->pepper_number);
+    if (!rc)
+        rc = note_key(v, ROTATED_FINGERPRINT, loan->fingerprint_number);
+    if (!rc)
+        rc = note_sync(v);
+    if (rc) {
+        note_undo(v);
+        log_event("temporary-keys-not-noted", LOG_ERR(rc), LOG_END);
+    }
+}
+
 static int on_hello(struct vault *v, const uint8_t *p) {
     struct keys_loan loan;
     int rc = keys_lend(v->keys, get_u64(p), &loan);
+    if (!rc && loan.fresh)
+        note_temporary(v, &loan);
     if (!rc) {
         v->lent = loan.writer;
         rc = lend(v, &loan);

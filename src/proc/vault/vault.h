@@ -314,6 +314,9 @@ void note_configuration(struct vault *v, const uint8_t digest[32], uint32_t uid)
 int note_key_change(struct vault *v, const struct ledger_who *who);
 /* An entry without subject part, its kind's fields in who's rest; durable after note_sync. */
 int note_append(struct vault *v, enum ledger_kind kind, const struct ledger_who *who);
+/* There is a new key; nobody in particular made it. As note_append. Numbers are part of the entry. */
+enum rotated { ROTATED_GENERATION = 1, ROTATED_PEPPER, ROTATED_FINGERPRINT };
+int note_key(struct vault *v, enum rotated key, uint32_t number);
 int note_sync(struct vault *v);
 void note_undo(struct vault *v);
 int note_event(struct vault *v, enum ledger_kind kind, const struct ledger_who *who); /* both */

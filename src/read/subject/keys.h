@@ -53,6 +53,7 @@ struct keys_loan {
     uint8_t pepper[32];
     uint8_t mac[KEYS_SECRET_BYTES];
     uint8_t fingerprint[KEYS_SECRET_BYTES];
+    bool fresh; /* pepper and fingerprint key are temporary ones that were made for this loan */
 };
 /* A new writer's MAC key, and pepper and fingerprint key: the lasting ones, or while locked
  * temporary ones of this process. The caller wipes *ret. */

@@ -100,7 +100,8 @@ static void lend_shared(const struct keys *k, struct keys_loan *ret) {
 }
 
 int keys_lend(struct keys *k, uint64_t sealer, struct keys_loan *ret) {
-    int rc = k->open || k->temporary ? 0 : make_temporary(k);
+    ret->fresh = !k->open && !k->temporary;
+    int rc = ret->fresh ? make_temporary(k) : 0;
     if (rc)
         return rc;
     randombytes_buf(ret->mac, sizeof ret->mac);
@@ -125,6 +126,7 @@ int keys_lend_again(struct keys *k, uint32_t writer, struct keys_loan *ret) {
     if (!k->open)
         return ERR_LOCKED;
     ret->writer = writer;
+    ret->fresh = false;
     int rc = keys_writer(k, writer, ret->mac);
     if (!rc)
         lend_shared(k, ret);

@@ -221,6 +221,54 @@ static void noted_and_sealed(void **state) {
     rig_start(&rig);
 }
 
+struct rotations {
+    unsigned count;
+    uint8_t fields[8][5];
+};
+
+static int read_rotation(void *arg, const struct ledger_entry *e) {
+    struct rotations *r = arg;
+    if (e->kind != LEDGER_KEY_ROTATED)
+        return 0;
+    assert_true(r->count < 8 && e->fields_len == 5 && e->parts == 0);
+    memcpy(r->fields[r->count++], e->fields, 5);
+    return 0;
+}
+
+static void expect_rotations(unsigned count) {
+    struct rotations r = {0};
+    const struct ledger_walk walk = {.entry = read_rotation, .arg = &r};
+    struct ledger_end end;
+    char path[256];
+    path_of(&rig, path, "vault/ledger.log");
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(ledger_walk(fd, &walk, &end), 0);
+    close(fd);
+    assert_int_equal(r.count, count);
+    if (!count)
+        return;
+    assert_int_equal(r.fields[count - 2][0], 2);
+    assert_int_equal(get_u32(r.fields[count - 2] + 1), rig.pepper_number);
+    assert_int_equal(r.fields[count - 1][0], 3);
+    assert_int_equal(get_u32(r.fields[count - 1] + 1), rig.fingerprint_number);
+}
+
+/* Which keys mark names and secrets while it is locked stands in the ledger, once for each time. */
+static void temporary_keys_are_noted(void **state) {
+    struct frame f;
+    (void)state;
+    sealer_connect(&rig);
+    expect_rotations(2);
+    sealer_connect(&rig); /* the same again */
+    expect_rotations(2);
+    assert_int_equal(unlock(&rig), 0);
+    sealer_wait(&rig, MSG_WRITER, &f);
+    sealer_connect(&rig); /* the lasting ones */
+    assert_int_equal(client_ask(&rig, MSG_LOCK, NULL), 0);
+    sealer_connect(&rig);
+    expect_rotations(4);
+}
+
 static void limit_files(rlim_t bytes) {
     const struct rlimit l = {bytes, RLIM_INFINITY};
     assert_int_equal(prlimit(rig.pid, RLIMIT_FSIZE, &l, NULL), 0);
@@ -385,7 +433,7 @@ static void slow_client(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(forgeries), TEST(many_cells),   TEST(noted_and_sealed),
+        TEST(forgeries), TEST(many_cells),   TEST(noted_and_sealed), TEST(temporary_keys_are_noted),
         TEST(no_room),   TEST(nothing_left), TEST(slow_client),
     };
     signal(SIGPIPE, SIG_IGN);
