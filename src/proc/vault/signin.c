@@ -76,11 +76,29 @@ void sign_in_cancel(struct vault *v, struct client *c) {
     waiting_free(v, c);
 }
 
+/* Before anybody is told how it went: a restart gives nobody new attempts. */
+static void keep_throttle(struct vault *v) {
+    uint8_t record[THROTTLE_RECORD_MAX];
+    if (!v->people || throttle_saved(v->throttle))
+        return;
+    const size_t n = throttle_save(v->throttle, clock_mono_ns(), clock_wall_us(), record);
+    int rc = keys_begin(v->keys);
+    if (!rc)
+        rc = keys_record_put(v->keys, &v->throttle_row, record, n);
+    if (!rc)
+        rc = keys_commit(v->keys);
+    if (!rc)
+        return;
+    keys_rollback(v->keys);
+    log_event("throttle-not-kept", LOG_ERR(rc), LOG_END);
+}
+
 void sign_in_ended(struct vault *v, struct client *c, bool right) {
     struct waiting *w = c->waiting;
     uint32_t id;
     w->throttled = false;
     const unsigned s = throttle_end(v->throttle, w->place, clock_mono_ns(), right);
+    keep_throttle(v);
     if (!s)
         return;
     log_event("locked-out", LOG_U64("for_s", s), LOG_END);

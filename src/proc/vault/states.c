@@ -35,13 +35,19 @@ static int put_record(void *arg, uint32_t *n, const uint8_t *p, size_t len) {
 
 static int take_record(void *arg, uint32_t n, const uint8_t *p, size_t len) {
     struct vault *v = arg;
-    return canary_record_is(p, len) ? canary_take(v, n, p, len) : people_take(v->people, n, p, len);
+    if (canary_record_is(p, len))
+        return canary_take(v, n, p, len);
+    if (!throttle_is_record(p, len))
+        return people_take(v->people, n, p, len);
+    v->throttle_row = n;
+    return throttle_load(v->throttle, clock_mono_ns(), clock_wall_us(), p, len);
 }
 
 void vault_load_people(struct vault *v) {
     const struct people_store store = {v->keys, put_record};
     people_free(v->people);
     v->people = NULL;
+    v->throttle_row = 0;
     canaries_forget(v);
     int rc = people_new(&v->people, &store);
     if (!rc)

@@ -108,6 +108,7 @@ struct vault {
     uint64_t renew_ns; /* after a failure: not before this */
     struct people *people; /* NULL: locked, or they cannot be read, and then nobody may do anything */
     struct throttle *throttle;
+    uint32_t throttle_row; /* its record; 0: none yet */
     uint64_t approval_above; /* cells an hour */
     int helper_fd;           /* -1: it is gone */
     uint64_t last_hashing;

@@ -40,4 +40,20 @@ void throttle_cancel(struct throttle *t, unsigned place);
 /* How it ended. Returns for how many seconds the name is locked out from now on, 0: it is not. */
 unsigned throttle_end(struct throttle *t, unsigned place, uint64_t now_ns, bool right);
 
+/*
+ * What a restart must not undo, as a record (doc/people.md): u8 6 | 16 key of the places | u64 up to when the
+ * common rate is used up | n x (u16 place | u16 wrong in a row | u64 last attempt | u64 locked out until), times in
+ * us since 1970. Of more than fit those who are locked out longest. Known names and others look alike.
+ */
+#define THROTTLE_KEPT 90
+#define THROTTLE_RECORD_MAX (1 + 16 + 8 + 20 * THROTTLE_KEPT)
+/* Nothing that is worth keeping changed since the last throttle_save. */
+bool throttle_saved(const struct throttle *t);
+/* How long it is. */
+size_t throttle_save(struct throttle *t, uint64_t now_ns, uint64_t now_us,
+                     uint8_t out[THROTTLE_RECORD_MAX]);
+bool throttle_is_record(const uint8_t *p, size_t len);
+/* In place of what is known, unless that is more. Nobody is kept out longer than by an attempt made now. ERR_CORRUPT. */
+int throttle_load(struct throttle *t, uint64_t now_ns, uint64_t now_us, const uint8_t *p, size_t len);
+
 #endif

@@ -1,5 +1,5 @@
-/* Payloads of the messages about people, from whoever reaches the vault's socket, and a canary's record. The
- * first byte says which. What was taken says nothing but what was in it: lengths stay inside, names are names or are
+/* Payloads of the messages about people, from whoever reaches the vault's socket, and the records of canaries and of
+ * attempts to sign in. The first byte says which. What was taken says nothing but what was in it: lengths stay inside, names are names or are
  * refused later, and whatever is taken has no byte left over. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "read/people/canary_record.h"
 #include "read/people/frames.h"
+#include "read/people/throttle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -58,10 +59,29 @@ static void canary(const uint8_t *data, size_t size) {
         abort();
 }
 
+static void throttle(const uint8_t *data, size_t size) {
+    struct throttle *t;
+    uint8_t again[THROTTLE_RECORD_MAX];
+    unsigned wait;
+    const uint64_t second = 1000000000, now = 50 * second;
+    if (throttle_new(&t))
+        abort();
+    if (throttle_load(t, now, 1764000000000000, data, size) == 0) {
+        const unsigned place = throttle_place(t, "anna", 4);
+        if (throttle_begin(t, place, now, &wait) &&
+            (wait > THROTTLE_MAX_S || throttle_begin(t, place, now + THROTTLE_MAX_S * second, &wait)))
+            abort(); /* for ever is too long */
+        throttle_end(t, place, now + THROTTLE_MAX_S * second, false);
+        if (throttle_save(t, now + THROTTLE_MAX_S * second, 1764000000000000, again) > sizeof again)
+            abort();
+    }
+    throttle_free(t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!size)
         return 0;
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         sign_in(data + 1, size - 1);
         break;
@@ -71,8 +91,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 2:
         plan(data + 1, size - 1);
         break;
-    default:
+    case 3:
         canary(data + 1, size - 1);
+        break;
+    default:
+        throttle(data + 1, size - 1);
     }
     return 0;
 }

@@ -216,9 +216,83 @@ static void approvals(void **state) {
     approvals_free(a);
 }
 
+/* A process that begins anew knows who was locked out, and how much of the common rate was used. */
+static void across_a_restart(void **state) {
+    static uint8_t record[THROTTLE_RECORD_MAX], again[THROTTLE_RECORD_MAX];
+    struct throttle *t, *u;
+    unsigned wait;
+    uint64_t now = 100 * S, us = 1764000000000000;
+    (void)state;
+    assert_int_equal(throttle_new(&t), 0);
+    assert_int_equal(throttle_new(&u), 0);
+    assert_true(throttle_saved(t));
+    const unsigned a = throttle_place(t, "alice", 5);
+    for (int i = 0; i < THROTTLE_FREE; i++)
+        wrong(t, a, now);
+    assert_false(throttle_saved(t));
+    size_t n = throttle_save(t, now, us, record);
+    assert_true(throttle_saved(t));
+    /* 10 s later by the wall; its monotonic clock began anew. */
+    now = 5 * S;
+    us += 10000000;
+    assert_int_equal(throttle_load(u, now, us, record, n), 0);
+    assert_int_equal(throttle_place(u, "alice", 5), a);
+    assert_int_equal(throttle_begin(u, a, now, &wait), ERR_AGAIN);
+    assert_int_equal(wait, THROTTLE_FIRST_S - 10);
+    now += (THROTTLE_FIRST_S - 10) * S;
+    assert_int_equal(wrong(u, a, now), 2 * THROTTLE_FIRST_S); /* the count goes on */
+    /* The same record again undoes nothing. */
+    assert_int_equal(throttle_load(u, now, us + 20000000, record, n), 0);
+    assert_int_equal(throttle_begin(u, a, now, &wait), ERR_AGAIN);
+    assert_int_equal(wait, 2 * THROTTLE_FIRST_S);
+    /* A wall clock that was set back keeps nobody out longer than the longest. */
+    throttle_free(u);
+    assert_int_equal(throttle_new(&u), 0);
+    assert_int_equal(throttle_load(u, now, us - 86400000000, record, n), 0);
+    assert_int_equal(throttle_begin(u, a, now, &wait), ERR_AGAIN);
+    assert_int_equal(wait, THROTTLE_MAX_S);
+    /* Nor is the common rate given back. */
+    throttle_free(u);
+    assert_int_equal(throttle_new(&u), 0);
+    now = 1000 * S;
+    for (unsigned i = 0; i < THROTTLE_BURST; i++)
+        assert_int_equal(throttle_begin(u, i, now, &wait), 0);
+    assert_int_equal(throttle_end(u, 0, now, false), 0);
+    n = throttle_save(u, now, us, record);
+    throttle_free(u);
+    assert_int_equal(throttle_new(&u), 0);
+    assert_int_equal(throttle_load(u, now, us, record, n), 0);
+    assert_int_equal(throttle_begin(u, 100, now, &wait), ERR_AGAIN);
+    assert_int_equal(throttle_begin(u, 100, now + S, &wait), 0);
+    throttle_free(u);
+    /* Of many those who are locked out longest, and no more than fit. */
+    now = 10000 * S;
+    for (unsigned i = 0; i < 3 * THROTTLE_KEPT; i++, now += S)
+        for (unsigned k = 0; k < (i % 3 == 0 ? THROTTLE_FREE : 1); k++)
+            throttle_end(t, i, now, false);
+    n = throttle_save(t, now, us, record);
+    assert_int_equal(n, sizeof record);
+    assert_int_equal(throttle_new(&u), 0);
+    assert_int_equal(throttle_load(u, now, us, record, n), 0);
+    for (unsigned i = 3 * THROTTLE_KEPT - 27; i < 3 * THROTTLE_KEPT; i += 3) /* not over yet */
+        assert_int_equal(throttle_begin(u, i, now, &wait), ERR_AGAIN);
+    /* What nobody wrote. */
+    for (size_t less = 0; less < n; less++)
+        if ((less - 25) % 20)
+            assert_int_equal(throttle_load(u, now, us, record, less), ERR_CORRUPT);
+    memcpy(again, record, n);
+    again[0]++;
+    assert_int_equal(throttle_load(u, now, us, again, n), ERR_CORRUPT);
+    again[0]--;
+    again[26] = 0x10; /* place 4096 and more */
+    assert_int_equal(throttle_load(u, now, us, again, n), ERR_CORRUPT);
+    throttle_free(u);
+    throttle_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_name), cmocka_unit_test(all_names),
                                        cmocka_unit_test(quotas), cmocka_unit_test(sessions),
-                                       cmocka_unit_test(approvals)};
+                                       cmocka_unit_test(approvals), cmocka_unit_test(across_a_restart)};
     return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("throttle", tests, NULL, NULL);
 }
