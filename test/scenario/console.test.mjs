@@ -14,6 +14,7 @@ import OpenAI from 'openai';
 import { createClient } from '@clickhouse/client';
 import { native, rowBinary, unframe } from './lib/clickhouse.mjs';
 import { BIN, Installation, until } from './lib/installation.mjs';
+import { code, stepNow } from './lib/totp.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 
 const run = promisify(execFile);
@@ -471,6 +472,27 @@ test('what was opened, and what people signed in with, stays in no file, no outp
   assert.match(await found(list), /patterns/);
   assert.equal(await found(output, house.dir), '');
   assert.equal(await found(...cores), '');
+});
+
+test('a code by time stands behind the name, and works once, also for whoever has seen it', async () => {
+  const file = join(house.home, 'ana'), mine = (command, ...args) => owner(command, '--token-file', file, ...args);
+  ok(await mine('signin ana', '--password-file', await lines(secrets.ana)));
+  const { secret } = JSON.parse((await mine('person totp ana --make --json')).stdout), step = stepNow();
+  ok(await mine('person totp ana --confirm', '--code-file', await lines(code(secret, step))));
+  const sign = (name) => ask(null, 'SELECT 1', {}, { authorization: basic(name, secrets.ana) });
+  assert.equal((await sign('ana')).status, 403, 'without a code');
+  assert.equal((await sign(`ana+${code(secret, step)}`)).status, 403, 'with the one that was used to confirm');
+  const next = `ana+${code(secret, step + 1)}`;
+  assert.equal((await sign(next)).text, '1\n');
+  assert.equal((await sign(next)).text, '1\n', 'what a client repeats is the session that it has');
+  assert.equal((await mine('signin ana', '--password-file', await lines(secrets.ana, code(secret, step + 1)))).code, 2);
+  process.kill(await house.pid('console'), 'SIGKILL'); // and with it what it remembers
+  assert.equal((await until(async () => {
+    const r = await sign(next).catch(() => null);
+    return r && r.status !== 502 && r;
+  }, 'the console again')).status, 403, 'nobody gets a second session for it');
+  ok(await owner('person totp ana --remove'));
+  assert.equal((await sign('ana')).text, '1\n');
 });
 
 test('console, its nginx and the store may die: the next request is answered again', async () => {

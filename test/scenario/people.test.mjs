@@ -2,13 +2,14 @@
 // once; two persons where one must not be enough; and nothing of a password is anywhere afterwards.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import { Installation, until } from './lib/installation.mjs';
+import { code, stepNow } from './lib/totp.mjs';
 import { Upstream, completion } from './lib/upstream.mjs';
 import { Vault, MSG, password } from './lib/vault.mjs';
 
@@ -279,25 +280,12 @@ test('what is taken away is gone at once', async () => {
   assert.equal((await as('quo', 'whoami')).code, 2);
 });
 
-function base32(text) {
-  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  const bits = [...text].map((c) => letters.indexOf(c).toString(2).padStart(5, '0')).join('');
-  return Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
-}
-function code(secret, step) {
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(step));
-  const mac = createHmac('sha1', base32(secret)).update(counter).digest();
-  const at = mac[19] & 15;
-  return String((mac.readUInt32BE(at) & 0x7fffffff) % 1000000).padStart(6, '0');
-}
-
 test('codes and machine tokens', async () => {
   ok(await signin('ana'));
   const made = JSON.parse((await as('ana', 'person totp ana --make --json')).stdout);
   assert.match(made.uri, /^otpauth:\/\/totp\/Safehouse:ana\?secret=[A-Z2-7]{32}&issuer=Safehouse$/);
   assert.equal((await as('ana', 'person totp ana --confirm', '--code-file', await lines('000000'))).code, 2);
-  const step = Math.floor(Date.now() / 30000);
+  const step = stepNow();
   ok(await as('ana', 'person totp ana --confirm', '--code-file', await lines(code(made.secret, step))));
   assert.equal((await signin('ana')).code, 2, 'no code');
   assert.equal((await signin('ana', code(made.secret, step))).code, 2, 'a code works once');
@@ -359,6 +347,15 @@ test('1 000 attempts: locked out, unknown names alike, and the sealer is served'
   const locked = await signin('adm');
   assert.equal(locked.code, 3, 'the right password too, while it is locked out');
   assert.match(locked.stderr, /too many attempts: try again in \d+ s/);
+  const pid = await house.pid('vault');
+  process.kill(pid, 'SIGKILL'); // it has the passphrase from its file again
+  await until(async () => {
+    const s = await house.status();
+    return s.vault?.locked === false && (await house.pid('vault')) !== pid;
+  }, 'the vault again', 30000);
+  const still = await signin('adm');
+  assert.equal(still.code, 3, 'a restart gives nobody new attempts');
+  assert.match(still.stderr, /too many attempts: try again in \d+ s/);
 });
 
 test('the session\'s file is its owner\'s alone', async () => {

@@ -4,7 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chown, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { chown, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Installation, until } from './lib/installation.mjs';
@@ -18,17 +18,19 @@ const run = promisify(execFile);
 const ALICE = 'alice-Kx93mQpl7ZtW@vq7hzn2w.example';
 const BOB = 'bob-Rt55vBnn2LsY@kd84xmu1.example';
 
-let upstream, house, replica;
+let upstream, house, replica, second;
 test.before(async () => {
   upstream = await Upstream.start();
   upstream.answer = (x) => x.json(completion(`you said: ${x.body.messages.at(-1).content}`));
   house = await Installation.start({ upstream: upstream.url });
-  replica = join(house.home, 'replica');
-  await mkdir(replica, { mode: 0o700 });
   const owner = await stat(join(house.dir, 'vault'));
-  await chown(replica, owner.uid, owner.gid);
+  [replica, second] = ['replica', 'second'].map((name) => join(house.home, name));
+  for (const dir of [replica, second]) {
+    await mkdir(dir, { mode: 0o700 });
+    await chown(dir, owner.uid, owner.gid);
+  }
   await house.stop();
-  house.options.config = `vault: {replica: [${replica}]}\nretention: {content_days: 30, metadata_days: 400}\n`;
+  house.options.config = `vault: {replica: [${replica}, ${second}]}\nretention: {content_days: 30, metadata_days: 400}\n`;
   await house.up();
 });
 test.after(async () => {
@@ -141,7 +143,7 @@ test('reports: of the person, of a breach, of processing; each signed, each with
   assert.deepEqual(records.recipients.providers.map((p) => [p.url, p.requests]), [[upstream.url, 3]]);
   assert.equal(records.measures.in_force.programs_sandboxed, true);
   assert.equal(records.measures.in_force.ledger_verified.result, 'clean');
-  assert.equal(records.measures.in_force.replicas_of_the_keys, '1, of which 1 are current');
+  assert.equal(records.measures.in_force.replicas_of_the_keys, '2, of which 2 are current');
 
   const path = join(house.home, 'report.md');
   const r = await report('records', '--output', path);
@@ -170,15 +172,20 @@ test('an erased person is gone: keys, name, what programs knew of it', { timeout
   before = join(house.home, 'before');
   await run('cp', ['-a', join(house.dir, 'store'), before]);
   await run('cp', ['-a', join(house.dir, 'vault'), `${before}.vault`]);
+  await run('cp', ['-a', replica, `${before}.replica`]);
   await house.up();
   const id = (await found(ALICE)).ids[0].id;
   gone = [Buffer.from(ALICE), keysOf(await readFile(join(house.dir, 'vault', 'vault.db')), id)];
   assert.notEqual(await hits(house, [gone[1]], await files(join(house.dir, 'vault'))), '', 'the search finds it');
   assert.notEqual(await hits(house, [gone[1]], await files(replica)), '');
+  assert.notEqual(await hits(house, [gone[1]], await files(second)), '');
+  await rename(second, `${second}.away`); // its disk is not there now
   const r = await subject('erase', ALICE, '--now', '--json');
   assert.equal(r.code, 0, r.stderr);
   const receipt = JSON.parse(r.stdout);
-  assert.equal(receipt.pending, false);
+  assert.equal(receipt.pending, true);
+  assert.match(receipt.note, new RegExp(`^replica pending ${second}$`, 'm'));
+  await rename(`${second}.away`, second);
   assert.match(receipt.note, /^subjects 1$/m);
   assert.match(receipt.note, /^sealer forgotten$/m);
   assert.match(receipt.note, new RegExp(`^replica erased ${replica}$`, 'm'));
@@ -192,6 +199,7 @@ test('an erased person is gone: keys, name, what programs knew of it', { timeout
   assert.equal(status.vault.generation, 2);
   assert.equal(await hits(house, gone, await files(join(house.dir, 'vault'))), '', 'the vault');
   await until(async () => await hits(house, gone, await files(replica)) === '', 'the replica renewed');
+  await until(async () => await hits(house, gone, await files(second)) === '', 'the one that came back later, too', 40000);
   for (const name of ['vault', 'sealer']) {
     assert.equal(await inCore(house, gone, await house.pid(name)), '', `core of ${name}`);
   }
@@ -260,14 +268,45 @@ test('yesterday\'s database brings nobody back, yesterday\'s keys stay shut', { 
   await house.up();
   const shown = await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test');
   assert.match(shown.stderr, /the key was destroyed/);
-  // The vault's folder of before, the replica knows better.
-  await house.stop();
-  await rm(join(house.dir, 'vault'), { recursive: true });
-  await run('cp', ['-a', `${before}.vault`, join(house.dir, 'vault')]);
+});
+
+const vault = () => join(house.dir, 'vault');
+async function putBack(from, to) {
+  await rm(to, { recursive: true });
+  await run('cp', ['-a', from, to]);
+}
+// Starts as it is: locked, for this reason, whatever passphrase is given; nothing opens, logging goes on.
+async function staysShut(why, what) {
   await house.up();
-  assert.equal((await house.status()).vault.locked, true);
+  assert.equal((await house.status()).vault.locked, true, what);
   const opened = await house.cliResult('unlock', '--dir', house.dir, '--passphrase-file', house.passphraseFile);
-  assert.notEqual(opened.code, 0);
-  assert.match(opened.stderr, /was put back/);
-  assert.match((await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test')).stderr, /locked/);
+  assert.notEqual(opened.code, 0, what);
+  assert.match(opened.stderr, why, what);
+  assert.match((await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test')).stderr, /locked/, what);
+  assert.match((await subject('find', ALICE)).stderr, /locked/, what);
+  await ask(BOB, `logged with ${what}`);
+  await house.stop();
+}
+
+test('what is put back of the vault stays shut until it is the newest again, and brings nobody back', { timeout: 180000 }, async () => {
+  await house.stop();
+  const now = join(house.home, 'now');
+  await run('cp', ['-a', vault(), `${now}.vault`]);
+  await run('cp', ['-a', replica, `${now}.replica`]);
+  await putBack(`${before}.vault`, vault());
+  await staysShut(/a replica knows more than vault\.db.*was put back/, 'the whole folder of before');
+  for (const dir of [replica, second]) await putBack(`${before}.replica`, dir);
+  await run('cp', ['-a', join(`${now}.vault`, 'ledger.log'), join(vault(), 'ledger.log')]);
+  await staysShut(/the ledger has an erasure that vault\.db does not know/, 'the keys of before, in all replicas as well');
+  await putBack(`${now}.vault`, vault());
+  await putBack(`${now}.replica`, replica);
+  await run('cp', ['-a', join(`${before}.vault`, 'ledger.log'), join(vault(), 'ledger.log')]);
+  await staysShut(/the ledger is older than what is known of it outside/, 'the ledger of before');
+  // Everything newest, but for one replica, which is brought up to date.
+  await putBack(`${now}.vault`, vault());
+  await house.up();
+  assert.equal((await house.status()).vault.locked, false);
+  const keys = [gone[1].subarray(0, 112)]; // not the tag: whoever came back has the same name
+  await until(async () => await hits(house, keys, await files(second)) === '', 'the replica of before forgot', 40000);
+  assert.match((await house.cliResult('show', first, '--dir', house.dir, '--reason', 'test')).stderr, /the key was destroyed/);
 });

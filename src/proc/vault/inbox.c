@@ -114,7 +114,7 @@ static int may_read(struct vault *v, const struct people_actor *a) {
     if (!opener_may(&o, "*"))
         rc = ERR_PROJECT;
     if (!rc)
-        rc = people_charge(v->people, &o, 1, false, now);
+        rc = opening_charge(v, &o, 1, false);
     opener_done(&o);
     return rc;
 }

@@ -212,14 +212,15 @@ static int judge(struct opening *o, struct client *c, bool *ret_approved, char *
     return rc;
 }
 
-static int charge(struct opening *o, bool approved) {
-    struct vault *v = o->vault;
+int opening_charge(struct vault *v, const struct people_opener *o, uint32_t cells, bool approved) {
     int rc = keys_begin(v->keys);
     if (!rc)
-        rc = people_charge(v->people, &o->opener, (uint32_t)o->cell_count, approved, clock_wall_us());
-    if (!rc)
-        return keys_commit(v->keys);
+        rc = people_charge(v->people, o, cells, approved, clock_wall_us());
+    if (!rc && (rc = keys_commit(v->keys)) == 0)
+        return 0;
     keys_rollback(v->keys);
+    if (rc != ERR_QUOTA)
+        vault_load_people(v); /* what is in memory says more than was written down */
     return rc;
 }
 
@@ -234,7 +235,7 @@ int opening_begin(struct opening *o, struct client *c, char *text, size_t text_s
     if (!rc && o->cell_count && !o->opener.unlimited) {
         rc = judge(o, c, &approved, text, text_size);
         if (!rc)
-            rc = charge(o, approved);
+            rc = opening_charge(o->vault, &o->opener, (uint32_t)o->cell_count, approved);
     }
     if (rc)
         return rc;

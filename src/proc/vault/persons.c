@@ -27,6 +27,7 @@ enum change {
     CHANGE_TOKEN = 5,
     CHANGE_TOKEN_REVOKED = 6,
     CHANGE_PASSWORD = 7,
+    CHANGE_MODE_ON = 8,
     CHANGE_MODE_OFF = 9,
     CHANGE_TOTP = 10,
 };
@@ -76,6 +77,27 @@ static int note_change(struct deed *d, enum change change, const char *name, uin
     who.rest = rest;
     who.rest_len = (size_t)(at - rest);
     return note_append(d->v, LEDGER_GRANT, &who);
+}
+
+void persons_note_mode(struct vault *v) {
+    static const uint8_t rest[1 + 1 + 1 + 4 + 2] = {CHANGE_MODE_ON}; /* of nobody */
+    const struct ledger_who who = {.uid = LEDGER_NO_UID, .rest = rest, .rest_len = sizeof rest};
+    int rc = v->people ? keys_begin(v->keys) : ERR_EXISTS;
+    if (rc)
+        return;
+    rc = people_begin_mode(v->people);
+    if (!rc)
+        rc = note_event(v, LEDGER_GRANT, &who);
+    if (!rc)
+        rc = keys_commit(v->keys);
+    if (!rc)
+        return;
+    keys_rollback(v->keys);
+    if (rc == ERR_EXISTS)
+        return;
+    note_undo(v);
+    log_event("mode-not-noted", LOG_ERR(rc), LOG_END);
+    vault_load_people(v);
 }
 
 int note_approval(struct vault *v, const struct client *c, const struct people_actor *a, uint8_t step,

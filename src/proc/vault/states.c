@@ -82,8 +82,10 @@ int state_unlock(struct vault *v, const uint8_t *passphrase, size_t len) {
     v->wrong = 0;
     v->patience_ns = 0;
     v->joining = true;
-    if (!v->people) /* unlocked anew it knows them already, and their sessions go on */
+    if (!v->people) { /* unlocked anew it knows them already, and their sessions go on */
         vault_load_people(v);
+        persons_note_mode(v);
+    }
     log_event("unlocked", LOG_END);
     return 0;
 }

@@ -141,6 +141,10 @@ int helper_hash(struct vault *v, struct client *c, const struct password *with,
 void helper_forget(struct vault *v, const struct client *c);
 void helper_turn(struct vault *v);
 
+/* ---- persons.c ---- */
+/* That one-person mode is on is in the ledger, from the first unlock on. */
+void persons_note_mode(struct vault *v);
+
 /* ---- sealer.c ---- */
 void sealer_init(struct vault *v);
 void sealer_take(struct vault *v, int fd); /* a new connection replaces the old one */
@@ -278,6 +282,8 @@ bool opening_cell_whole(const uint8_t *p, size_t len);
 int opening_cell(struct opening *o, const uint8_t *p, size_t len);
 /* Judges the opening, and charges it. ERR_APPROVAL, ERR_QUOTA, and why in `text`. */
 int opening_begin(struct opening *o, struct client *c, char *text, size_t text_size);
+/* Of the quota, durably, in a transaction of its own. ERR_QUOTA. */
+int opening_charge(struct vault *v, const struct people_opener *o, uint32_t cells, bool approved);
 /* After that, as often as it says ERR_AGAIN: a bounded piece of noting it. 0: it is in the ledger, durably; only
  * then may opening_next be called. ERR_IO: it cannot be written. */
 int opening_note(struct opening *o, const struct client *c);

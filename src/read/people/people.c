@@ -60,6 +60,10 @@ bool people_one_person(const struct people *p) {
     return !p->several;
 }
 
+int people_begin_mode(struct people *p) {
+    return p->head_row ? ERR_EXISTS : people_put_head(p);
+}
+
 /* ---- names ---- */
 
 static bool is_word(char c) {
@@ -386,7 +390,11 @@ int people_totp_confirm(struct people *p, const struct people_actor *a, uint32_t
         rc = ERR_NOTFOUND;
     if (!rc && !totp_check(x->totp, now_us, code, len, &step))
         rc = ERR_UNAUTHENTICATED;
-    return rc ? rc : set_totp(p, x, TOTP_ON, x->totp, step);
+    if (!rc)
+        rc = set_totp(p, x, TOTP_ON, x->totp, step);
+    if (!rc) /* somebody else's may rest on the password alone, which is no longer enough */
+        sessions_end_others(p->sessions, id, a->session);
+    return rc;
 }
 
 int people_totp_remove(struct people *p, const struct people_actor *a, uint32_t id, uint64_t now_us) {

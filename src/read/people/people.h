@@ -60,6 +60,8 @@ int people_loaded(struct people *p);
 
 /* Nobody but the owner has the role of reader or admin, or ever had: he may do everything. */
 bool people_one_person(const struct people *p);
+/* Puts it on record that it began. ERR_EXISTS: that is there, or that it has ended. */
+int people_begin_mode(struct people *p);
 bool people_name_valid(const char *name);
 /* "a,b", "*": names of projects, or all. */
 bool people_projects_valid(const char *projects);

@@ -106,14 +106,19 @@ void session_end(struct sessions *s, const struct session *of) {
             sodium_memzero(&s->at[i], sizeof s->at[i]);
 }
 
-unsigned sessions_end_person(struct sessions *s, uint32_t person) {
+unsigned sessions_end_others(struct sessions *s, uint32_t person, const uint8_t but[UUID_BYTES]) {
     unsigned n = 0;
     for (size_t i = 0; i < SESSIONS_MAX; i++)
-        if (s->at[i].used && s->at[i].person == person) {
+        if (s->at[i].used && s->at[i].person == person && memcmp(s->at[i].id, but, UUID_BYTES) != 0) {
             sodium_memzero(&s->at[i], sizeof s->at[i]);
             n++;
         }
     return n;
+}
+
+unsigned sessions_end_person(struct sessions *s, uint32_t person) {
+    static const uint8_t none[UUID_BYTES]; /* ids are random */
+    return sessions_end_others(s, person, none);
 }
 
 size_t sessions_count(struct sessions *s, uint64_t now_ns) {

@@ -39,8 +39,9 @@ const struct session *session_find(struct sessions *s, const uint8_t token[SESSI
 /* By what the ledger calls it; does not count as used. NULL: none. */
 const struct session *session_by_id(struct sessions *s, const uint8_t id[UUID_BYTES], uint64_t now_ns);
 void session_end(struct sessions *s, const struct session *of);
-/* All of a person; returns how many there were. */
+/* All of a person, or all but one; they return how many there were. */
 unsigned sessions_end_person(struct sessions *s, uint32_t person);
+unsigned sessions_end_others(struct sessions *s, uint32_t person, const uint8_t but[UUID_BYTES]);
 size_t sessions_count(struct sessions *s, uint64_t now_ns);
 
 #endif

@@ -323,8 +323,11 @@ static void signing_in(void **state) {
     assert_int_equal(people_totp_make(p, &a, a.id, now_us, secret), 0);
     sign_in("ann"); /* not in force before a code was seen */
     assert_int_equal(people_totp_confirm(p, &a, a.id, "000000", 6, now_us), ERR_UNAUTHENTICATED);
+    struct people_actor before = sign_in("ann");
     totp_code(secret, 20, now_us / US / 30, 6, code);
     assert_int_equal(people_totp_confirm(p, &a, a.id, code, 6, now_us), 0);
+    assert_true(is_over(&before)); /* it rested on the password alone */
+    assert_false(is_over(&a));
     assert_int_equal(people_check(p, "ann", hash, "", 0, now_us, &id, &totp), ERR_UNAUTHENTICATED);
     assert_int_equal(people_check(p, "ann", hash, code, 6, now_us, &id, &totp), ERR_UNAUTHENTICATED);
     now_us += 30 * US;

@@ -306,12 +306,12 @@ static void secrets(void **state) {
     assert_memory_equal(got, right, FINGERPRINT_TEXT);
     for (size_t i = FINGERPRINT_TEXT; i < len; i++)
         assert_int_equal(got[i], 0); /* never lent */
-    assert_true(status_has(&rig, "\"entries\":3")); /* two about the temporary keys */
+    assert_true(status_has(&rig, "\"entries\":4")); /* two about the temporary keys, one about the mode */
     for (int i = 1; i < 10; i++)
         assert_int_equal(secret_tags(ask, 27, got, &len), 0);
     assert_int_equal(secret_tags(ask, 27, got, &len), ERR_AGAIN);
     assert_int_equal(len, 0);
-    assert_true(status_has(&rig, "\"entries\":12"));
+    assert_true(status_has(&rig, "\"entries\":13"));
 }
 
 static void wrong_token(void **state) {
