@@ -3,9 +3,9 @@
  * placeholders, personal data stays in the sealed turn, and both are counted in rows of `findings`.
  *
  * Fails closed. What cannot be judged is an error, and then the exchange has no turn: it is stored
- * as `withheld`. An input that kills this process, or on which it spends more than its time (the
- * kernel ends the process then), would come again from the ring for ever; so tries are counted in
- * the slot, which outlives the process, before anything is judged.
+ * as `withheld`; so is one on which a scan spends its time. An input that kills this process, or from
+ * which it does not come back (the kernel ends the process then), would come again from the ring for
+ * ever; so tries are counted in the slot, which outlives the process, before anything is judged.
  *
  * Offsets and texts of findings are plaintext: the detector's work memory, `replaced` and `list`
  * are wiped or overwritten when the exchange is over.
@@ -112,9 +112,12 @@ static void set_timer(time_t seconds) {
     setitimer(ITIMER_VIRTUAL, &t, NULL);
 }
 
-static void guard(struct ring_slot *slot, size_t len) {
+/* In half of the time a scan gives up by itself; the end of the process is for what never asks for the time. */
+static void guard(struct findings *f, struct ring_slot *slot, size_t len) {
+    const time_t seconds = JUDGE_S + (time_t)(len / JUDGE_BYTES_S);
+    detect_work_time(f->work, (uint64_t)seconds * 1000000000u / 2);
     ring_try(slot);
-    set_timer(JUDGE_S + (time_t)(len / JUDGE_BYTES_S));
+    set_timer(seconds);
 }
 
 static void unguard(struct ring_slot *slot) {
@@ -295,7 +298,7 @@ int findings_turn(struct findings *f, struct ring_slot *slot, const struct buf *
         return 0;
     if (!f->judge)
         return ERR_DENIED;
-    guard(slot, turn->len + request->len);
+    guard(f, slot, turn->len + request->len);
     int rc = judge_turn(f, request, turn);
     unguard(slot);
     if (rc || !f->list.count)
@@ -336,7 +339,7 @@ bool findings_label(struct findings *f, struct ring_slot *slot, char *text, size
     if (!f->detect)
         return true;
     if (f->judge) {
-        guard(slot, size);
+        guard(f, slot, size);
         rc = judge_label(f, text, size);
         unguard(slot);
     }

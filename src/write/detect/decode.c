@@ -14,7 +14,7 @@
 
 #define AROUND 512 /* bytes before and after an escape that a partial view shows */
 #define RUN_MIN 24 /* shorter base64 holds no secret worth the search */
-#define RUN_MAX (256u << 10)
+#define RUN_MAX (16u << 20)
 
 void view_wipe(struct view *v) {
     buf_wipe(&v->text);
@@ -274,6 +274,8 @@ static int decode_range(struct view *v, struct text t, size_t from, size_t to, b
     if (to > c.plain)
         copy_plain(&c, to);
     v->text.len = (size_t)(c.out - v->text.p);
+    /* Steps copy more than is wanted: what is behind the end would stay when the view is cleared. */
+    explicit_bzero(c.out, v->text.cap - v->text.len < STEP ? v->text.cap - v->text.len : STEP);
     return c.rc;
 }
 

@@ -19,7 +19,8 @@
 #include "write/detect/database.h"
 #include "write/detect/detect_int.h"
 
-#define VALUE_LEAST 6 /* bytes of any value */
+#define VALUE_LEAST 6         /* bytes of any value */
+#define KEPT_BYTES (4u << 20) /* of a buffer's memory, between scans */
 
 /* ---- making ---- */
 
@@ -359,6 +360,31 @@ static int scan_level(const struct detect *d, struct detect_work *w, struct text
     return rc ? rc : scan_base64(d, w, t, at, list);
 }
 
+static void clear_view(struct view *v) {
+    if (v->text.cap > KEPT_BYTES || v->cap * sizeof *v->segments > KEPT_BYTES)
+        view_wipe(v);
+    else
+        buf_clear(&v->text);
+}
+
+/* Nothing of an input stays, nor does the memory that only an extraordinary one needs. */
+static void let_go(struct detect_work *w) {
+    for (int level = 0; level < DETECT_LEVELS; level++)
+        clear_view(&w->views[level]);
+    clear_view(&w->base64);
+    clear_view(&w->unescaped);
+    if (w->hits_cap * sizeof *w->hits > KEPT_BYTES) {
+        free(w->hits);
+        w->hits = NULL;
+        w->hits_cap = 0;
+    }
+    if (w->runs_cap * sizeof *w->runs > KEPT_BYTES) {
+        free(w->runs);
+        w->runs = NULL;
+        w->runs_cap = 0;
+    }
+}
+
 int detect_scan(const struct detect *d, struct detect_work *w, const void *p, size_t len,
                 enum detect_form form, struct detect_findings *list) {
     struct text t = {p, len};
@@ -384,10 +410,7 @@ int detect_scan(const struct detect *d, struct detect_work *w, const void *p, si
     }
     if (!rc)
         rc = settle(d, list);
-    for (int level = 0; level < DETECT_LEVELS; level++)
-        buf_clear(&w->views[level].text);
-    buf_clear(&w->base64.text);
-    buf_clear(&w->unescaped.text);
+    let_go(w);
     if (rc)
         list->count = 0;
     return rc;

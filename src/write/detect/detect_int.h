@@ -134,7 +134,8 @@ struct detect_work {
     pcre2_match_data *match;
     pcre2_match_context *context;
     struct hit *hits;
-    uint32_t *done; /* per rule: where its last finding ended */
+    uint32_t *done; /* per rule: where its last finding ended; or farther, if none begins before that */
+    uint32_t matches; /* how often an expression was tried */
     uint32_t *tried; /* per rule: the sign after the name that was looked at last */
     size_t hits_count, hits_cap;
     struct run *runs; /* of the view at hand, RUN_SHORT bytes and more */
@@ -148,6 +149,7 @@ struct detect_work {
 
 /* Is the scan's time over? Then it has failed. To be asked every few hundred steps. */
 bool work_is_late(struct detect_work *w);
+#define LOOK_EVERY 64 /* steps that may cost some microseconds each */
 
 /* A finding in the view at hand; `check` is an enum detect_check. */
 void work_found(struct detect_work *w, size_t rule, size_t start, size_t end, uint8_t check);

@@ -513,6 +513,8 @@ bool runs_have(const struct detect_work *w, size_t from, size_t to, size_t len) 
 void runs_scan(const struct detect *d, struct detect_work *w, struct text t) {
     bool vendor = d->by_kind[RULE_VENDOR] != 0, wallet = d->by_kind[RULE_WALLET] != 0;
     for (size_t i = 0; i < w->runs_count && !w->failed; i++) {
+        if (i % LOOK_EVERY == 0 && work_is_late(w))
+            break;
         size_t at = w->runs[i].start, end = w->runs[i].end, len = end - at;
         if (len > RUN_RULE_MAX)
             continue;

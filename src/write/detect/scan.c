@@ -13,8 +13,7 @@
 
 #define HITS_MAX (1u << 22)
 #define FILLER_MAX 256 /* in a longer value "xxxxx" may stand by chance */
-#define HITS_A_LOOK 4096 /* at the time, in the first stage */
-#define LOOK_EVERY 64    /* and in the second */
+#define HITS_A_LOOK 4096 /* at the time, in the first stage; LOOK_EVERY in the second */
 
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *arg) {
     struct detect_work *w = arg;
@@ -102,33 +101,53 @@ static bool is_cut_off(struct text t, size_t start, size_t end) {
     return end - start >= VIEW_GAP_BYTES && memcmp(t.p + start, VIEW_GAP, VIEW_GAP_BYTES) == 0;
 }
 
+enum match {
+    NO_MATCH,  /* whatever stands behind what was looked at */
+    CUT_MATCH, /* none, but with more of the text there might be one */
+    MATCH,
+};
+
 /* The second stage's expression on `t`, beginning between `start` and `hit`; its match is in w->match. */
-static bool matches(struct detect_work *w, const struct rule *rule, struct text t, size_t start,
-                    uint32_t options, size_t hit) {
+static enum match matches(struct detect_work *w, const struct rule *rule, struct text t, size_t start,
+                          uint32_t options, size_t hit) {
     size_t stop = t.len - hit > rule->after ? hit + rule->after : t.len;
+    if (++w->matches % LOOK_EVERY == 0 && work_is_late(w))
+        return CUT_MATCH;
     pcre2_set_offset_limit(w->context, hit);
+    options |= stop < t.len ? PCRE2_PARTIAL_SOFT : 0;
     int n = pcre2_match(rule->code, t.p, stop, start, options, w->match, w->context);
     if (n == PCRE2_ERROR_MATCHLIMIT || n == PCRE2_ERROR_HEAPLIMIT)
         w->failed = ERR_LIMIT;
-    return n > 0;
+    return n > 0 ? MATCH : n == PCRE2_ERROR_NOMATCH ? NO_MATCH : CUT_MATCH;
 }
 
-/* The match that ends where the first stage fired, or later. */
+/* The match that ends where the first stage fired, or later. If none begins before *ret_dead for any later place
+ * either, that is raised: hostile text has a beginning every few bytes, and each is tried once. */
 static bool locate(struct detect_work *w, const struct rule *rule, struct text t, size_t from,
-                   size_t hit) {
+                   size_t hit, uint32_t *ret_dead) {
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
+    enum match m = NO_MATCH;
     if (!rule->literal_len) {
-        for (size_t at = from; at < hit && matches(w, rule, t, at, 0, hit); at = v[1] > at ? v[1] : at + 1)
-            if (v[1] >= hit)
-                return true;
+        for (size_t at = from; at < hit && !w->failed; at = v[1] > at ? v[1] : at + 1) {
+            m = matches(w, rule, t, at, 0, hit);
+            if (m == NO_MATCH && at == from)
+                *ret_dead = (uint32_t)hit;
+            if (m != MATCH || v[1] >= hit)
+                return m == MATCH;
+        }
         return false;
     }
-    for (size_t at = hit - rule->literal_len + 1; at-- > from;) {
-        if (t.p[at] == (uint8_t)rule->literal[0] &&
-            memcmp(t.p + at, rule->literal, rule->literal_len) == 0 &&
-            matches(w, rule, t, at, PCRE2_ANCHORED, hit) && v[1] >= hit)
+    bool dead = true;
+    for (size_t at = hit - rule->literal_len + 1; at-- > from && !w->failed;) {
+        if (t.p[at] != (uint8_t)rule->literal[0] || memcmp(t.p + at, rule->literal, rule->literal_len) != 0)
+            continue;
+        m = matches(w, rule, t, at, PCRE2_ANCHORED, hit);
+        if (m == MATCH && v[1] >= hit)
             return true;
+        dead = dead && m == NO_MATCH;
     }
+    if (dead)
+        *ret_dead = (uint32_t)(hit - rule->literal_len + 1);
     return false;
 }
 
@@ -141,8 +160,8 @@ void pattern_confirm(const struct detect *d, struct detect_work *w, struct text 
         from = w->done[index];
     if (rule->value_run && !runs_have(w, from, hit + rule->after, rule->value_run))
         return;
-    if (rule->run ? !matches(w, rule, t, hit, PCRE2_ANCHORED, hit)
-                  : hit < from + rule->literal_len || !locate(w, rule, t, from, hit))
+    if (rule->run ? matches(w, rule, t, hit, PCRE2_ANCHORED, hit) != MATCH
+                  : hit < from + rule->literal_len || !locate(w, rule, t, from, hit, &w->done[index]))
         return;
     const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->match);
     size_t start = v[2 * rule->group], end = v[2 * rule->group + 1];
