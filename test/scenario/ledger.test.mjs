@@ -251,8 +251,9 @@ test('kill -9 at system calls from the entry to the release', async (t) => {
     assert.ok(after === before || after === before + 3, 'all of the request, or nothing');
   }
   t.diagnostic(`${hit.length} kills at ${calls.length} calls: ${calls.map((c) => c.name).join(' ')}`);
-  // How often the loop wakes varies a little; the ledger's own calls do not.
-  assert.deepEqual(hit.filter((n) => /^(pwrite64|fdatasync)$/.test(n)), ['pwrite64', 'pwrite64', 'pwrite64', 'pwrite64', 'fdatasync']);
+  // How often the loop wakes varies a little, and the checkpoint's saving may come before the release; the ledger's own
+  // calls, which are the first, do not vary.
+  assert.deepEqual(hit.filter((n) => /^(pwrite64|fdatasync)$/.test(n)).slice(0, 5), ['pwrite64', 'pwrite64', 'pwrite64', 'pwrite64', 'fdatasync']);
   assert.ok(hit.length > calls.length / 2);
   assert.match((await open()).stdout, /answer-canary/);
 });
