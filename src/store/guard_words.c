@@ -44,6 +44,14 @@ bool guard_catalogue_listed(const char *p, size_t len) {
     return false;
 }
 
+/* Functions that take time beyond all measure over one value, in which nothing interrupts them. There are
+ * others, which are of use; see proc/store/console.c on what is done about those. */
+static const char *const endless_functions[] = {
+    "arrayFold",        "arrayLevenshtein*", "arrayReduceInRanges", "arraySimilarity", "damerauLevenshtein*",
+    "editDistance*",    "h3*",               "kolmogorovSmirnov*",  "levenshtein*",    "polygon*",
+    "readWKT*",         "seriesDecompose*",  NULL,
+};
+
 /* Functions that reach files, the network, dictionaries, models, settings or the machine; that wait;
  * that write to a log; or that look into tables by name. A name ending in * is a prefix. */
 static const char *const denied_functions[] = {
@@ -56,7 +64,7 @@ static const char *const denied_functions[] = {
     "fullHostName",         "fuzz*",                "generateSerialID",     "getClient*",
     "getMacro",             "getMax*",              "getMergeTree*",        "getOSKernelVersion",
     "getServer*",           "getSetting*",          "globalVariable",       "hasColumnInTable",
-    "hasThreadFuzzer",      "hostname",             "joinGet*",             "lemmatize",
+    "hasThreadFuzzer",      "hostname",             "indexHint",            "joinGet*",             "lemmatize",
     "llm*",                 "logTrace",             "naiveBayes*",          "region*",
     "remote*",              "reverseDNS*",          "s3*",                  "serverUUID",
     "showCertificate",      "sleep*",               "stem",                 "structureTo*",
@@ -64,14 +72,18 @@ static const char *const denied_functions[] = {
     "uptime",               "url",                  "zookeeper*",           NULL,
 };
 
-bool guard_function_denied(const char *name, size_t len) {
-    for (const char *const *d = denied_functions; *d; d++) {
-        size_t n = strlen(*d);
-        if ((*d)[n - 1] == '*' ? len >= n - 1 && strncasecmp(name, *d, n - 1) == 0
-                               : guard_same(name, len, *d))
+static bool matches(const char *const *list, const char *name, size_t len) {
+    for (; *list; list++) {
+        const size_t n = strlen(*list);
+        if ((*list)[n - 1] == '*' ? len >= n - 1 && strncasecmp(name, *list, n - 1) == 0
+                                  : guard_same(name, len, *list))
             return true;
     }
     return false;
+}
+
+bool guard_function_denied(const char *name, size_t len) {
+    return matches(denied_functions, name, len) || matches(endless_functions, name, len);
 }
 
 const char *guard_format(const char *name, size_t len) {

@@ -20,6 +20,7 @@
 
 #define SECONDS_MAX 60
 #define MEMORY_MAX 2000000000ull /* of one statement, and at most an eighth of the machine's */
+#define TOO_MANY_ROWS 396
 #define TAG_SETTING "insert_deduplication_token" /* says nothing to a SELECT */
 
 static const char *const settings[] = {
@@ -143,6 +144,7 @@ struct run {
     struct guard *g;
     const char *format;
     struct values values;
+    uint64_t rows_max; /* 0: as many as there are */
     struct store_answer *answer;
 };
 
@@ -162,6 +164,17 @@ static void count(struct store_answer *a, chdb_result *piece) {
     a->bytes += chdb_result_bytes_read(piece);
     a->read_rows += chdb_result_storage_rows_read(piece);
     a->read_bytes += chdb_result_storage_bytes_read(piece);
+}
+
+/* The engine's limit (max_result_rows) does not hold for a SELECT without a table. */
+static int check_rows(const struct run *r) {
+    struct store_answer *a = r->answer;
+    if (!r->rows_max || a->rows <= r->rows_max)
+        return 0;
+    snprintf(a->why, sizeof a->why, "Limit for result exceeded, max rows: %" PRIu64 ", current rows: %" PRIu64,
+             r->rows_max, a->rows);
+    a->exception = TOO_MANY_ROWS;
+    return ERR_LIMIT;
 }
 
 /* The engine's own reading of the statement must agree with the guard's: one, and it only reads;
@@ -232,9 +245,10 @@ static int stream(struct run *r, store_sink *sink, void *arg) {
             ended = true;
         } else {
             count(r->answer, piece);
-            rc = sink(arg, chdb_result_buffer(piece), chdb_result_length(piece));
-            if (rc) {
+            rc = check_rows(r);
+            if (!rc && (rc = sink(arg, chdb_result_buffer(piece), chdb_result_length(piece))) != 0)
                 snprintf(r->answer->why, sizeof r->answer->why, "the reader of the result went away");
+            if (rc) {
                 chdb_stream_cancel_query(r->conn, s);
                 ended = true;
             }
@@ -274,9 +288,9 @@ static int read_statement(const struct guard_terms *terms, const struct store_qu
     return ERR_DENIED;
 }
 
-static int run_statement(struct store_reader *reader, struct guard *g, const char *format,
+static int run_statement(struct store_reader *reader, struct guard *g, const char *format, uint64_t rows_max,
                          const struct store_question *q, store_sink *sink, void *arg, struct store_answer *a) {
-    struct run r = {.conn = *reader->conn, .g = g, .format = format, .answer = a};
+    struct run r = {.conn = *reader->conn, .g = g, .format = format, .rows_max = rows_max, .answer = a};
     const uint64_t from = clock_mono_ns();
     int rc = take_parameters(&r.values, q);
     if (!rc)
@@ -293,7 +307,7 @@ int store_reader_query(struct store_reader *r, const struct store_question *q, s
     const char *format;
     int rc = read_statement(&r->guard, q, &g, &format, ret);
     if (!rc)
-        rc = run_statement(r, &g, format, q, sink, arg, ret);
+        rc = run_statement(r, &g, format, 0, q, sink, arg, ret);
     guard_done(&g);
     return rc;
 }
@@ -316,7 +330,7 @@ int store_ask(struct store *s, const struct store_terms *t, const struct store_q
     if (!rc)
         rc = store_reader_open(s, &own, &r);
     if (!rc)
-        rc = run_statement(r, &g, format, q, sink, arg, ret);
+        rc = run_statement(r, &g, format, own.rows, q, sink, arg, ret);
     store_reader_close(r);
     guard_done(&g);
     return rc;

@@ -7,7 +7,10 @@
  * which cancels the statement, and for the time that it may take; the engine's calls block, so somebody else
  * has to look. A channel belongs to its worker while it is ACTIVE, and to the watcher otherwise.
  *
- * Cancelling is asking: the engine stops at the next block. The watcher asks again until the worker is out.
+ * Cancelling is asking: the engine stops at the next block. The watcher asks again until the worker is out. One
+ * function over one large value is no block's end away for as long as it takes, which nothing interrupts: a worker
+ * that is so long overdue is stuck, does not count, and up to CONSOLE_SPARES others are started in its place. So it
+ * costs a core, and not the others' statements.
  */
 #include "proc/store/console.h"
 
@@ -33,6 +36,7 @@
 #define SEND_MS 30000         /* for the other end to take a piece of its result */
 #define WAIT_NS 20000000000ull /* for a worker */
 #define LATE_NS 2000000000ull /* after the time that the engine itself was given */
+#define STUCK_NS 5000000000ull /* after it was asked to stop, a worker is stuck */
 #define SECONDS_MAX 60
 #define STOP_S 3
 #define TAG_BYTES 40
@@ -49,6 +53,7 @@ struct channel {
     uint64_t turn;            /* another one after each change that is not the watcher's */
     uint64_t since, deadline; /* READY since; ACTIVE until at most, 0: not known yet */
     bool gone, late;          /* why its statement is being cancelled */
+    uint64_t asked;           /* to stop, since when; 0: it was not */
     char tag[TAG_BYTES];      /* of its statement; empty: none runs */
 };
 
@@ -60,9 +65,10 @@ struct console {
     unsigned queue[CONSOLE_CHANNELS], queued; /* READY ones, the first first */
     uint64_t statements;
     int wake;
-    bool stop;
-    pthread_t watcher, workers[CONSOLE_WORKERS];
-    unsigned started; /* threads, the watcher first */
+    bool stop, watched; /* watched: there is a watcher */
+    pthread_t watcher, workers[CONSOLE_WORKERS + CONSOLE_SPARES];
+    unsigned started;       /* workers */
+    unsigned active, stuck; /* of them */
 };
 
 static void wake(struct console *c) {
@@ -94,6 +100,31 @@ static void look(struct console *c, const struct watched *w, short events) {
         ch->gone = true;
     if (ch->state == ACTIVE && ch->deadline && clock_mono_ns() > ch->deadline)
         ch->late = true;
+}
+
+static void *work(void *arg);
+
+/* Counts those that are stuck, and starts others in their place. */
+static void replace_stuck(struct console *c) {
+    const uint64_t now = clock_mono_ns();
+    unsigned stuck = 0;
+    pthread_mutex_lock(&c->lock);
+    for (unsigned i = 0; i < CONSOLE_CHANNELS; i++) {
+        struct channel *ch = &c->channels[i];
+        if (ch->state != ACTIVE || !ch->tag[0] || !(ch->gone || ch->late))
+            ch->asked = 0;
+        else if (!ch->asked)
+            ch->asked = now;
+        stuck += ch->asked && now - ch->asked > STUCK_NS;
+    }
+    if (stuck > c->stuck)
+        log_event("statement-stuck", LOG_U64("stuck", stuck), LOG_END);
+    c->stuck = stuck;
+    const unsigned wanted = CONSOLE_WORKERS + (stuck < CONSOLE_SPARES ? stuck : CONSOLE_SPARES);
+    while (!c->stop && c->started < wanted && !pthread_create(&c->workers[c->started], NULL, work, c))
+        c->started++;
+    pthread_cond_broadcast(&c->ready);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* Asks for the end of what nobody waits for any more. The lock is not held while the engine is asked. */
@@ -148,6 +179,7 @@ static void *watch(void *arg) {
             look(c, &of[i], p[i].revents);
         stop = c->stop;
         pthread_mutex_unlock(&c->lock);
+        replace_stuck(c);
         cancel_some(c);
     }
     return NULL;
@@ -269,7 +301,7 @@ static void *work(void *arg) {
     struct console *c = arg;
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        while (!c->queued && !c->stop)
+        while (!c->stop && (!c->queued || c->active >= CONSOLE_WORKERS + c->stuck))
             pthread_cond_wait(&c->ready, &c->lock);
         if (c->stop)
             break;
@@ -277,12 +309,15 @@ static void *work(void *arg) {
         c->queued--;
         memmove(c->queue, c->queue + 1, c->queued * sizeof c->queue[0]);
         ch->state = ACTIVE;
+        c->active++;
         ch->deadline = 0;
         ch->turn++;
         wake(c);
         pthread_mutex_unlock(&c->lock);
         const int rc = serve_channel(c, ch);
         pthread_mutex_lock(&c->lock);
+        c->active--;
+        pthread_cond_signal(&c->ready);
         struct peer *over = rc || ch->gone ? ch->peer : NULL;
         if (over)
             *ch = (struct channel){.state = FREE, .turn = ch->turn};
@@ -327,12 +362,12 @@ int console_start(struct console **ret, struct store *s) {
     pthread_cond_init(&c->ready, NULL);
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = c->wake < 0 ? err_from_errno(errno) : 0;
-    for (unsigned i = 0; !rc && i <= CONSOLE_WORKERS; i++) {
-        pthread_t *t = i ? &c->workers[i - 1] : &c->watcher;
-        if (pthread_create(t, NULL, i ? work : watch, c))
-            rc = ERR_NOMEM;
-        c->started += !rc;
-    }
+    for (; !rc && c->started < CONSOLE_WORKERS; c->started += !rc)
+        rc = pthread_create(&c->workers[c->started], NULL, work, c) ? ERR_NOMEM : 0;
+    if (!rc && !pthread_create(&c->watcher, NULL, watch, c))
+        c->watched = true;
+    else
+        rc = rc ? rc : ERR_NOMEM;
     if (rc) {
         (void)console_stop(c);
         return rc;
@@ -353,8 +388,11 @@ int console_stop(struct console *c) {
     wake(c);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += STOP_S;
+    /* The watcher first: it starts workers. */
+    if (c->watched && pthread_timedjoin_np(c->watcher, NULL, &until))
+        return ERR_AGAIN;
     for (unsigned i = 0; i < c->started; i++)
-        if (pthread_timedjoin_np(i ? c->workers[i - 1] : c->watcher, NULL, &until))
+        if (pthread_timedjoin_np(c->workers[i], NULL, &until))
             rc = ERR_AGAIN;
     if (rc)
         return rc;

@@ -10,6 +10,7 @@
 struct console;
 
 #define CONSOLE_WORKERS 4    /* statements at one time */
+#define CONSOLE_SPARES 4     /* and others in place of those that the engine does not come back from in time */
 #define CONSOLE_CHANNELS 256 /* more are refused */
 
 /* Borrows s until console_stop. */

@@ -86,7 +86,7 @@ static void refused_statements(void **state) {
         {"select * apply hostName from turns", "hostName"},
         {"select arrayMap(file, ['/etc/passwd'])", "file"},
         {"select arrayMap(`FILE`, ['/etc/passwd'])", "FILE"},
-        {"select arrayFold(\"file\", ['/etc/passwd'], '')", "file"},
+        {"select arrayCount(\"file\", ['/etc/passwd'])", "file"},
         {"select 1 as url", "url"},
         {"with file as f select f('/etc/passwd')", "file"},
         {"select arrayMap(x -> file(x), ['/etc/passwd'])", "file"},
