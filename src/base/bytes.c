@@ -56,24 +56,50 @@ static size_t encode(char *out, const uint8_t *in, size_t len, const char last[s
     return n;
 }
 
+/* Of the common ones; 64: it is none. */
+static const uint8_t b64_values[256] = {
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 64, 64, 64, 64, 64, 64,
+    64, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 64, 64, 64, 64, 64,
+    64, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+};
+
 static int b64_value(char c, const char last[static 2]) {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == last[0] ? 62 : c == last[1] ? 63 : -1;
+    const uint8_t v = b64_values[(uint8_t)c];
+    return v < 64 ? v : c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
+/* Fours become threes; what is left is two or three characters, whose last bits are 0. */
 static long decode(uint8_t *out, const char *in, size_t in_len, const char last[static 2]) {
-    size_t n = 0;
+    size_t n = 0, i = 0;
     uint32_t acc = 0;
     unsigned bits = 0;
     if (in_len % 4 == 1)
         return ERR_SYNTAX;
-    for (size_t i = 0; i < in_len; i++) {
-        int v = b64_value(in[i], last);
+    for (; i + 4 <= in_len; i += 4) {
+        const int a = b64_value(in[i], last), b = b64_value(in[i + 1], last), c = b64_value(in[i + 2], last),
+                  d = b64_value(in[i + 3], last);
+        if ((a | b | c | d) < 0)
+            return ERR_SYNTAX;
+        const uint32_t v = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | (uint32_t)d;
+        out[n++] = (uint8_t)(v >> 16);
+        out[n++] = (uint8_t)(v >> 8);
+        out[n++] = (uint8_t)v;
+    }
+    for (; i < in_len; i++) {
+        const int v = b64_value(in[i], last);
         if (v < 0)
             return ERR_SYNTAX;
         acc = acc << 6 | (uint32_t)v;

@@ -75,29 +75,42 @@ const char *format_split(const char *sql, size_t *len, size_t *ret_name_len) {
     return sql + name;
 }
 
+static bool is_plain(uint8_t c) {
+    return c >= 0x20 && c != 0x7f && c != '\\' && c != '\'';
+}
+
 /* Backslash escapes, as ClickHouse reads them in TabSeparated and in string literals; of control
  * characters it writes some raw, here none is. */
 static int escape_backslash(struct buf *out, const uint8_t *p, size_t len) {
     static const char from[] = "\b\f\n\r\t\\'", to[] = "bfnrt\\'";
     int rc = 0;
-    for (size_t i = 0; !rc && i < len; i++) {
-        const char *known = p[i] ? strchr(from, p[i]) : NULL;
-        if (!p[i])
+    for (size_t i = 0, run; !rc && i < len; i = run + 1) {
+        for (run = i; run < len && is_plain(p[run]); run++)
+            ;
+        rc = buf_append(out, p + i, run - i);
+        if (rc || run == len)
+            break;
+        const char *known = p[run] ? strchr(from, p[run]) : NULL;
+        if (!p[run])
             rc = buf_append(out, "\\0", 2);
         else if (known)
             rc = buf_append(out, (char[]){'\\', to[known - from]}, 2);
-        else if (p[i] < 0x20 || p[i] == 0x7f)
-            rc = buf_printf(out, "\\x%02x", p[i]);
         else
-            rc = buf_append_u8(out, p[i]);
+            rc = buf_printf(out, "\\x%02x", p[run]);
     }
     return rc;
 }
 
 static int escape_csv(struct buf *out, const uint8_t *p, size_t len) {
     int rc = 0;
-    for (size_t i = 0; !rc && i < len; i++)
-        rc = buf_append(out, p[i] == '"' ? "\"\"" : (const char *)p + i, p[i] == '"' ? 2 : 1);
+    for (size_t i = 0; !rc && i < len;) {
+        const uint8_t *quote = memchr(p + i, '"', len - i);
+        const size_t end = quote ? (size_t)(quote - p) + 1 : len;
+        rc = buf_append(out, p + i, end - i);
+        if (!rc && quote)
+            rc = buf_append_u8(out, '"');
+        i = end;
+    }
     return rc;
 }
 
