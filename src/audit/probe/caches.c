@@ -1,5 +1,6 @@
 /* Caches: Redis with its kin, and Memcached. Their commands are lines of text. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "audit/probe/wire.h"
 
@@ -11,12 +12,31 @@
 #define REDIS_SIZE "*1\r\n$6\r\nDBSIZE\r\n"
 #define REDIS_GRANTS "*3\r\n$3\r\nACL\r\n$7\r\nGETUSER\r\n$7\r\ndefault\r\n"
 
+/* A line, or a text whose length comes before it. Of a list only silence tells. */
+static bool redis_whole(const void *answer, size_t len) {
+    const char *a = answer, *line = memchr(a, '\n', len);
+    size_t size = 0;
+    if (!line || a[len - 1] != '\n')
+        return false;
+    if (*a != '$')
+        return *a == '+' || *a == '-' || *a == ':';
+    for (const char *c = a + 1; c < line && *c >= '0' && *c <= '9' && size <= WIRE_ANSWER_MAX; c++)
+        size = size * 10 + (size_t)(*c - '0');
+    return len >= (size_t)(line - a) + 1 + size + 2 || a[1] == '-';
+}
+
+static void redis_talk(struct probe *p, const char *id, const char *request, char *out, size_t size,
+                       size_t *ret_len) {
+    *ret_len = probe_talk_until(p, id, request, strlen(request), out, size - 1, redis_whole);
+    out[*ret_len] = 0;
+}
+
 static bool redis_is(struct probe *p, const struct look *l) {
     char a[512];
     size_t n;
     if (l->http || l->banner_len)
         return false;
-    wire_talk(p, "redis-ping", REDIS_PING, a, sizeof a, &n);
+    redis_talk(p, "redis-ping", REDIS_PING, a, sizeof a, &n);
     return wire_begins(a, n, "+PONG") || wire_begins(a, n, "-NOAUTH") ||
            wire_begins(a, n, "-DENIED") || wire_begins(a, n, "-NOPERM") ||
            wire_begins(a, n, "-LOADING") || wire_begins(a, n, REDIS_OLD_REFUSAL);
@@ -25,7 +45,7 @@ static bool redis_is(struct probe *p, const struct look *l) {
 static void redis_prove(struct probe *p) {
     char a[WIRE_ANSWER_MAX];
     size_t n;
-    wire_talk(p, "redis-info", REDIS_INFO, a, sizeof a, &n);
+    redis_talk(p, "redis-info", REDIS_INFO, a, sizeof a, &n);
     if (wire_begins(a, n, "-NOAUTH") || wire_begins(a, n, "-DENIED") ||
         wire_begins(a, n, REDIS_OLD_REFUSAL)) {
         probe_say(p, AUDIT_AUTH_REQUIRED, 'B', "it asks for a password, or refuses strangers");
@@ -34,7 +54,7 @@ static void redis_prove(struct probe *p) {
     if (wire_begins(a, n, "-NOPERM")) {
         probe_say(p, AUDIT_OPEN_LIMITED, 'C',
                   "strangers may use some commands (INFO is refused to them)");
-        wire_talk(p, "redis-dbsize", REDIS_SIZE, a, sizeof a, &n);
+        redis_talk(p, "redis-dbsize", REDIS_SIZE, a, sizeof a, &n);
         if (wire_begins(a, n, ":") && strtoull(a + 1, NULL, 10) > 0)
             probe_say(p, AUDIT_OPEN_LIMITED, 'D', "strangers may use some commands; it holds keys");
         return;
@@ -49,11 +69,11 @@ static void redis_prove(struct probe *p) {
         return;
     }
     probe_say(p, AUDIT_OPEN, 'D', "commands work without a password");
-    wire_talk(p, "redis-dbsize", REDIS_SIZE, a, sizeof a, &n);
+    redis_talk(p, "redis-dbsize", REDIS_SIZE, a, sizeof a, &n);
     if (wire_begins(a, n, ":") && strtoull(a + 1, NULL, 10) > 0)
         probe_say(p, AUDIT_OPEN, 'E', "%llu keys are readable without a password",
                   strtoull(a + 1, NULL, 10));
-    wire_talk(p, "redis-acl", REDIS_GRANTS, a, sizeof a, &n);
+    redis_talk(p, "redis-acl", REDIS_GRANTS, a, sizeof a, &n);
     /* before version 6 there are no grants: whoever connects may do everything */
     if (wire_begins(a, n, "-ERR unknown command") || wire_find(a, n, "+@all"))
         probe_say(p, AUDIT_OPEN, 'F', "a stranger may write, configure and load modules");

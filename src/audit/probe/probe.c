@@ -45,20 +45,26 @@ static void close_after(struct probe *p, struct conn *c) {
     conn_close(c);
 }
 
-size_t probe_talk(struct probe *p, const char *id, const void *request, size_t len, void *answer,
-                  size_t size) {
+size_t probe_talk_until(struct probe *p, const char *id, const void *request, size_t len,
+                        void *answer, size_t size, probe_whole *whole) {
     struct conn *c;
     size_t have = 0;
     if (!open_for(p, id, &c))
         return 0;
     if (conn_send(c, request, len)) {
         have = conn_receive(c, answer, size, p->rules->timeout_ms);
-        if (have)
-            have += conn_receive_all(c, (uint8_t *)answer + have, size - have, SILENCE_MS);
+        for (size_t n; have && have < size && !(whole && whole(answer, have)); have += n)
+            if (!(n = conn_receive(c, (uint8_t *)answer + have, size - have, SILENCE_MS)))
+                break;
     }
     close_after(p, c);
     remember(p, id, request, len, answer, have);
     return have;
+}
+
+size_t probe_talk(struct probe *p, const char *id, const void *request, size_t len, void *answer,
+                  size_t size) {
+    return probe_talk_until(p, id, request, len, answer, size, NULL);
 }
 
 bool probe_http(struct probe *p, const char *id, const struct http_request *q) {

@@ -79,6 +79,11 @@ struct probe {
  * evidence. */
 size_t probe_talk(struct probe *p, const char *id, const void *request, size_t len, void *answer,
                   size_t size);
+/* The same, and it ends as soon as the answer is whole: with many connections, silences are what
+ * takes time. */
+typedef bool probe_whole(const void *answer, size_t len);
+size_t probe_talk_until(struct probe *p, const char *id, const void *request, size_t len,
+                        void *answer, size_t size, probe_whole *whole);
 /* The same over HTTP; p->http has the answer. False: none came. */
 bool probe_http(struct probe *p, const char *id, const struct http_request *q);
 bool probe_get(struct probe *p, const char *id, const char *path);

@@ -61,12 +61,11 @@ static bool said_nothing(const struct look *l) {
     return !l->http && !l->banner_len && !l->odd_len;
 }
 
-/* May it be TLS? Such a server says so to a request in clear by an alert record, by a page that
- * calls the request a bad one, or by hanging up. */
-static bool may_be_tls(const struct probe *p, const struct look *l) {
+/* A TLS server says so to a request in clear, by an alert record or by a page that calls the
+ * request a bad one. Or it hangs up; so do others that take no HTTP, so those are asked first. */
+static bool says_tls(const struct probe *p, const struct look *l) {
     return l->http ? p->root->status == 400
-                   : (l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3) ||
-                         (said_nothing(l) && l->ended);
+                   : l->odd_len >= 2 && l->odd[0] == 0x15 && l->odd[1] == 3;
 }
 
 /* One connection: what the server says by itself, and then what it says to GET /. */
@@ -172,33 +171,46 @@ static void say_unknown(struct probe *p, const struct look *l) {
                   "it accepts connections, and answers nothing that is known");
 }
 
+/* The other way of the two, clear text or TLS. */
+static enum conn_result look_again(struct probe *p, struct look *l, uint8_t *banner) {
+    p->tls = !p->tls;
+    return look(p, l, banner);
+}
+
+/* What can be told of a port without knowing its service. True: that is all. */
+static bool settled(struct probe *p, const struct look *l, enum conn_result found) {
+    p->result->tls = p->tls || found == CONN_CERTIFICATE;
+    if (found != CONN_OK)
+        say_unreachable(p, found);
+    else if (l->certificate && said_nothing(l))
+        say_certificate(p);
+    else
+        return false;
+    return true;
+}
+
 void probe_target(struct probe *p) {
     struct look l;
     uint8_t banner[BANNER_MAX];
-    struct probe_result *r = p->result;
-    *r = (struct probe_result){
+    *p->result = (struct probe_result){
         .verdict = AUDIT_UNKNOWN, .grade = 'A', .service = "", .probe = "look"};
     p->tls = listed(tls_ports, p->pair.port);
     enum conn_result found = look(p, &l, banner);
-    if (found == CONN_OK && !p->tls && may_be_tls(p, &l)) {
-        p->tls = true;
-        found = look(p, &l, banner);
-    }
-    if (found == CONN_NO_TLS) {
-        p->tls = false;
-        found = look(p, &l, banner);
-    }
-    r->tls = p->tls || found == CONN_CERTIFICATE;
-    if (found != CONN_OK) {
-        say_unreachable(p, found);
+    if (found == CONN_NO_TLS || (found == CONN_OK && !p->tls && says_tls(p, &l)))
+        found = look_again(p, &l, banner);
+    if (found == CONN_NO_TLS)
+        found = look_again(p, &l, banner);
+    if (settled(p, &l, found) || other_services(p, &l))
         return;
+    if (!p->tls && said_nothing(&l) && l.ended) {
+        found = look_again(p, &l, banner);
+        if (found == CONN_NO_TLS) { /* it hangs up on everybody, then */
+            p->tls = false;
+            found = CONN_OK;
+        }
+        if (settled(p, &l, found) || (p->tls && other_services(p, &l)))
+            return;
     }
-    if (l.certificate && said_nothing(&l)) {
-        say_certificate(p);
-        return;
-    }
-    if (other_services(p, &l))
-        return;
     if (!l.http || !(web_services(p) || (find_prefix(p) && web_services(p))))
         say_unknown(p, &l);
     p->prefix[0] = 0;
