@@ -4,7 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,9 +18,9 @@ const ASKED = 3; // the kind of such an entry of the ledger
 const user = (content) => [{ role: 'user', content }];
 // A rule whose expression takes the more steps the more letters stand there: twice as many for each.
 const STEPS = (n) => `slow-${'a'.repeat(n)} b `;
-let upstream, house;
+let upstream, house, rules;
 test.before(async () => {
-  const rules = join(tmpdir(), `withheld-${randomBytes(6).toString('hex')}.yaml`);
+  rules = join(tmpdir(), `withheld-${randomBytes(6).toString('hex')}.yaml`);
   await writeFile(rules, "- id: slow\n  pattern: 'slow-(?:a+)+b'\n  find: 'slow-'\n  match: ['slow-aaab']\n  clean: ['slow']\n");
   upstream = await Upstream.start();
   house = await Installation.start({ config: `
@@ -33,6 +33,7 @@ detect: {enabled: true, rules: '${rules}'}
 test.after(async () => {
   await house?.destroy();
   await upstream?.stop();
+  await rm(rules, { force: true });
 });
 
 // An exchange, and what the log has of it; its canary stands in what was asked and answered.
