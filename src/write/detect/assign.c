@@ -31,8 +31,8 @@ static bool is_quote(uint8_t c) {
 
 /* Names with these in them hold no secret, whatever else they say. */
 static const char *const harmless[128][WORDS_EACH] = {
-    ['_'] = {"_path", "_file", "_url", "_name", "_type"}, ['a'] = {"author"},
-    ['c'] = {"count", "cachekey", "cache_key", "checksum", "commit", "csrf", "continuation"},
+    ['_'] = {"_path", "_file", "_url", "_name", "_type"}, ['a'] = {"author_", "authors", "authored"},
+    ['c'] = {"count", "credentialsid", "credentials_id", "cachekey", "cache_key", "checksum", "commit", "csrf", "continuation"},
     ['d'] = {"digest"}, ['e'] = {"etag"}, ['f'] = {"foreign", "forgot", "fingerprint"},
     ['h'] = {"hint", "hotkey"}, ['i'] = {"index", "integrity", "i18n"},
     ['k'] = {"keyboard", "keyword", "key_id", "keyid", "keyname", "keydown", "keyup", "keypress", "keycode", "key_arn", "keyarn", "keyring", "kid"},
