@@ -33,7 +33,8 @@ static unsigned long number(const uint8_t *p, size_t n) {
     return v;
 }
 
-/* Issuers' ranges with the lengths that they use. Maestro's are left out: they are everybody's. */
+/* Issuers' ranges with the lengths that they use; of Maestro those that it uses most, and 16 to 19 digits only: its others
+ * are everybody's. Mir 2200-2204, Troy 9792, RuPay 5085, Hipercard 6062. */
 bool check_card(const uint8_t *p, size_t len) {
     if (len < 13 || len > 19 || !check_luhn(p, len))
         return false;
@@ -53,8 +54,12 @@ bool check_card(const uint8_t *p, size_t len) {
         return len >= 16;
     if (four == 6011 || two == 65 || (three >= 644 && three <= 649))
         return len == 16 || len == 19;
-    if (four >= 3528 && four <= 3589)
+    if ((four >= 3528 && four <= 3589) || (four >= 2200 && four <= 2204) || four == 9792 || four == 5085 || four == 6062)
         return len == 16;
+    if (four == 5018 || four == 5020 || four == 5038 || four == 6304 || four == 6759 || (four >= 6761 && four <= 6763))
+        return len >= 16;
+    if (four >= 8100 && four <= 8171) /* UnionPay's newer range */
+        return len >= 16;
     return len == 14 && (two == 36 || two == 38 || (three >= 300 && three <= 305));
 }
 
@@ -83,9 +88,9 @@ bool check_cn_id(const uint8_t *p) {
 bool check_iban(const uint8_t *p, size_t len) {
     static const char lengths[] =
         "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24"
-        "FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21"
+        "FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21"
         "LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22"
-        "RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20";
+        "RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30";
     const char *row = lengths;
     while (*row && memcmp(row, p, 2) != 0)
         row += 4;
