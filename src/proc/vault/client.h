@@ -39,12 +39,14 @@ struct client {
     bool later;              /* for clients_answer */
 };
 
-/* ---- clients.c ---- */
+#define ROLE(r) PEOPLE_BIT(PEOPLE_##r)
+
+/* ---- client.c ---- */
 /* Ends the request. What they return is for take_frame: 0, or the connection ends. */
 int client_end(struct client *c, int code, const char *text);
 int client_end_rc(struct client *c, int rc); /* with the code's own sentence */
-/* A request that waited is answered, with what client_end returned; reading goes on. */
-void client_after(struct vault *v, struct client *c, int rc);
+/* Sends the answer's frames, or with rc its sentence, and ends the request. */
+int client_send(struct client *c, int rc, const struct answer *a);
 /* It named a session or token that there is not. After a few of them the connection ends. */
 void client_guessed(struct vault *v, struct client *c);
 /* Who asks? ERR_LOCKED, ERR_CORRUPT (the people cannot be read), ERR_UNAUTHENTICATED. */
@@ -55,6 +57,34 @@ int client_needs(struct vault *v, struct client *c, unsigned roles, struct peopl
 const char *client_refusal(int rc);
 void client_who(const struct vault *v, const struct client *c, const struct people_actor *a,
                 struct ledger_who *ret);
+/* client_needs, and who that is. */
+int client_take_who(struct vault *v, struct client *c, unsigned roles, struct client_who *ret);
+/* 0 for the unix user who ran init, in both states of the vault, and in a session with one of these roles. */
+int client_owner_or(struct vault *v, struct client *c, unsigned roles);
+
+/* ---- clients.c ---- */
+/* A request that waited is answered, with what client_end returned; reading goes on. */
+void client_after(struct vault *v, struct client *c, int rc);
+
+/* ---- request.c ---- */
+/* A frame of a client's. 0, or the connection ends. */
+int client_request(struct vault *v, struct client *c, const struct frame *f);
+
+/* ---- client_open.c ---- */
+int open_why(struct client *c, const struct frame *f); /* u16 n | n reason */
+int open_cell(struct vault *v, struct client *c, const struct frame *f);
+int open_go(struct vault *v, struct client *c);
+/* Nobody else has a turn within a client's: what changed since the last one counts from here on. */
+int open_still(struct client *c);
+/* Notes the next piece, or opens the next cell and sends it. */
+int open_answer(struct vault *v, struct client *c);
+/* What was asked for is forgotten. */
+void open_end(struct client *c);
+
+/* ---- status.c ---- */
+int status(struct vault *v, struct client *c);
+/* The log itself is for who may read the ledger: what is to stay secret in it is sealed. */
+int ledger(struct vault *v, struct client *c);
 
 /* ---- signin.c ---- */
 int sign_in(struct vault *v, struct client *c, const struct frame *f);
