@@ -8,9 +8,14 @@ import { BIN } from './installation.mjs';
 const run = promisify(execFile);
 const SCAN = process.env.SAFEHOUSE_SCAN ?? join(BIN, '..', 'test', 'tools', 'scan');
 
+// A folder may go while a running installation is looked through.
 export async function files(dir) {
   const out = [];
-  for (const e of await readdir(dir, { withFileTypes: true })) {
+  const entries = await readdir(dir, { withFileTypes: true }).catch((e) => {
+    if (e.code !== 'ENOENT') throw e;
+    return [];
+  });
+  for (const e of entries) {
     const path = join(dir, e.name);
     if (e.isDirectory()) out.push(...(await files(path)));
     else if (e.isFile()) out.push(path);

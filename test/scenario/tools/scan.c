@@ -6,6 +6,7 @@
  * is read that it has and that is no file's: what it keeps out of its cores (MADV_DONTDUMP), too. Prints
  * "FILE OFFSET PATTERN" for each hit (at most 100 of each) and exits 1 when there was one.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -85,6 +86,8 @@ static void scan_bytes(const struct table *t, const char *name, const uint8_t *p
 static size_t scan_file(const struct table *t, const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
+    if (fd < 0 && errno == ENOENT)
+        return 0; /* it went while the others were looked through */
     if (fd < 0 || fstat(fd, &st))
         fail(path);
     size_t len = (size_t)st.st_size, hits = 0;
