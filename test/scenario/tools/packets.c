@@ -65,6 +65,10 @@ static void look(const uint8_t *p, size_t n, const struct sockaddr_ll *from) {
         k.protocol = p[6];
         memcpy(k.to, p + 24, 16);
         ports = 40;
+        if (k.protocol == IPPROTO_HOPOPTS && n >= 48) { /* the kernel's multicast reports (RFC 3810) */
+            k.protocol = p[40];
+            ports += 8 + (size_t)p[41] * 8;
+        }
     }
     if (ports && (k.protocol == IPPROTO_TCP || k.protocol == IPPROTO_UDP) && n >= ports + 4)
         k.port = (uint16_t)(p[ports + 2] << 8 | p[ports + 3]);
