@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/uuid.h"
 
@@ -31,11 +32,6 @@ static int severity_rank(const char *s) {
     return 0;
 }
 
-static void utc(char out[32], time_t t) {
-    struct tm tm;
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-}
-
 int report_new(struct report *r, const struct scope *scope, const char *scope_path,
                const char *scope_text, size_t scope_len, const char *authorised) {
     uint8_t hash[32], id[16];
@@ -46,7 +42,7 @@ int report_new(struct report *r, const struct scope *scope, const char *scope_pa
     randombytes_buf(id, sizeof id);
     uuid_v4_stamp(id);
     uuid_format(r->run_id, id);
-    utc(r->begun, time(NULL));
+    clock_utc(r->begun, clock_wall_us());
     r->hosts = json_array();
     r->findings = json_array();
     r->fixed = json_array();
@@ -218,7 +214,7 @@ static void sort(json_t *array, int (*order)(const void *, const void *)) {
 void report_finish(struct report *r) {
     size_t i;
     json_t *host;
-    utc(r->ended, time(NULL));
+    clock_utc(r->ended, clock_wall_us());
     sort(r->hosts, by_place);
     json_array_foreach(r->hosts, i, host) {
         add_exposure(r, host);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "control/money.h"
 
@@ -21,9 +22,8 @@ static const char *const names[LIMITS_FIELDS] = {
     "rpm", "tpm", "concurrency", "budget-day", "budget-month", "tokens-day", "tokens-month"};
 
 void key_time_format(char out[32], uint64_t us) {
-    time_t t = (time_t)(us / SECOND_US);
-    struct tm parts;
-    if (us == 0 || !gmtime_r(&t, &parts) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+    clock_utc(out, us);
+    if (us == 0)
         memcpy(out, "-", 2);
 }
 

@@ -5,10 +5,10 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "proc/cli/read.h"
 #include "proc/cli/secrets.h"
@@ -37,16 +37,9 @@ static int take(void *arg, const struct frame *f) {
     return CLI_GO;
 }
 
-static void format_time(char out[32], uint64_t us) {
-    time_t t = (time_t)(us / 1000000u);
-    struct tm tm;
-    if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
-        out[0] = 0;
-}
-
 static int say(const struct signed_in *in, bool json) {
-    char when[32];
-    format_time(when, in->ends_us);
+    char when[CLOCK_UTC];
+    clock_utc(when, in->ends_us);
     if (json)
         return cli_print_json(json_pack("{s:s, s:s, s:s}", "name", in->name, "ends", when,
                                         "checkpoint", in->checkpoint))
@@ -182,14 +175,14 @@ int cli_signout(int argc, char **argv) {
 static void print_grant(const json_t *g) {
     const json_t *projects = json_object_get(g, "projects"), *p;
     size_t i;
-    char when[32] = "";
+    char when[CLOCK_UTC] = "";
     const json_int_t expires = json_integer_value(json_object_get(g, "expires_us"));
     printf("  %s, projects", json_string_value(json_object_get(g, "role")));
     json_array_foreach(projects, i, p) printf("%s %s", i ? "," : "", json_string_value(p));
     if (json_object_get(g, "cells_per_hour"))
         printf(", %lld cells an hour", (long long)json_integer_value(json_object_get(g, "cells_per_hour")));
     if (expires) {
-        format_time(when, (uint64_t)expires);
+        clock_utc(when, (uint64_t)expires);
         printf(", until %s", when);
     }
     const char *state = json_string_value(json_object_get(g, "state"));

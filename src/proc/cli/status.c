@@ -5,9 +5,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "control/limits.h"
 #include "control/money.h"
@@ -144,11 +144,8 @@ static void print_providers(const json_t *status) {
 
 static void print_configuration(const json_t *status) {
     const json_t *c = json_object_get(status, "configuration");
-    time_t read_s = (time_t)(number_of(c, "read_us") / 1000000);
-    struct tm tm;
-    char when[32] = "";
-    if (gmtime_r(&read_s, &tm))
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    char when[CLOCK_UTC];
+    clock_utc(when, (uint64_t)number_of(c, "read_us"));
     printf("config    %s, read %s, %lld routes, version %lld in force\n",
            *text_of(c, "file") ? text_of(c, "file") : "no file", when, number_of(c, "routes"),
            number_of(c, "version"));
@@ -316,11 +313,9 @@ static void print_reports(const json_t *status, const char *dir) {
 }
 
 static void print_alarms(const json_t *a, const char *dir) {
-    const time_t last = (time_t)(number_of(a, "last_us") / 1000000);
-    char when[32] = "";
-    struct tm t;
-    if (number_of(a, "canaries_opened") && gmtime_r(&last, &t) &&
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t))
+    char when[CLOCK_UTC];
+    clock_utc(when, (uint64_t)number_of(a, "last_us"));
+    if (number_of(a, "canaries_opened"))
         printf("! planted conversations were opened, %lld times since the start, last at %s; who it was: safehouse "
                "report breach --since 24h --dir %s\n",
                number_of(a, "canaries_opened"), when, dir);

@@ -10,28 +10,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "proc/cli/cli.h"
 #include "proc/cli/verify_cli.h"
 
-#define TIME 40
 #define SUFFIX ".receipt"
-
-static void time_text(char out[TIME], uint64_t us) {
-    const time_t s = (time_t)(us / 1000000);
-    struct tm t;
-    if (!gmtime_r(&s, &t) || !strftime(out, TIME, "%Y-%m-%dT%H:%M:%SZ", &t))
-        snprintf(out, TIME, "?");
-}
 
 /* ---- proofs ---- */
 
 static void print_event(const struct verify_output *o, const char *name, const struct verify_event *e) {
-    char when[TIME];
-    time_text(when, e->time_us);
+    char when[CLOCK_UTC];
+    clock_utc(when, e->time_us);
     if (o->json) {
         cli_print_json(json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:i}", "proof", name, "result",
                                  "clean", "index", (json_int_t)e->index, "kind", e->kind_name, "time",
@@ -68,8 +60,8 @@ static const char *what_of(const struct verify_paper *r) {
 }
 
 static void print_receipt(const struct verify_output *o, const char *name, const struct verify_paper *r) {
-    char when[TIME];
-    time_text(when, r->time_us);
+    char when[CLOCK_UTC];
+    clock_utc(when, r->time_us);
     if (o->json) {
         json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I}", "receipt", name, "result",
                               r->pending ? "pending" : "clean", "kind", r->kind_name, "time", when,

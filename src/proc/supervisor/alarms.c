@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -46,11 +45,8 @@ int alarms_frame(struct supervisor *s, const struct frame *f) {
 /* ---- the webhook ---- */
 
 static char *body(const struct alarms *a) {
-    char when[40];
-    const time_t seconds = (time_t)(a->time_us / 1000000u);
-    struct tm t;
-    if (!gmtime_r(&seconds, &t) || !strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t))
-        when[0] = 0;
+    char when[CLOCK_UTC];
+    clock_utc(when, a->time_us);
     json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:s?, s:I, s:I}", "type", "canary-alarm", "time",
                           when, "entry", (json_int_t)a->entry, "cells", (json_int_t)a->cells,
                           "person", a->person[0] ? a->person : NULL, "uid", (json_int_t)a->uid,

@@ -19,6 +19,14 @@ static unsigned roles_for(enum inquiry_verb verb) {
                                     : ROLE(ERASER);
 }
 
+/* After an answer was made: sent, unless the frame was none; the connection ends then. */
+static int finish(struct client *c, int rc, struct answer *a) {
+    if (rc != ERR_SYNTAX)
+        rc = client_send(c, rc, a);
+    buf_wipe(&a->frames);
+    return rc;
+}
+
 static int subjects(struct vault *v, struct client *c, const struct frame *f) {
     struct inquiry q;
     struct answer a = {0};
@@ -48,11 +56,7 @@ static int look(struct vault *v, struct client *c, const struct frame *f, unsign
     if (rc)
         return client_end(c, rc, client_refusal(rc));
     buf_init(&a.frames, LIMIT_FRAME);
-    rc = fn(v, f->p, f->len, &a);
-    if (rc != ERR_SYNTAX)
-        rc = client_send(c, rc, &a);
-    buf_wipe(&a.frames);
-    return rc;
+    return finish(c, fn(v, f->p, f->len, &a), &a);
 }
 
 static int exported(struct vault *v, struct client *c, const struct frame *f) {
@@ -63,21 +67,13 @@ static int exported(struct vault *v, struct client *c, const struct frame *f) {
         return client_end(c, rc, client_refusal(rc));
     const struct ledger_who noted = who_of(&who, "", 0);
     buf_init(&a.frames, LIMIT_FRAME);
-    rc = export_done(v, f->p, f->len, &noted, &a);
-    if (rc != ERR_SYNTAX)
-        rc = client_send(c, rc, &a);
-    buf_wipe(&a.frames);
-    return rc;
+    return finish(c, export_done(v, f->p, f->len, &noted, &a), &a);
 }
 
 static int mail(struct vault *v, struct client *c, const struct frame *f) {
     struct answer a = {0};
     buf_init(&a.frames, LIMIT_FRAME);
-    int rc = inbox(v, c, f, &a);
-    if (rc != ERR_SYNTAX)
-        rc = client_send(c, rc, &a);
-    buf_wipe(&a.frames);
-    return rc;
+    return finish(c, inbox(v, c, f, &a), &a);
 }
 
 static int canary(struct vault *v, struct client *c, const struct frame *f) {
@@ -93,10 +89,7 @@ static int canary(struct vault *v, struct client *c, const struct frame *f) {
     buf_init(&a.frames, LIMIT_FRAME);
     rc = canary_request(v, (enum canary_verb)f->p[0], f->p + 1, f->len - 1, &noted, &a);
     sodium_memzero((void *)(uintptr_t)f->p, f->len); /* names, as in unlock */
-    if (rc != ERR_SYNTAX)
-        rc = client_send(c, rc, &a);
-    buf_wipe(&a.frames);
-    return rc;
+    return finish(c, rc, &a);
 }
 
 /* u8 what | s8 key | s8 project. Whoever is let in changes control.db himself, after this. */

@@ -168,6 +168,25 @@ static inline void rig_stop(struct rig *r) {
     rig_forget(r);
 }
 
+/* ---- of a test program ---- */
+
+static struct rig rig;
+
+static inline int rig_setup(void **state) {
+    (void)state;
+    rig_make(&rig);
+    rig_start(&rig);
+    return 0;
+}
+
+static inline int rig_teardown(void **state) {
+    (void)state;
+    if (rig.supervisor)
+        rig_stop(&rig);
+    rig_remove(&rig);
+    return 0;
+}
+
 /* ---- as the sealer ---- */
 
 static inline void sealer_wait(struct rig *r, uint16_t msg, struct frame *f) {

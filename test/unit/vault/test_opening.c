@@ -4,23 +4,6 @@
 #include "read/ledger/ledger.h"
 #include "read/subject/keys_int.h"
 
-static struct rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_make(&rig);
-    rig_start(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    if (rig.supervisor)
-        rig_stop(&rig);
-    rig_remove(&rig);
-    return 0;
-}
-
 /* The vault's own keys, read while no vault runs. */
 static struct keys *own_keys(void) {
     struct keys *k;
@@ -429,7 +412,7 @@ static void slow_client(void **state) {
     peer_free(slow);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

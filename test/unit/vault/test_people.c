@@ -5,23 +5,6 @@
 #include "base/clock.h"
 #include "read/people/frames.h"
 
-static struct rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_make(&rig);
-    rig_start(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    if (rig.supervisor)
-        rig_stop(&rig);
-    rig_remove(&rig);
-    return 0;
-}
-
 static size_t put8(uint8_t *p, const char *s) {
     p[0] = (uint8_t)strlen(s);
     memcpy(p + 1, s, strlen(s));
@@ -204,7 +187,7 @@ static void no_requests(void **state) {
     assert_true(status_has(&rig, "\"locked\":false"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(served_meanwhile), TEST(sessions), TEST(no_ledger),
                                        TEST(no_requests)};

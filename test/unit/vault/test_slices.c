@@ -11,24 +11,8 @@
 #define PERSONS 4096
 #define CPU_MS_MAX 50
 
-static struct rig rig;
 static struct data_key keys[PERSONS];
 static struct cell cells[PERSONS];
-
-static int setup(void **state) {
-    (void)state;
-    rig_make(&rig);
-    rig_start(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    if (rig.supervisor)
-        rig_stop(&rig);
-    rig_remove(&rig);
-    return 0;
-}
 
 static double cpu_ms(void) {
     clockid_t clock;
@@ -150,5 +134,5 @@ int main(void) {
         cmocka_unit_test(others_have_their_turns),
         cmocka_unit_test(what_ends_in_between),
     };
-    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, setup, teardown);
+    return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

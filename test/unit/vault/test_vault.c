@@ -5,23 +5,6 @@
 #include "read/subject/keys.h"
 #include "record/fingerprint.h"
 
-static struct rig rig;
-
-static int setup(void **state) {
-    (void)state;
-    rig_make(&rig);
-    rig_start(&rig);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    if (rig.supervisor)
-        rig_stop(&rig);
-    rig_remove(&rig);
-    return 0;
-}
-
 static void restart(void) {
     rig_kill(&rig);
     rig_start(&rig);
@@ -457,7 +440,7 @@ static void malformed(void **state) {
     sealer_connect(&rig);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
