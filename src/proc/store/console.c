@@ -119,11 +119,12 @@ static void replace_stuck(struct console *c) {
     }
     if (stuck > c->stuck)
         log_event("statement-stuck", LOG_U64("stuck", stuck), LOG_END);
+    if (stuck != c->stuck)
+        pthread_cond_broadcast(&c->ready); /* another number of them may work */
     c->stuck = stuck;
     const unsigned wanted = CONSOLE_WORKERS + (stuck < CONSOLE_SPARES ? stuck : CONSOLE_SPARES);
     while (!c->stop && c->started < wanted && !pthread_create(&c->workers[c->started], NULL, work, c))
         c->started++;
-    pthread_cond_broadcast(&c->ready);
     pthread_mutex_unlock(&c->lock);
 }
 
